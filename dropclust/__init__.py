@@ -1,0 +1,50 @@
+"""Clustering Phenomena in Dropout, to touch: the public names, imported when first used so that reading a result never loads torch."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dropclust import experiments as experiments
+    from dropclust.core.compression import compress as compress
+    from dropclust.core.metrics import model_variance as model_variance
+    from dropclust.core.network import Network as Network
+    from dropclust.core.prediction import mstd as mstd
+    from dropclust.core.prediction import sample as sample
+    from dropclust.core.prediction import scaled_logits as scaled_logits
+    from dropclust.core.similarity import neuron_similarity as neuron_similarity
+    from dropclust.core.spec import RunSpec as RunSpec
+    from dropclust.core.training import train as train
+    from dropclust.service.export import load as load
+    from dropclust.service.export import save as save
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "RunSpec": "dropclust.core.spec",
+    "Network": "dropclust.core.network",
+    "train": "dropclust.core.training",
+    "scaled_logits": "dropclust.core.prediction",
+    "sample": "dropclust.core.prediction",
+    "mstd": "dropclust.core.prediction",
+    "model_variance": "dropclust.core.metrics",
+    "neuron_similarity": "dropclust.core.similarity",
+    "compress": "dropclust.core.compression",
+    "save": "dropclust.service.export",
+    "load": "dropclust.service.export",
+}
+
+__all__ = [*_HOME, "experiments"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "experiments":
+        return importlib.import_module("dropclust.experiments")
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'dropclust' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,197 @@
+"""What one training run is, as a value: validated at the door, written as JSON, named by a digest. It knows no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import operator
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+INPUTS, OUTPUTS = 784, 10
+TRAIN_IMAGES, HELD_OUT_IMAGES, TEST_IMAGES = 55_000, 5_000, 10_000
+
+NOISES = {
+    "bernoulli": "Bernoulli (vanilla dropout)",
+    "gaussian": "Gaussian of equal variance",
+    "dropconnect": "DropConnect",
+}
+RECIPES = {
+    "modern": "modern (He initialisation, Adam)",
+    "paper": "as in the paper (Glorot initialisation, plain SGD on the summed loss)",
+}
+PRECISIONS = {
+    "float32": "float32",
+    "bfloat16": "bfloat16 products, float32 weights",
+}
+
+# Inclusive limits; the widgets, the address bar and the error sentences all read them from here.
+LIMITS: dict[str, tuple[float, float]] = {
+    "hidden": (1, 2_000),
+    "dropout": (0.0, 0.95),
+    "batch_size": (1, 4_096),
+    "examples": (1, 3_000_000),
+    "train_size": (100, TRAIN_IMAGES),
+    "seed": (0, 2**31 - 1),
+}
+# A run is refused when two cores would need longer than this for it. The two rates are those of a slow laptop core
+# pair, written down and not measured here, so that a spec is valid everywhere or nowhere; the time shown to a viewer
+# comes from a calibration of the machine at hand instead (dropclust.core.training.Calibration).
+MAX_SECONDS = 120.0
+_REFERENCE_FLOPS = 4.0e10
+_REFERENCE_STEP_SECONDS = 4.0e-4
+
+
+def _one_of(name: str, value: object, allowed: Iterable[str]) -> str:
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+    return value
+
+
+def _whole(name: str, value: object) -> int:
+    low, high = (int(limit) for limit in LIMITS[name])
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or not low <= number <= high:
+        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}; got {value!r}")
+    return number
+
+
+def _three(name: str, value: object) -> tuple[Any, Any, Any]:
+    if isinstance(value, str) or not isinstance(value, Iterable) or len(items := tuple(value)) != 3:
+        raise ValueError(f"{name} must be three numbers, one a hidden layer; got {value!r}")
+    return items
+
+
+def _rate(value: object) -> float:
+    low, high = LIMITS["dropout"]
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, (bool, str)) or not low <= number <= high:
+        raise ValueError(f"dropout must be rates from {low:g} to {high:g}; got {value!r}")
+    return round(number, 4) + 0.0  # +0.0 makes -0.0 the same run as 0.0
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run on MNIST: everything that decides its result, and nothing else.
+
+    Parameters
+    ----------
+    hidden
+        Units of the three hidden layers, 1 to 2,000 each (paper section 3: "3 hidden layers").
+    dropout
+        Dropout rate of each hidden layer, 0 to 0.95, rounded to 4 decimals. With ``noise="dropconnect"`` it is the rate at
+        which the weights leaving that layer are dropped.
+    noise
+        "bernoulli" (vanilla dropout), "gaussian" (multiplicative, of the same mean 1 and variance p/(1-p); Srivastava et
+        al. 2014, section 10) or "dropconnect" (Wan et al. 2013; one weight mask a mini-batch).
+    batch_size
+        Images a step, 1 to 4,096 and at most ``train_size``.
+    examples
+        Images shown in all; ``examples // batch_size`` steps are made (Table 1 of the paper holds it at 320,000).
+    train_size
+        Images to learn from, 100 to 55,000; below 55,000 a random subset chosen by ``seed`` (paper 4.2).
+    recipe
+        "modern" (He initialisation, Adam 1e-3) or "paper" (Glorot uniform, plain SGD 5e-5 on the summed batch loss).
+    seed
+        Decides initial weights, data order, subset and noise, 0 to 2**31 - 1. Runs that differ only in their rates share all
+        four (common random numbers).
+    precision
+        "float32", or "bfloat16": products in bfloat16, weights and their updates in float32.
+
+    Raises
+    ------
+    ValueError
+        One sentence naming the field, what is allowed and what was given; also when two cores would need longer than two
+        minutes.
+    """
+
+    hidden: tuple[int, int, int] = (100, 100, 100)
+    dropout: tuple[float, float, float] = (0.4, 0.4, 0.4)
+    noise: str = "bernoulli"
+    batch_size: int = 128
+    examples: int = 320_000
+    train_size: int = TRAIN_IMAGES
+    recipe: str = "modern"
+    seed: int = 0
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        checked = {
+            "hidden": tuple(_whole("hidden", width) for width in _three("hidden", self.hidden)),
+            "dropout": tuple(_rate(rate) for rate in _three("dropout", self.dropout)),
+            "noise": _one_of("noise", self.noise, NOISES),
+            "recipe": _one_of("recipe", self.recipe, RECIPES),
+            "precision": _one_of("precision", self.precision, PRECISIONS),
+            **{name: _whole(name, getattr(self, name)) for name in ("batch_size", "examples", "train_size", "seed")},
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        for name in ("train_size", "examples"):
+            if self.batch_size > getattr(self, name):
+                raise ValueError(
+                    f"batch_size must be at most {name} ({getattr(self, name):,}); got {self.batch_size:,}"
+                )
+        seconds = self.flops / _REFERENCE_FLOPS + self.steps * _REFERENCE_STEP_SECONDS
+        if seconds > MAX_SECONDS:
+            raise ValueError(
+                f"a run must take less than about {MAX_SECONDS:.0f} seconds on two cores, and this one would take about "
+                f"{seconds:.0f}; choose narrower layers, fewer examples or larger batches"
+            )
+
+    @property
+    def widths(self) -> tuple[int, int, int, int, int]:
+        """Inputs, the three hidden layers, outputs."""
+        return (INPUTS, *self.hidden, OUTPUTS)
+
+    @property
+    def steps(self) -> int:
+        """Gradient steps made in all."""
+        return self.examples // self.batch_size
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of the whole run: a multiply-add counts as two; forward, weight and input gradients."""
+        products = [a * b for a, b in zip(self.widths[:-1], self.widths[1:], strict=True)]
+        return 2.0 * self.steps * self.batch_size * (2 * sum(products) + sum(products[1:]))
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights and biases of the network."""
+        return sum((a + 1) * b for a, b in zip(self.widths[:-1], self.widths[1:], strict=True))
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted names, no spaces, so that equal specs give equal text on every Python."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            When the text is no JSON object, has a field that a run does not have, or a value that is not allowed.
+        """
+        try:
+            values = json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"a run's description must be a JSON object; got {str(text)[:80]!r}") from error
+        names = [field.name for field in fields(cls)]
+        if not isinstance(values, dict):
+            raise ValueError(f"a run's description must be a JSON object; got {str(text)[:80]!r}")
+        if unknown := sorted(set(values) - set(names)):
+            raise ValueError(f"a run's description may hold {', '.join(names)}; got {', '.join(unknown)}")
+        return cls(**values)
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON: 64 hex digits, the run's name in the store, the queue and the address bar."""
+        return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()

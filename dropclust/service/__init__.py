@@ -1,0 +1,1 @@
+"""What outlives a call: the store of runs, the queue and its workers, files to take home, the started app."""
