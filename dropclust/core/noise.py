@@ -1,0 +1,75 @@
+"""The three noises of mean 1 that the paper's "dropout types" may be, and the random streams they are drawn from."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_LEVELS = 2**16  # a rate is a threshold on 16 random bits: four draws for each 64-bit number
+
+
+def generator(seed: int, *purpose: str | int) -> torch.Generator:
+    """A random stream of its own for one purpose of one seed.
+
+    Streams are independent of each other: what one layer draws never moves another layer's masks, the data order or the
+    initial weights, so that nets of one seed stay comparable whatever else differs between them.
+    """
+    digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def uniform(shape: Sequence[int], stream: torch.Generator) -> Tensor:
+    """Uniform draws for `bernoulli`: float32 of the given shape, whole numbers from -32768 to 32767.
+
+    Sixteen bits each: drawing is a large part of a small network's step, and torch's generator makes 64 at a time.
+    """
+    n = math.prod(shape)
+    draws = torch.empty((n + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=stream)
+    return draws.view(torch.int16)[:n].view(*shape).float()
+
+
+def quantised(rate: Tensor) -> Tensor:
+    """The rate that 16 bits draw exactly: the nearest multiple of 2^-16. A rate of 0 stays 0."""
+    return (rate * _LEVELS).round() / _LEVELS
+
+
+def bernoulli(draws: Tensor, rate: Tensor) -> Tensor:
+    """Masks of vanilla dropout, of mean 1: 0 where dropped, 1 / (1 - rate) where kept (Srivastava et al. 2014).
+
+    Parameters
+    ----------
+    draws
+        What `uniform` drew. The same draws at a higher rate drop a superset.
+    rate
+        float32 rates that broadcast against ``draws``, 0 up to but not including 1.
+    """
+    rate = quantised(rate)
+    # Compared by a subtraction: a comparison that makes booleans is not vectorised in torch and takes five times as long.
+    return torch.sub(draws, rate * _LEVELS - _LEVELS // 2).ge_(0).mul_(1 / (1 - rate))
+
+
+def gaussian(normal: Tensor, rate: Tensor) -> Tensor:
+    """Multiplicative Gaussian noise of mean 1 and dropout's variance p / (1 - p) (Srivastava et al. 2014, section 10).
+
+    Parameters
+    ----------
+    normal
+        Standard normal draws. The same draws at a higher rate stray further the same way.
+    rate
+        float32 rates that broadcast against ``normal``, 0 up to but not including 1.
+    """
+    return torch.mul(normal, (rate / (1 - rate)).sqrt()).add_(1)
+
+
+def multiplier(noise: str, shape: Sequence[int], rate: Tensor, stream: torch.Generator) -> Tensor:
+    """One draw of a noise: float32 of ``shape`` broadcast against ``rate``, of mean 1.
+
+    For "dropconnect" the shape is that of the weights, and the values are those of `bernoulli`.
+    """
+    if noise == "gaussian":
+        return gaussian(torch.empty(*shape).normal_(generator=stream), rate)
+    return bernoulli(uniform(shape, stream), rate)
