@@ -1,4 +1,4 @@
-"""Clustering Phenomena in Dropout, to touch: the public names, imported when first used so that reading a result never loads torch."""
+"""Clustering Phenomena in Dropout, to touch: public names, imported lazily so that reading a result loads no torch."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dropclust.core.mnist import check_images
+from dropclust.core import metrics
+from dropclust.core.mnist import Data, check_images
 from dropclust.core.network import Network
 from dropclust.core.noise import generator, multiplier
 from dropclust.core.spec import LIMITS, NOISES
@@ -67,6 +68,22 @@ def scaled_logits(network: Network, x: Tensor) -> Tensor:
     )
 
 
+def evaluate(network: Network, data: Data) -> dict[str, float]:
+    """Measure the scaled network.
+
+    Returns ``test_accuracy`` and ``held_out_accuracy`` (shares), ``test_cross_entropy`` and ``held_out_cross_entropy`` (nats),
+    and ``dead_1``, ``dead_2`` ..: how many neurons of each hidden layer are never active on the held-out images.
+    """
+    measured = {}
+    for part, x, y in (("test", data.test_x, data.test_y), ("held_out", data.held_x, data.held_y)):
+        logits = scaled_logits(network, x)
+        measured[f"{part}_accuracy"] = metrics.accuracy(logits, y)
+        measured[f"{part}_cross_entropy"] = metrics.cross_entropy(logits, y)
+    for layer, activation in enumerate(hidden_activations(network, data.held_x), start=1):
+        measured[f"dead_{layer}"] = float((activation.amax(0) <= 0).sum())
+    return measured
+
+
 def _activations(network: Network, x: Tensor, layers: int) -> list[Tensor]:
     activations = []
     for weight, bias in zip(network.weights[:layers], network.biases[:layers], strict=True):
@@ -118,7 +135,7 @@ def sample(
     n_samples, rates, noise = _checked(network, n_samples, seed, dropout, noise)
     noisy = [layer for layer, rate in enumerate(rates, start=1) if rate > 0]
     first = noisy[0] if noisy else len(rates)
-    with torch.inference_mode():
+    with torch.no_grad():  # not inference_mode: what that returns cannot be changed in place afterwards
         # Until the first noisy layer nothing differs between masks.
         below = torch.cat([_activations(network, part, first)[-1] for part in torch.split(x, _IMAGES)])  # [n, h_first]
         reference = scaled_logits(network, x).t().contiguous()  # [10, n]; deviations from it are summed: no cancellation

@@ -71,7 +71,7 @@ def _rate(value: object) -> float:
     low, high = LIMITS["dropout"]
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, (bool, str)) or not low <= number <= high:
         raise ValueError(f"dropout must be rates from {low:g} to {high:g}; got {value!r}")
@@ -136,9 +136,7 @@ class RunSpec:
             object.__setattr__(self, name, value)
         for name in ("train_size", "examples"):
             if self.batch_size > getattr(self, name):
-                raise ValueError(
-                    f"batch_size must be at most {name} ({getattr(self, name):,}); got {self.batch_size:,}"
-                )
+                raise ValueError(f"batch_size must be at most {name} ({getattr(self, name):,}); got {self.batch_size:,}")
         seconds = self.flops / _REFERENCE_FLOPS + self.steps * _REFERENCE_STEP_SECONDS
         if seconds > MAX_SECONDS:
             raise ValueError(

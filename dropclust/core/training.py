@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,13 +16,13 @@ import torch
 from torch import Tensor
 
 from dropclust.core import mnist
+from dropclust.core.cost import CURVE_IMAGES, Calibration, curve_steps
 from dropclust.core.network import Network
 from dropclust.core.noise import generator, multiplier
 from dropclust.core.spec import OUTPUTS, RunSpec
 
 ADAM_RATE, ADAM_BETAS, ADAM_EPSILON = 1e-3, (0.9, 0.999), 1e-8
 SGD_RATE = 5e-5  # on the summed loss of a batch, as section 4.1.2 of the paper writes its gradient
-CURVE_IMAGES = 2_000  # held-out images behind a point of the curve
 POLL_SECONDS = 0.05  # how often a run asks whether it should stop
 
 # A stack's parameters, gradients and two moments should stay in the last-level cache, and a step should end well within
@@ -136,6 +137,7 @@ def fit(
     total = sum(spec.flops for spec in specs)
     done = [0.0] * len(stacks)
     results: dict[int, Trained] = {}
+    reporting, given_up = threading.Lock(), threading.Event()
 
     def one(number: int) -> None:
         grid = stacks[number]
@@ -143,10 +145,11 @@ def fit(
         work = sum(specs[index].flops for index in flat)
 
         def poll(share: float) -> bool:
-            done[number] = share * work
-            if on_step:
-                on_step(min(sum(done) / total, 1.0))
-            return bool(should_stop and should_stop())
+            with reporting:  # two stacks that report at once must not make the share go back
+                done[number] = share * work
+                if on_step:
+                    on_step(min(sum(done) / total, 1.0))
+            return given_up.is_set() or bool(should_stop and should_stop())
 
         def point(member: int, value: Point) -> None:
             if on_point:
@@ -162,8 +165,12 @@ def fit(
                 one(number)
         else:
             with ThreadPoolExecutor(side_by_side) as pool:
-                for future in [pool.submit(one, number) for number in range(len(stacks))]:
-                    future.result()
+                try:
+                    for future in as_completed([pool.submit(one, number) for number in range(len(stacks))]):
+                        future.result()
+                except BaseException:  # a callback failed or the user pressed Ctrl-C: the other stacks end as well
+                    given_up.set()
+                    raise
     return [results[index] for index in range(len(specs))]
 
 
@@ -215,15 +222,6 @@ def _torch_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def curve_steps(spec: RunSpec) -> list[int]:
-    """Steps after which a point of the curve is measured: the start, the end, and evenly between.
-
-    Forty intervals for a short run and more for a long one, so that a viewer sees a point several times a second.
-    """
-    intervals = min(spec.steps, max(40, min(400, round(spec.flops / 1e10))))
-    return [round(spec.steps * part / intervals) for part in range(intervals + 1)]
 
 
 def initial_weights(spec: RunSpec) -> list[Tensor]:
@@ -424,18 +422,20 @@ class Stack:
     # -- a whole run ------------------------------------------------------------------------------------------------
 
     def run(self, poll: Callable[[float], bool], on_point: Callable[[int, Point], None], curve: bool) -> list[Trained]:
-        """Train to the end, or until ``poll``, called every 50 ms with the share done, returns True."""
+        """Train to the end, or until ``poll``, called first and every 50 ms with the share done, returns True."""
         steps, began = self.spec.steps, time.perf_counter()
-        asked, stopped, done = began, False, 0
+        asked, stopped, done = began, poll(0.0), 0
         points: list[list[Point]] = [[] for _ in self.members]
         marks = iter(curve_steps(self.spec) if curve else ())
         mark = next(marks, None)
         # The output bias's gradient of every step: NaN reaches it in the very step in which any logit is not finite.
         trace = torch.zeros(steps, len(self.members), dtype=self.dtype)
         with torch.inference_mode():
-            while True:
+            while not stopped:
                 if done == mark:
                     for member, (loss, accuracy) in enumerate(self.held_out()):
+                        if not math.isfinite(loss):
+                            continue
                         point = Point(done, done * self.spec.batch_size, loss, accuracy, time.perf_counter() - began)
                         points[member].append(point)
                         on_point(member, point)
@@ -448,11 +448,12 @@ class Stack:
                 done += 1
                 if (now := time.perf_counter()) - asked > POLL_SECONDS:
                     asked = now
-                    stopped = poll(done / steps)
-                    if stopped or not trace[done - 1].isfinite().any():
+                    stopped = poll(done / steps) and done < steps
+                    if not trace[done - 1].isfinite().any():
                         break
             seconds = time.perf_counter() - began
-        poll(1.0)
+        if not stopped:
+            poll(1.0)
         finite = trace[:done].isfinite()
         results = []
         for member, spec in enumerate(self.members):
@@ -464,9 +465,8 @@ class Stack:
                     network = self.network(member)
                 except ValueError:  # the very last step blew up
                     diverged_at = done
-            status = "diverged" if diverged_at else "stopped" if stopped and done < steps else "done"
-            curve_points = tuple(p for p in points[member] if math.isfinite(p.loss))
-            results.append(Trained(spec, network, curve_points, diverged_at or done, seconds, status, diverged_at))
+            status = "diverged" if diverged_at else "stopped" if stopped else "done"
+            results.append(Trained(spec, network, tuple(points[member]), diverged_at or done, seconds, status, diverged_at))
         return results
 
     def network(self, member: int) -> Network:
@@ -511,3 +511,20 @@ def _product(x: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
         result = torch.mm(x[0], y[0], out=None if out is None else out[0])
         return result.unsqueeze(0) if out is None else out
     return torch.bmm(x, y, out=out)
+
+
+def calibrate(data: mnist.Data | None = None) -> Calibration:
+    """Train two short runs on one thread, small steps and large ones, and solve for the two numbers; about a second."""
+    data = data or mnist.load()
+    trials = [RunSpec(batch_size=16, examples=16 * 400), RunSpec(hidden=(300, 300, 300), examples=128 * 60)]
+    times = []
+    for spec in trials:
+        fit([spec], data=data, curve=False, threads=1)  # the first time includes first times
+        times.append(min(fit([spec], data=data, curve=False, threads=1)[0].seconds for _ in range(3)))
+    # seconds = flops / speed + steps * step_seconds, for both trials
+    (f1, s1), (f2, s2) = ((spec.flops, spec.steps) for spec in trials)
+    determinant = f1 * s2 - f2 * s1
+    per_flop = (times[0] * s2 - times[1] * s1) / determinant
+    per_step = (f1 * times[1] - f2 * times[0]) / determinant
+    # A disturbed trial must not promise a negative time.
+    return Calibration(1 / max(per_flop, 1e-13), max(per_step, 0.0))

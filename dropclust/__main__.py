@@ -1,0 +1,204 @@
+"""The command line: every argument is checked before work begins, and a wrong one costs one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn
+
+from dropclust import experiments
+from dropclust.core.spec import NOISES, PRECISIONS, RECIPES, RunSpec
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argparse, with its complaint on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        code: int | None = parsed.command(parsed)
+        return code or 0
+    except (ValueError, OSError, ArithmeticError) as error:
+        print(f"dropclust: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ndropclust: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="dropclust", description="Clustering Phenomena in Dropout, to touch.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    dashboard = commands.add_parser("dashboard", help="open the dashboard in a browser")
+    dashboard.add_argument("--port", type=int, default=8501, help="port to serve on (default 8501)")
+    dashboard.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    dashboard.set_defaults(command=_dashboard)
+
+    train = commands.add_parser("train", help="train a network on MNIST and write it to a file")
+    _spec_arguments(train)
+    train.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz or .onnx file")
+    train.set_defaults(command=_train)
+
+    evaluate = commands.add_parser("evaluate", help="measure a network's accuracy and cross-entropy on MNIST")
+    evaluate.add_argument("network", type=Path, metavar="FILE", help="a .safetensors or .npz file")
+    evaluate.set_defaults(command=_evaluate)
+
+    reproduce = commands.add_parser("reproduce", help="make the paper's tables and figures again, resuming what was begun")
+    reproduce.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(experiments.NAMES)} (default: all)")
+    reproduce.add_argument("--recipe", choices=RECIPES, default="modern")
+    reproduce.add_argument("--seeds", type=int, default=20, help="seeds 0 to SEEDS - 1 (default 20)")
+    reproduce.add_argument("--quick", action="store_true", help="a coarser grid and fewer examples")
+    reproduce.add_argument("--workers", type=int, default=None, help="processes (default: one a core)")
+    reproduce.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster to use instead, tls://host:port")
+    reproduce.set_defaults(command=_reproduce)
+    return parser
+
+
+def _spec_arguments(parser: argparse.ArgumentParser) -> None:
+    default = RunSpec()
+    parser.add_argument("--hidden", type=int, nargs=3, default=default.hidden, metavar="UNITS", help="three layer widths")
+    parser.add_argument(
+        "--dropout", type=float, nargs="+", default=list(default.dropout), metavar="RATE",
+        help="one rate for all hidden layers, or three",
+    )  # fmt: skip
+    parser.add_argument("--noise", choices=NOISES, default=default.noise)
+    parser.add_argument("--recipe", choices=RECIPES, default=default.recipe)
+    parser.add_argument("--precision", choices=PRECISIONS, default=default.precision)
+    for name in ("batch_size", "examples", "train_size", "seed"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name))
+
+
+def _spec(parsed: argparse.Namespace) -> RunSpec:
+    rates = parsed.dropout * 3 if len(parsed.dropout) == 1 else parsed.dropout
+    return RunSpec(
+        hidden=tuple(parsed.hidden), dropout=tuple(rates), noise=parsed.noise, batch_size=parsed.batch_size,
+        examples=parsed.examples, train_size=parsed.train_size, recipe=parsed.recipe, seed=parsed.seed,
+        precision=parsed.precision,
+    )  # fmt: skip
+
+
+def _dashboard(parsed: argparse.Namespace) -> int:
+    from dropclust.service.dashboard import start
+
+    return start(parsed.port, browser=not parsed.no_browser)
+
+
+def _train(parsed: argparse.Namespace) -> None:
+    spec = _spec(parsed)
+    from dropclust.service.export import check_suffix, save
+
+    check_suffix(parsed.out)
+    from dropclust.core import mnist, training
+    from dropclust.core.prediction import evaluate
+
+    data, bar = mnist.load(), _Bar("training")
+    [trained] = training.fit(
+        [spec], data=data, on_step=bar.show, on_point=lambda _, point: bar.note(f"held-out accuracy {point.accuracy:.4f}")
+    )
+    bar.end()
+    if trained.network is None:
+        raise training.Diverged(f"the run diverged at step {trained.diverged_at}; a lower rate or wider layers may help")
+    measured = evaluate(trained.network, data)
+    save(trained.network, parsed.out, proof={"metrics": measured})
+    print(f"{parsed.out}: {trained.network.n_parameters:,} parameters, {trained.steps:,} steps in {trained.seconds:.1f} s")
+    _print(measured)
+
+
+def _evaluate(parsed: argparse.Namespace) -> None:
+    from dropclust.service.export import load
+
+    network = load(parsed.network)
+    from dropclust.core import mnist
+    from dropclust.core.prediction import evaluate
+
+    print(f"{parsed.network}: hidden layers {', '.join(map(str, network.hidden))}; {network.n_parameters:,} parameters")
+    _print(evaluate(network, mnist.load()))
+
+
+def _print(measured: dict[str, float]) -> None:
+    for part, name, n in (("test", "test", 10_000), ("held_out", "held out", 5_000)):
+        accuracy = measured[f"{part}_accuracy"]
+        print(
+            f"{name:>9}: accuracy {accuracy:.4f} ({round((1 - accuracy) * n):,} of {n:,} wrong), "
+            f"cross-entropy {measured[f'{part}_cross_entropy']:.4f} nats"
+        )
+
+
+def _reproduce(parsed: argparse.Namespace) -> None:
+    from dropclust.experiments.experiment import Settings
+    from dropclust.service import reproduce
+
+    names = parsed.names or list(experiments.NAMES)
+    for name in names:
+        experiments.get(name)
+    settings = Settings(parsed.recipe, parsed.seeds, parsed.quick)
+    workers = parsed.workers if parsed.workers is not None else os.cpu_count() or 1
+    if workers < 1:
+        raise ValueError(f"workers must be a whole number of 1 or more; got {workers}")
+    with ExitStack() as stack:
+        if parsed.scheduler:
+            from dropclust.service.cluster import connect
+
+            executor = stack.enter_context(connect(parsed.scheduler)).get_executor()
+        else:
+            executor = stack.enter_context(reproduce.processes(workers))
+        bars: dict[str, _Bar] = {}
+
+        def progress(name: str, done: int, total: int) -> None:
+            bars.setdefault(name, _Bar(f"{name}, {settings.recipe}")).show(done / total)
+            bars[name].note(f"{done} of {total} groups")
+            if done == total:
+                bars[name].end()
+
+        for path in reproduce.reproduce(names, settings, executor, store=reproduce.default_store(), progress=progress):
+            print(path)
+
+
+class _Bar:
+    """A progress bar on stderr: redrawn on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        self._title, self._note, self._share = title, "", 0.0
+        self._began, self._said = time.monotonic(), -1.0
+        self._live = sys.stderr.isatty()
+
+    def show(self, share: float) -> None:
+        """Show the share done, 0 to 1."""
+        self._share = share
+        now = time.monotonic()
+        if now - self._said < (0.1 if self._live else 10):
+            return
+        self._said = now
+        self._draw(end="" if self._live else "\n")
+
+    def note(self, text: str) -> None:
+        """Say something beside the bar, from its next drawing on."""
+        self._note = text
+
+    def end(self) -> None:
+        """Draw it full, once, and leave the line."""
+        self._share = 1.0
+        self._draw(end="\n")
+
+    def _draw(self, end: str) -> None:
+        spent = time.monotonic() - self._began
+        left = f"{spent / self._share - spent:4.0f} s left" if 0 < self._share < 1 else f"{spent:4.0f} s"
+        filled = round(30 * self._share)
+        bar = "█" * filled + "·" * (30 - filled)
+        text = f"{self._title} {bar} {self._share:4.0%} {left}  {self._note}"
+        print(f"\r\x1b[2K{text}" if self._live else text, end=end, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The shape all experiments share: which networks, which measurement, which table. It knows neither store nor cluster."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import pandas as pd
+
+from dropclust.core.spec import RECIPES, RunSpec
+
+if TYPE_CHECKING:
+    from dropclust.core.mnist import Data
+    from dropclust.core.network import Network
+    from dropclust.core.training import Trained
+
+MAX_SEEDS = 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much of an experiment to run.
+
+    Parameters
+    ----------
+    recipe
+        "modern" or "paper".
+    seeds
+        Seeds 0 to ``seeds`` - 1, 1 to 100.
+    quick
+        A coarser grid and fewer examples: minutes instead of an hour, for a look and for tests.
+
+    Raises
+    ------
+    ValueError
+        One sentence naming the field, what is allowed and what was given.
+    """
+
+    recipe: str = "modern"
+    seeds: int = 20
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        if self.recipe not in RECIPES:
+            raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; got {self.recipe!r}")
+        if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or not 1 <= self.seeds <= MAX_SEEDS:
+            raise ValueError(f"seeds must be a whole number from 1 to {MAX_SEEDS}; got {self.seeds!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What came of one group of networks: its rows of each table, and the runs that are kept, with their metrics."""
+
+    tables: Mapping[str, pd.DataFrame]
+    kept: Sequence[tuple[Trained, Mapping[str, float]]]
+
+
+class Experiment(ABC):
+    """One table or figure of the paper.
+
+    A subclass is imported by pages that must not load torch, so it imports torch inside `measure` only.
+    """
+
+    name: ClassVar[str]  # on the command line and in file names
+    title: ClassVar[str]  # as the paper numbers it
+    question: ClassVar[str]  # one sentence
+    section: ClassVar[str]  # of the paper
+    version: ClassVar[int] = 1  # grows when the measurement changes, so that half-made tables of before are not mixed in
+
+    @abstractmethod
+    def specs(self, settings: Settings) -> list[RunSpec]:
+        """Every network the experiment needs."""
+
+    @abstractmethod
+    def measure(self, networks: Sequence[Network], data: Data, settings: Settings) -> pd.DataFrame:
+        """Tidy rows, one a network and setting, of networks that belong together (see `group`)."""
+
+    def group(self, spec: RunSpec) -> Hashable:
+        """Networks with equal groups are trained and measured together; by default those of one seed."""
+        return spec.seed
+
+    def kept(self, settings: Settings) -> frozenset[str]:
+        """Keys of the runs that are kept for people to look into; none by default."""
+        return frozenset()
+
+    def details(self, networks: Sequence[Network], data: Data, settings: Settings) -> dict[str, pd.DataFrame]:
+        """Further tables by name, of the same networks; none by default."""
+        return {}
+
+    def groups(self, settings: Settings) -> list[list[RunSpec]]:
+        """The specs, a list a group, in their order."""
+        groups: dict[Hashable, list[RunSpec]] = {}
+        for spec in self.specs(settings):
+            groups.setdefault(self.group(spec), []).append(spec)
+        return list(groups.values())
+
+    def measure_group(self, specs: Sequence[RunSpec], settings: Settings, threads: int | None = None) -> Measured:
+        """Train one group here and measure it.
+
+        Raises
+        ------
+        dropclust.core.training.Diverged
+            When a network's weights stopped being finite.
+        """
+        from dropclust.core import mnist, prediction, training
+
+        data, keys = mnist.load(), self.kept(settings)
+        trained = training.fit(specs, data=data, curve=any(spec.key in keys for spec in specs), threads=threads)
+        networks = []
+        for each in trained:
+            if each.network is None:
+                raise training.Diverged(f"run {each.spec.key[:8]} of {self.name} diverged at step {each.diverged_at}")
+            networks.append(each.network)
+        tables = {self.name: self.measure(networks, data, settings), **self.details(networks, data, settings)}
+        kept = [
+            (each, prediction.evaluate(network, data))
+            for each, network in zip(trained, networks, strict=True)
+            if each.spec.key in keys
+        ]
+        return Measured(tables, kept)
+
+    def run(
+        self,
+        recipe: str = "modern",
+        seeds: int = 20,
+        quick: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> pd.DataFrame:
+        """Train and measure everything here, group after group, and return the table.
+
+        ``progress`` hears the share of the groups that are done, 0 to 1.
+
+        Raises
+        ------
+        ValueError
+            For a recipe or a number of seeds that is not allowed.
+        """
+        settings = Settings(recipe, seeds, quick)
+        groups, tables = self.groups(settings), []
+        for number, specs in enumerate(groups, start=1):
+            tables.append(self.measure_group(specs, settings).tables[self.name])
+            if progress:
+                progress(number / len(groups))
+        return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,169 @@
+"""Runs experiments to their end, group by group on many processes, and writes their tables; what is done stays done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+
+from dropclust import experiments
+from dropclust.core.paths import cache_folder
+from dropclust.core.spec import RunSpec
+from dropclust.experiments.experiment import Experiment, Settings
+from dropclust.service import results
+from dropclust.service.export import write_temporary
+from dropclust.service.store import Store, Stored, versions
+
+Progress = Callable[[str, int, int], None]  # experiment, groups done, groups in all
+
+
+@contextmanager
+def processes(workers: int) -> Iterator[Executor]:
+    """A pool of processes with one torch thread each: small products run faster so than with two threads for one."""
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+    try:
+        yield pool
+    finally:
+        # Stopped half way, what has not begun is dropped and what runs is not waited for.
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def reproduce(
+    names: Sequence[str],
+    settings: Settings,
+    executor: Executor,
+    root: Path | None = None,
+    store: Store | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Run experiments and write their tables and conditions.
+
+    A group that was measured before, under the same settings, is not measured again: an interruption costs the groups under
+    way and no more.
+
+    Parameters
+    ----------
+    names
+        Experiments, by name.
+    settings
+        Recipe, seeds, quick.
+    executor
+        Where groups are trained and measured: `processes`, or the executor of a Dask client.
+    root
+        Where tables go; the project's own results when None.
+    store
+        Where the networks go that an experiment keeps; nowhere when None.
+    progress
+        Called after every group.
+
+    Returns
+    -------
+    list of Path
+        The CSV files.
+
+    Raises
+    ------
+    ValueError
+        For an unknown experiment.
+    """
+    root = root or results.folder()
+    written: list[Path] = []
+    for experiment in [experiments.get(name) for name in names]:
+        written += _one(experiment, settings, executor, root, store, progress)
+    return written
+
+
+def command(name: str, settings: Settings) -> str:
+    """The command line that makes an experiment's tables."""
+    quick = " --quick" if settings.quick else ""
+    return f"python -m dropclust reproduce {name} --recipe {settings.recipe} --seeds {settings.seeds}{quick}"
+
+
+def _one(
+    experiment: Experiment,
+    settings: Settings,
+    executor: Executor,
+    root: Path,
+    store: Store | None,
+    progress: Progress | None,
+) -> list[Path]:
+    groups, began = experiment.groups(settings), time.monotonic()
+    parts = root / "parts" / f"{experiment.name}-{_digest(experiment, settings)}"
+    folders = [parts / _group_digest(specs) for specs in groups]
+    missing = [number for number, folder in enumerate(folders) if not folder.is_dir()]
+    done = len(groups) - len(missing)
+    if progress:
+        progress(experiment.name, done, len(groups))
+    futures = {executor.submit(experiment.measure_group, groups[number], settings, 1): number for number in missing}
+    for future in as_completed(futures):
+        measured = future.result()
+        if store is not None:
+            for trained, metrics in measured.kept:
+                store.put(Stored.from_trained(trained, metrics))
+        _write_part(folders[futures[future]], measured.tables)
+        done += 1
+        if progress:
+            progress(experiment.name, done, len(groups))
+    conditions = {
+        "experiment": experiment.name,
+        "settings": asdict(settings),
+        "command": command(experiment.name, settings),
+        "networks": sum(map(len, groups)),
+        "versions": versions(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "date": datetime.now(UTC).date().isoformat(),
+        "seconds": round(time.monotonic() - began, 1),
+        "groups_measured_earlier": len(groups) - len(missing),
+    }
+    names = dict.fromkeys(file.stem for folder in folders for file in sorted(folder.glob("*.csv")))
+    written = []
+    for name in names:
+        files = [folder / f"{name}.csv" for folder in folders]
+        table = pd.concat([pd.read_csv(file) for file in files if file.exists()], ignore_index=True)
+        written.append(results.write(root, results.file_name(name, settings.recipe, settings.quick), table, conditions))
+    shutil.rmtree(parts, ignore_errors=True)
+    return written
+
+
+def _digest(experiment: Experiment, settings: Settings) -> str:
+    # The number of seeds is left out: asking for more seeds keeps those that are done.
+    facts = {"version": experiment.version, "recipe": settings.recipe, "quick": settings.quick}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _group_digest(specs: Sequence[RunSpec]) -> str:
+    return hashlib.sha256("".join(spec.key for spec in specs).encode()).hexdigest()[:32]
+
+
+def _write_part(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """A folder that is either there with all its tables, or not there."""
+    half = folder.with_name(f"{folder.name}.{os.getpid()}.half")
+    half.mkdir(parents=True)
+    for name, table in tables.items():
+        write_temporary(half, table.to_csv(index=False).encode()).replace(half / f"{name}.csv")
+    half.rename(folder)
+
+
+def default_store() -> Store:
+    """The project's own runs."""
+    return Store(cache_folder() / "runs")

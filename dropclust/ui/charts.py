@@ -1,0 +1,393 @@
+"""What a chart shows, as an object, and its figure: functions named after the objects do all arithmetic, figures do none."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dropclust.core.intervals import Interval, mean_interval
+from dropclust.experiments import paper
+
+_CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
+_MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon", "cross", "pentagon", "bowtie")
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+
+
+@cache
+def palette() -> tuple[str, ...]:
+    """The ten categorical colours of the app, as its configuration declares them."""
+    with _CONFIG.open("rb") as file:
+        return tuple(tomllib.load(file)["theme"]["chartCategoricalColors"])
+
+
+# What a colour means is the same on every chart.
+MEASURED, PAPER, CHANCE, SECOND = 0, 1, 9, 2
+
+
+def tint(colour: str, opacity: float) -> str:
+    """A colour ``#rrggbb`` made translucent."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart: a mean with its interval at each x; ``low`` and ``high`` are NaN where there is none."""
+
+    name: str
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n: int
+    role: int  # position in the palette
+
+    @classmethod
+    def of(cls, name: str, table: pd.DataFrame, x: str, y: str, role: int) -> Series:
+        """Mean and 95 % Student t interval of column ``y`` at each value of ``x``; missing values are left out."""
+        groups = [(at, table.loc[table[x] == at, y].dropna()) for at in sorted(table[x].unique().tolist())]
+        intervals = [(at, mean_interval(values.to_numpy())) for at, values in groups if len(values)]
+        return cls(
+            name,
+            tuple(at for at, _ in intervals),
+            tuple(each.mean for _, each in intervals),
+            tuple(each.low for _, each in intervals),
+            tuple(each.high for _, each in intervals),
+            max((each.n for _, each in intervals), default=0),
+            role,
+        )
+
+    def at(self, x: float) -> Interval:
+        """Mean and interval at one of its x."""
+        where = self.x.index(x)
+        return Interval(self.mean[where], self.low[where], self.high[where], self.n, 0.95)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A chart of lines over a common x.
+
+    ``points`` are the paper's values, ``marker`` the x that a viewer has chosen, ``sentence`` what to see, also the alt text.
+    """
+
+    title: str
+    x_title: str
+    y_title: str
+    series: tuple[Series, ...]
+    sentence: str
+    points: Mapping[float, float] | None = None
+    marker: float | None = None
+    y_range: tuple[float, float] | None = None
+
+    def table(self) -> pd.DataFrame:
+        """What the chart shows, a row an x."""
+        columns: dict[str, dict[float, float]] = {}
+        for line in self.series:
+            for suffix, values in (("", line.mean), (" low", line.low), (" high", line.high)):
+                if not all(map(math.isnan, values)):
+                    columns[line.name + suffix] = dict(zip(line.x, values, strict=True))
+        if self.points:
+            columns["paper"] = dict(self.points)
+        return pd.DataFrame(columns).rename_axis(self.x_title).sort_index().reset_index()
+
+
+def curves(info: Curves, height: int = 380) -> go.Figure:
+    """Draw lines with their intervals as bands; each line also has a marker shape and a dash of its own."""
+    figure, colours = go.Figure(), palette()
+    for number, line in enumerate(info.series):
+        colour = colours[line.role % len(colours)]
+        if not all(map(math.isnan, line.low)):
+            figure.add_scatter(
+                x=[*line.x, *reversed(line.x)],
+                y=[*line.high, *reversed(line.low)],
+                fill="toself",
+                fillcolor=tint(colour, 0.18),
+                line={"width": 0},
+                hoverinfo="skip",
+                showlegend=False,
+                mode="lines",
+            )
+        figure.add_scatter(
+            x=line.x,
+            y=line.mean,
+            name=line.name,
+            mode="lines+markers",
+            line={"color": colour, "width": 3, "dash": _DASHES[number % len(_DASHES)]},
+            marker={"symbol": _MARKERS[number % len(_MARKERS)], "size": 8},
+            customdata=list(zip(line.low, line.high, strict=True)),
+            hovertemplate="%{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})",
+        )
+    if info.points:
+        figure.add_scatter(
+            x=list(info.points),
+            y=list(info.points.values()),
+            name="paper",
+            mode="markers",
+            marker={"symbol": "star-diamond", "size": 15, "color": colours[PAPER]},
+            hovertemplate="%{y:.3f}",
+        )
+    if info.marker is not None:
+        figure.add_vline(info.marker, line={"color": colours[PAPER], "width": 2, "dash": "dot"})
+    _lay_out(figure, info.title, info.x_title, info.y_title, height)
+    if info.y_range:
+        figure.update_yaxes(range=info.y_range)
+    return figure
+
+
+def _lay_out(figure: go.Figure, title: str, x_title: str, y_title: str, height: int) -> None:
+    figure.update_layout(
+        title={"text": title, "font": {"size": 20}},
+        height=height,
+        margin={"l": 10, "r": 10, "t": 50, "b": 10},
+        font={"size": 16},
+        legend={"orientation": "h", "y": -0.28, "x": 0, "font": {"size": 15}},
+        hovermode="x unified",
+        uirevision="keep",
+    )
+    axis = {"title": {"font": {"size": 16}}, "tickfont": {"size": 15}, "automargin": True}
+    figure.update_xaxes(title_text=x_title, **axis)
+    figure.update_yaxes(title_text=y_title, **axis)
+
+
+# ---- Table 2: similarity against the rate ------------------------------------------------------------------------------
+
+
+def _part(table: pd.DataFrame, layer: int, k: int, width: int) -> pd.DataFrame:
+    return table[(table["layer"] == layer) & (table["k"] == k) & (table["width"] == width)]
+
+
+def rand_curves(table: pd.DataFrame, layer: int, k: int, width: int, rate: float | None = None) -> Curves:
+    """Rand index against the dropout rate, beside what chance gives and what the paper reports."""
+    part = _part(table, layer, k, width)
+    rand = Series.of("Rand index", part, "dropout", "rand", MEASURED)
+    chance = Series.of("by chance", part, "dropout", "chance_rand", CHANCE)
+    band = part.groupby("dropout", sort=True)[["chance_low", "chance_high"]].mean()
+    chance = Series(
+        f"{chance.name} (band: 95 % of permuted labels)", chance.x, chance.mean,
+        tuple(band["chance_low"]), tuple(band["chance_high"]), chance.n, CHANCE,
+    )  # fmt: skip
+    above = [x for x, low, high in zip(rand.x, rand.low, chance.high, strict=True) if low > high]
+    best = max(rand.x, key=lambda x: rand.at(x).mean - chance.at(x).mean)
+    sentence = (
+        f"Layer {layer}, {k} clusters, {rand.n} seeds: the Rand index is above its chance band "
+        + (f"at {len(above)} of {len(rand.x)} rates, most at {best:g}" if above else "at no rate")
+        + f": {rand.at(best).mean:.3f} against {chance.at(best).mean:.3f} by chance."
+    )
+    return Curves(
+        "Rand index: do the two clusterings agree?", "dropout rate", "Rand index", (rand, chance), sentence,
+        paper.TABLE_2, rate,
+    )  # fmt: skip
+
+
+def adjusted_curves(table: pd.DataFrame, layer: int, k: int, width: int, rate: float | None = None) -> Curves:
+    """Adjusted Rand index against the rate, of all neurons and of those that ever fire."""
+    part = _part(table, layer, k, width)
+    whole = Series.of("all neurons", part, "dropout", "adjusted_rand", MEASURED)
+    living = Series.of("neurons that ever fire", part, "dropout", "adjusted_rand_living", SECOND)
+    best = max(whole.x, key=lambda x: whole.at(x).mean)
+    dead = part.groupby("dropout")["dead"].mean()
+    sentence = (
+        f"With chance taken out, agreement is {whole.at(whole.x[0]).mean:.2f} without dropout and greatest at {best:g}: "
+        f"{whole.at(best).text(2)}. At {whole.x[-1]:g}, {dead.iloc[-1]:.0f} of {width} neurons never fire."
+    )
+    return Curves(
+        "Adjusted Rand: the same, with chance taken out", "dropout rate", "adjusted Rand index", (whole, living), sentence,
+        None, rate,
+    )  # fmt: skip
+
+
+def accuracy_curves(table: pd.DataFrame, width: int, rate: float | None = None) -> Curves:
+    """Test accuracy against the rate, scaled and sampled."""
+    part = table[table["width"] == width].drop_duplicates(["seed", "dropout"])
+    scaled = Series.of("scaled", part, "dropout", "scaled_accuracy", MEASURED)
+    sampled = Series.of("sampled", part, "dropout", "sampled_accuracy", PAPER)
+    best = max(scaled.x, key=lambda x: scaled.at(x).mean)
+    lost = next((x for x in scaled.x if scaled.at(x).mean < 0.5), None)
+    sentence = f"Test accuracy is best at {best:g}: {scaled.at(best).text()}"
+    sentence += f"; from {lost:g} on three layers of {width} no longer learn." if lost is not None else "."
+    return Curves(
+        "Accuracy on the 10,000 test images", "dropout rate", "accuracy", (scaled, sampled), sentence, None, rate, (0, 1)
+    )
+
+
+# ---- neurons as pictures -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """Neurons of a layer as pictures of their weights, in the order of their clusters.
+
+    ``pictures`` is ``[h, height, width]`` in [-1, 1], each neuron by its own largest weight; the other arrays have one entry a
+    neuron: its number, the cluster by incoming and by outgoing weights, whether the two agree.
+    """
+
+    pictures: np.ndarray
+    number: np.ndarray
+    incoming: np.ndarray
+    outgoing: np.ndarray
+    agree: np.ndarray
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row a neuron."""
+        return pd.DataFrame(
+            {
+                "neuron": self.number, "cluster by incoming weights": self.incoming,
+                "cluster by outgoing weights": self.outgoing, "agree": self.agree.astype(bool),
+            }
+        )  # fmt: skip
+
+
+def neurons(
+    weights: Sequence[np.ndarray],
+    layer: int,
+    incoming: Sequence[int],
+    outgoing: Sequence[int],
+    agree: Sequence[bool],
+    dead: int | None = None,
+) -> Neurons:
+    """Sort a layer's neurons by cluster and turn their weights into pictures.
+
+    Layer 1: incoming weights as the 28 x 28 image they look at. Layers 2 and 3: outgoing weights, as a strip.
+    """
+    labels = np.asarray(incoming)
+    order = np.lexsort((np.asarray(outgoing), labels))
+    if layer == 1:
+        pictures = weights[0].T.reshape(-1, 28, 28)
+    else:
+        strips = weights[layer]  # [h, out]
+        pictures = np.repeat(strips[:, None, :], 8, axis=1)
+        pictures = np.repeat(pictures, max(1, 28 // strips.shape[1]), axis=2)
+    pictures = pictures / np.maximum(np.abs(pictures).max(axis=(1, 2), keepdims=True), 1e-12)
+    sizes = np.bincount(labels)
+    agreeing = np.asarray(agree, bool)
+    sentence = (
+        f"{len(labels)} neurons in {len(sizes)} clusters by incoming weights, the largest of {sizes.max()}; the clustering by "
+        f"outgoing weights agrees on {agreeing.sum()} of them"
+        + ("." if dead is None else f", and {dead} of them never fire on the held-out images.")
+    )
+    return Neurons(pictures[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence)
+
+
+def neuron_sheet(info: Neurons, columns: int = 20) -> go.Figure:
+    """Draw the neurons as a sheet of tiles, framed in the colour of their cluster; a neuron that agrees has a full frame."""
+    from PIL import Image
+
+    n, height, width = info.pictures.shape
+    columns = min(columns, n)
+    rows, gap = math.ceil(n / columns), 4
+    cell_h, cell_w = height + 2 * gap, width + 2 * gap
+    sheet = np.zeros((rows * cell_h, columns * cell_w, 4), np.uint8)
+    colours = [tuple(int(c[at : at + 2], 16) for at in (1, 3, 5)) for c in palette()]
+    for i in range(n):
+        top, left = (i // columns) * cell_h, (i % columns) * cell_w
+        tile = np.zeros((cell_h, cell_w, 4), np.uint8)
+        frame = tile[1:-1, 1:-1]
+        frame[...] = (*colours[info.incoming[i] % len(colours)], 255)
+        if not info.agree[i]:
+            frame[1:-1, 1:-1] = 0  # a thin frame
+        tile[gap:-gap, gap:-gap] = diverging(info.pictures[i])
+        sheet[top : top + cell_h, left : left + cell_w] = tile
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).resize((sheet.shape[1] * 2, sheet.shape[0] * 2), Image.Resampling.NEAREST).save(buffer, "png")
+    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    figure = go.Figure()
+    figure.add_layout_image(
+        source=source, x=0, y=0, sizex=columns, sizey=rows, xref="x", yref="y", sizing="stretch", layer="below"
+    )
+    figure.add_scatter(
+        x=[i % columns + 0.5 for i in range(n)],
+        y=[i // columns + 0.5 for i in range(n)],
+        mode="markers",
+        marker={"size": 18, "opacity": 0},
+        customdata=np.stack([info.number, info.incoming, info.outgoing, info.agree], axis=1).tolist(),
+        hovertemplate="neuron %{customdata[0]}: cluster %{customdata[1]} by incoming, %{customdata[2]} by outgoing weights"
+        "<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_xaxes(visible=False, range=[0, columns], constrain="domain")
+    figure.update_yaxes(visible=False, range=[rows, 0], scaleanchor="x", scaleratio=cell_h / cell_w)
+    figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0}, height=max(160, 58 * rows), dragmode=False)
+    return figure
+
+
+def diverging(picture: np.ndarray) -> np.ndarray:
+    """Numbers in [-1, 1] as RGBA: blue below 0, white at 0, orange above: the palette's first two colours."""
+    low, high = (np.array([int(c[at : at + 2], 16) for at in (1, 3, 5)], float) for c in palette()[:2])
+    share = np.abs(picture)[..., None]
+    ends = np.where(picture[..., None] < 0, low, high)
+    rgb = 255 * (1 - share) + ends * share
+    return np.concatenate([rgb, np.full_like(share, 255)], axis=-1).astype(np.uint8)
+
+
+# ---- runs that learn -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Held-out loss and accuracy of some runs over the examples they have seen; ``names`` tells runs apart."""
+
+    names: tuple[str, ...]
+    examples: tuple[tuple[int, ...], ...]
+    loss: tuple[tuple[float, ...], ...]
+    accuracy: tuple[tuple[float, ...], ...]
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row a point of a run."""
+        rows = [
+            {"run": name, "examples": at, "held-out loss": loss, "held-out accuracy": accuracy}
+            for name, *columns in zip(self.names, self.examples, self.loss, self.accuracy, strict=True)
+            for at, loss, accuracy in zip(*columns, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["run", "examples", "held-out loss", "held-out accuracy"])
+
+
+def learning(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Learning:
+    """What the curves of named runs show."""
+    curves_ = [[point for point in curve if math.isfinite(point["loss"])] for _, curve in runs]
+    last = [curve[-1]["accuracy"] for curve in curves_ if curve]
+    sentence = "No point has been measured yet."
+    if last:
+        sentence = f"Held-out accuracy now: {last[0]:.3f}" if len(last) == 1 else (
+            f"Held-out accuracy now: {min(last):.3f} to {max(last):.3f} over {len(last)} runs"
+        )  # fmt: skip
+        sentence += f", after {max(curve[-1]['examples'] for curve in curves_ if curve):,} examples."
+    return Learning(
+        tuple(name for name, _ in runs),
+        tuple(tuple(point["examples"] for point in curve) for curve in curves_),
+        tuple(tuple(point["loss"] for point in curve) for curve in curves_),
+        tuple(tuple(point["accuracy"] for point in curve) for curve in curves_),
+        sentence,
+    )
+
+
+def learning_figure(info: Learning, what: str, total: int, height: int = 340) -> go.Figure:
+    """Draw ``what`` ("loss" or "accuracy") of every run over the examples seen; the x axis spans all that will be seen."""
+    figure, colours = go.Figure(), palette()
+    for number, name in enumerate(info.names):
+        figure.add_scatter(
+            x=info.examples[number], y=getattr(info, what)[number], name=name, mode="lines",
+            line={"color": colours[number % len(colours)], "width": 3, "dash": _DASHES[number // len(colours) % len(_DASHES)]},
+            hovertemplate="%{y:.4f}",
+        )  # fmt: skip
+    unit = "cross-entropy, nats" if what == "loss" else "share of images read rightly"
+    _lay_out(figure, f"Held-out {what}", "examples seen", unit, height)
+    figure.update_xaxes(range=[0, total])
+    figure.update_layout(showlegend=len(info.names) > 1)
+    if what == "accuracy":
+        figure.update_yaxes(range=[0, 1])
+    else:
+        figure.update_yaxes(rangemode="tozero")
+    return figure

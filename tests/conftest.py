@@ -1,0 +1,40 @@
+"""Fixtures that the tests of several floors share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from dropclust.core.mnist import Data
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_torch_thread() -> Iterator[None]:
+    """Sums then run in one order, whatever the machine's cores, and tests disturb nothing beside them."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def data() -> Data:
+    """The real MNIST, read once a session."""
+    from dropclust.core import mnist
+
+    return mnist.load()
+
+
+@pytest.fixture(scope="session")
+def subprocess_environment() -> dict[str, str]:
+    """The environment for a Python of its own that imports this checkout."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -1,0 +1,90 @@
+"""What the engine computes, written as plainly as PyTorch allows: the oracle of its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from dropclust.core.mnist import Data
+from dropclust.core.network import Network
+from dropclust.core.spec import INPUTS, OUTPUTS, RunSpec
+
+
+class Perceptron(nn.Module):
+    """784 -> three hidden layers with ReLU and torch's own dropout -> 10 logits."""
+
+    def __init__(self, hidden: Sequence[int], dropout: Sequence[float], recipe: str) -> None:
+        super().__init__()
+        widths = [INPUTS, *hidden, OUTPUTS]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.dropouts = nn.ModuleList(nn.Dropout(rate) for rate in dropout)
+        for layer in self.layers:
+            if recipe == "modern":
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            else:
+                nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, dropout in zip(self.layers[:-1], self.dropouts, strict=True):
+            x = dropout(torch.relu(layer(x)))
+        return self.layers[-1](x)
+
+
+def optimiser(recipe: str, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
+    """Torch's own, with the rates of the two recipes written out again."""
+    if recipe == "modern":
+        return torch.optim.Adam(parameters, lr=1e-3, fused=True)
+    return torch.optim.SGD(parameters, lr=5e-5)
+
+
+def loss(logits: Tensor, labels: Tensor, recipe: str) -> Tensor:
+    """Cross-entropy: its mean over the batch, or its sum as section 4.1.2 of the paper writes it."""
+    return nn.functional.cross_entropy(logits, labels, reduction="mean" if recipe == "modern" else "sum")
+
+
+def train_plain(spec: RunSpec, data: Data) -> Network:
+    """Train as everybody does: a module, an optimiser, shuffled batches, torch's global random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        model = Perceptron(spec.hidden, spec.dropout, spec.recipe)
+        step = optimiser(spec.recipe, list(model.parameters()))
+        left = spec.steps
+        while left:
+            for index in torch.randperm(len(data.train_x)).split(spec.batch_size)[:left]:
+                step.zero_grad()
+                loss(model(data.train_x[index]), data.train_y[index], spec.recipe).backward()
+                step.step()
+                left -= 1
+    return Network(
+        [layer.weight.detach().t().contiguous() for layer in model.layers],
+        [layer.bias.detach().clone() for layer in model.layers],
+        spec,
+    )
+
+
+def noisy_logits(
+    weights: Sequence[Tensor], biases: Sequence[Tensor], x: Tensor, kind: str, noise: Sequence[Tensor | None]
+) -> Tensor:
+    """Logits with given noise: a multiplier for each hidden layer's activations, or of the weights leaving it."""
+    for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        if number > 0:
+            x = torch.relu(x)
+            multiplier = noise[number - 1]
+            if multiplier is not None and kind == "dropconnect":
+                weight = weight * multiplier
+            elif multiplier is not None:
+                x = x * multiplier
+        x = x @ weight + bias
+    return x
+
+
+def random_network(hidden: Sequence[int], seed: int = 0, scale: float = 1.0) -> Network:
+    """A network nobody trained, of He's weights and small random biases."""
+    stream = torch.Generator().manual_seed(seed)
+    widths = [INPUTS, *hidden, OUTPUTS]
+    weights = [scale * (2 / a) ** 0.5 * torch.randn(a, b, generator=stream) for a, b in pairwise(widths)]
+    return Network(weights, [0.1 * torch.randn(b, generator=stream) for b in widths[1:]])

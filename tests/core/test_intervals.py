@@ -1,0 +1,156 @@
+"""Intervals and tests of equality against scipy, simulation and their closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from dropclust.core.intervals import Interval, equivalent, mean_interval, paired_difference
+
+numbers = st.lists(st.floats(-1e3, 1e3).map(lambda x: round(x, 3)), min_size=2, max_size=30)
+examples = settings(max_examples=200, deadline=None)
+
+
+class TestMeanInterval:
+    @given(numbers, st.sampled_from([0.5, 0.9, 0.95, 0.999]))
+    @examples
+    def test_equals_scipy(self, values, level):
+        interval = mean_interval(values, level)
+        assert interval.mean == pytest.approx(np.mean(values), rel=1e-12, abs=1e-12)
+        assert (interval.n, interval.level) == (len(values), level)
+        if min(values) < max(values):
+            low, high = stats.t.interval(level, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+            assert (interval.low, interval.high) == pytest.approx((low, high), rel=1e-9, abs=1e-9)
+
+    def test_known_value(self):
+        # 1, 2, 3: mean 2, standard error 1/sqrt(3), and t(.975; 2) = 4.302653.
+        interval = mean_interval([1, 2, 3])
+        assert interval.low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-6)
+        assert interval.high == pytest.approx(2 + 4.302653 / math.sqrt(3), abs=1e-6)
+
+    @pytest.mark.parametrize(("n", "level"), [(2, 0.95), (5, 0.95), (20, 0.95), (5, 0.8)])
+    def test_covers_the_true_mean_as_often_as_it_says(self, n, level):
+        rng = np.random.default_rng(n)
+        rounds = 4_000
+        intervals = [mean_interval(rng.normal(3, 2, n), level) for _ in range(rounds)]
+        covered = np.mean([interval.low <= 3 <= interval.high for interval in intervals])
+        assert abs(covered - level) < 4 * math.sqrt(level * (1 - level) / rounds)
+
+    def test_one_value_has_no_interval(self):
+        interval = mean_interval([0.9])
+        assert interval.mean == 0.9
+        assert math.isnan(interval.low)
+        assert math.isnan(interval.high)
+        assert interval.n == 1
+
+    def test_equal_values_have_no_width(self):
+        # Summed, ten times 0.1 is not 1: neither mean nor ends may show it.
+        assert mean_interval([0.1] * 10) == Interval(0.1, 0.1, 0.1, 10, 0.95)
+
+    @pytest.mark.parametrize(
+        ("values", "words"),
+        [
+            ([], r"values must be a list of at least one number; got the shape \[0\]"),
+            (3.0, r"values must be a list of at least one number; got the shape \[\]"),
+            ([[1.0, 2.0]], r"values must be a list of at least one number; got the shape \[1, 2\]"),
+            ([1.0, 2.0, math.nan], "values must be finite numbers; got nan at position 2"),
+            ([1.0, -math.inf], "values must be finite numbers; got -inf at position 1"),
+            (["a"], r"values must be numbers; got \['a'\]"),
+        ],
+    )
+    def test_values_refused(self, values, words):
+        with pytest.raises(ValueError, match=f"^{words}$"):
+            mean_interval(values)
+
+    @pytest.mark.parametrize("level", [0, 1, -0.1, 95, math.nan])
+    def test_level_refused(self, level):
+        with pytest.raises(ValueError, match=f"^level must be between 0 and 1, both excluded; got {level}$"):
+            mean_interval([1, 2], level)
+
+
+class TestText:
+    def test_with_an_interval(self):
+        assert Interval(0.9123, 0.9051, 0.9195, 20, 0.95).text() == "0.912 (95 % interval 0.905 to 0.919, 20 seeds)"
+        assert Interval(-1, -2, 0, 3, 0.9).text(digits=1, of="pair") == "-1.0 (90 % interval -2.0 to 0.0, 3 pairs)"
+
+    def test_one_seed(self):
+        assert mean_interval([0.5]).text() == "0.500 (one seed: no interval)"
+        assert mean_interval([0.5]).text(of="image") == "0.500 (one image: no interval)"
+
+
+class TestPairedDifference:
+    def test_is_the_interval_of_the_differences_and_leaves_out_what_pairs_share(self):
+        rng = np.random.default_rng(0)
+        shared = 100 * rng.normal(size=12)
+        a, b = shared + rng.normal(size=12), shared + rng.normal(size=12)
+        difference = paired_difference(a, b, level=0.9)
+        assert difference == mean_interval(a - b, 0.9)
+        low, high = stats.ttest_rel(a, b).confidence_interval(0.9)
+        assert (difference.low, difference.high) == pytest.approx((low, high), rel=1e-9)
+        assert difference.high - difference.low < 4
+        assert paired_difference(b, a).mean == pytest.approx(-difference.mean)
+
+    def test_unequal_lengths_refused(self):
+        for call in (paired_difference, lambda a, b: equivalent(a, b, 1.0)):
+            with pytest.raises(
+                ValueError, match=r"^a and b must have one value a seed, in the same order; got 2 and 3 values$"
+            ):
+                call([1, 2], [1, 2, 3])
+            with pytest.raises(ValueError, match=r"^b must be finite numbers; got nan at position 0$"):
+                call([1, 2], [math.nan, 2])
+
+
+class TestEquivalent:
+    @given(numbers, st.floats(0.01, 100), st.sampled_from([0.01, 0.05, 0.2]), st.integers(0, 1000))
+    @examples
+    def test_equals_two_t_tests_of_scipy(self, a, margin, alpha, seed):
+        a = np.array(a)
+        b = a - np.random.default_rng(seed).normal(0.3, 1, len(a))
+        verdict = equivalent(a, b, margin, alpha)
+        not_below = stats.ttest_1samp(a - b, -margin, alternative="greater").pvalue
+        not_above = stats.ttest_1samp(a - b, margin, alternative="less").pvalue
+        assert verdict.p_value == pytest.approx(max(not_below, not_above), rel=1e-7, abs=1e-12)
+        assert verdict.equivalent == (verdict.p_value < alpha)
+        inside = -margin < verdict.difference.low and verdict.difference.high < margin
+        assert verdict.equivalent == inside
+        assert verdict.difference.level == pytest.approx(1 - 2 * alpha)
+        assert verdict.difference.mean == pytest.approx(np.mean(a - b))
+
+    @pytest.mark.parametrize("sign", [-1, 1])
+    def test_wrong_as_often_as_alpha_on_the_margin(self, sign):
+        # With the true difference on the margin and little noise only one of the two tests can fail: exactly alpha.
+        rng = np.random.default_rng(1)
+        rounds = 4_000
+        wrong = np.mean([equivalent(rng.normal(sign, 0.1, 8), np.zeros(8), margin=1.0).equivalent for _ in range(rounds)])
+        assert abs(wrong - 0.05) < 4 * math.sqrt(0.05 * 0.95 / rounds)
+
+    def test_finds_equality_with_enough_seeds_and_not_with_few(self):
+        rng = np.random.default_rng(2)
+        a, b = rng.normal(0, 0.01, (2, 40))
+        assert equivalent(a, b, margin=0.01).equivalent
+        assert not equivalent(a[:2], b[:2], margin=0.01).equivalent
+
+    def test_equal_differences_decide_by_themselves(self):
+        for offset, p_value in ((0.0, 0.0), (0.25, 0.0), (-0.25, 0.0), (0.5, 0.5), (-0.5, 0.5), (1.0, 1.0), (-1.0, 1.0)):
+            verdict = equivalent([1 + offset, 2 + offset], [1, 2], margin=0.5)
+            assert (verdict.p_value, verdict.equivalent) == (p_value, p_value == 0)
+            assert verdict.difference == Interval(offset, offset, offset, 2, 0.9)
+
+    def test_one_pair_shows_nothing(self):
+        verdict = equivalent([1.0], [1.0], margin=10)
+        assert math.isnan(verdict.p_value)
+        assert not verdict.equivalent
+        assert math.isnan(verdict.difference.low)
+
+    @pytest.mark.parametrize("margin", [0, -1, math.inf, math.nan])
+    def test_margin_refused(self, margin):
+        with pytest.raises(ValueError, match=f"^margin must be between 0 and inf, both excluded; got {margin}$"):
+            equivalent([1, 2], [1, 2], margin)
+
+    @pytest.mark.parametrize("alpha", [0, 0.5, 1, math.nan])
+    def test_alpha_refused(self, alpha):
+        with pytest.raises(ValueError, match=f"^alpha must be between 0 and 0.5, both excluded; got {alpha}$"):
+            equivalent([1, 2], [1, 2], 1.0, alpha)

@@ -1,0 +1,539 @@
+"""Theory against brute force: every mask by a plain loop, integrals, Monte Carlo in standard errors, and each other."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+from scipy.special import log_softmax
+
+from dropclust.core import metrics, theory
+from dropclust.core.network import Network
+from dropclust.core.prediction import sample
+
+EXACT = 1e-9
+
+
+def small(*hidden: int, seed: int = 0) -> Network:
+    """A random network whose few units are mostly alive on random images."""
+    stream = torch.Generator().manual_seed(seed)
+    widths = (784, *hidden, 10)
+    pairs = list(itertools.pairwise(widths))
+    weights = [torch.randn(a, b, generator=stream) * math.sqrt((6 if a == 784 else 2) / a) for a, b in pairs]
+    return Network(weights, [1 + 0.3 * torch.randn(b, generator=stream) for _, b in pairs])
+
+
+def images(n: int = 4, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n, 784, generator=torch.Generator().manual_seed(seed))
+
+
+def arrays(network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    return [w.double().numpy() for w in network.weights], [b.double().numpy() for b in network.biases]
+
+
+def outcomes(p: float, n: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Every mask of n entries with its chance, scaled to mean 1."""
+    for kept in itertools.product((0, 1), repeat=n if p else 0):
+        chance = math.prod(1 - p if one else p for one in kept)
+        yield chance, np.array(kept) / (1 - p) if p else np.ones(n)
+
+
+def every_run(network: Network, x: torch.Tensor, dropout: Sequence[float], noise: str) -> tuple[np.ndarray, np.ndarray]:
+    """Chances [masks] and logits [masks, n, 10], one mask after another."""
+    weights, biases = arrays(network)
+    shapes = [w.shape if noise == "dropconnect" else w.shape[:1] for w in weights[1:]]
+    chances, logits = [], []
+    for drawn in itertools.product(*(outcomes(p, math.prod(shape)) for p, shape in zip(dropout, shapes, strict=True))):
+        a = x.double().numpy() @ weights[0] + biases[0]
+        for (_, mask), shape, w, b in zip(drawn, shapes, weights[1:], biases[1:], strict=True):
+            a, mask = np.maximum(a, 0), mask.reshape(shape)
+            a = a @ (w * mask) + b if noise == "dropconnect" else (a * mask) @ w + b
+        chances.append(math.prod(chance for chance, _ in drawn))
+        logits.append(a)
+    return np.array(chances), np.stack(logits)
+
+
+def moments(chances: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [n, d] and covariance [n, d, d] of values [masks, n, d]."""
+    mean = np.einsum("m,mnd->nd", chances, values)
+    return mean, np.einsum("m,mnd,mne->nde", chances, values - mean, values - mean)
+
+
+def scaled(network: Network, x: torch.Tensor) -> np.ndarray:
+    return every_run(network, x, [0.0] * len(network.hidden), "bernoulli")[1][0]
+
+
+# Every dropped set of three layers, unequal rates, one and two hidden layers: (hidden, dropout, noise).
+ENUMERATED = [
+    ((4, 3, 3), (0.3, 0.0, 0.0), "bernoulli"),
+    ((3, 4, 3), (0.0, 0.5, 0.0), "bernoulli"),
+    ((5, 6, 10), (0.0, 0.0, 0.4), "bernoulli"),
+    ((4, 3, 3), (0.3, 0.6, 0.0), "bernoulli"),
+    ((4, 20, 3), (0.2, 0.0, 0.7), "bernoulli"),
+    ((4, 3, 3), (0.3, 0.2, 0.6), "bernoulli"),
+    ((5,), (0.5,), "bernoulli"),
+    ((3, 4), (0.1, 0.95), "bernoulli"),
+    ((2, 3, 3), (0.3, 0.0, 0.0), "dropconnect"),
+    ((3, 4, 1), (0.0, 0.0, 0.4), "dropconnect"),
+    ((3, 2, 2), (0.4, 0.2, 0.0), "dropconnect"),
+    ((4, 3, 3), (0.0, 0.0, 0.0), "dropconnect"),
+]
+
+
+@pytest.mark.parametrize(("hidden", "dropout", "noise"), ENUMERATED)
+@pytest.mark.parametrize("chunk", [1, 777, 2**22])
+def test_enumeration_is_a_plain_loop_over_masks(hidden, dropout, noise, chunk, monkeypatch) -> None:
+    monkeypatch.setattr(theory, "_CHUNK", chunk)
+    network, x = small(*hidden), images()
+    chances, logits = every_run(network, x, dropout, noise)
+    mean, covariance = moments(chances, logits)
+    log_probs = log_softmax(logits, axis=-1)
+    probs = np.exp(log_probs)
+    exact = theory.enumerate_masks(network, x, dropout, noise)
+    assert exact.n_masks == len(chances)
+    std = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    np.testing.assert_allclose(exact.mean_logits, mean, atol=EXACT)
+    np.testing.assert_allclose(exact.std_logits, std, atol=EXACT)
+    np.testing.assert_allclose(exact.mean_probs, np.einsum("m,mnc->nc", chances, probs), atol=EXACT)
+    geometric = np.exp(np.einsum("m,mnc->nc", chances, log_probs))
+    np.testing.assert_allclose(exact.log_probs, np.log(geometric / geometric.sum(1, keepdims=True)), atol=EXACT)
+    winners = logits == logits.max(axis=-1, keepdims=True)
+    votes = np.einsum("m,mnc->nc", chances, winners / winners.sum(axis=-1, keepdims=True))
+    np.testing.assert_allclose(exact.votes, votes, atol=EXACT)
+    entropy = np.einsum("m,mn->n", chances, -(probs * log_probs).sum(-1))
+    np.testing.assert_allclose(exact.mean_entropy, entropy, atol=EXACT)
+    assert exact.mstd == pytest.approx(std.mean(), abs=EXACT)
+    if any(dropout):
+        assert exact.mstd > 0.01
+
+
+def test_equal_logits_share_a_vote() -> None:
+    out = torch.zeros(2, 10)
+    out[0, 3], out[1, 4] = 1.0, 2.0
+    network = Network([torch.zeros(784, 2), out], [torch.ones(2), torch.zeros(10)])
+    exact = theory.enumerate_masks(network, images(1), 0.4)
+    nobody, first_only, second = 0.4**2 / 10, 0.6 * 0.4, 0.6  # both units dropped: a tenth for each class
+    assert exact.votes[0, 0].item() == pytest.approx(nobody, abs=EXACT)
+    assert exact.votes[0, 3].item() == pytest.approx(nobody + first_only, abs=EXACT)
+    assert exact.votes[0, 4].item() == pytest.approx(nobody + second, abs=EXACT)
+
+
+@pytest.mark.parametrize(("hidden", "dropout", "noise"), ENUMERATED[:-1])
+def test_sampling_lies_around_the_enumeration(hidden, dropout, noise) -> None:
+    network, x, n = small(*hidden), images(2), 4_000
+    exact, seen = theory.enumerate_masks(network, x, dropout, noise), sample(network, x, n, 1, dropout, noise)
+    for told, mean, error in (
+        (exact.mean_logits, seen.logit_mean, metrics.mean_error(exact.std_logits, n)),
+        (exact.votes, seen.votes, metrics.share_error(exact.votes, n)),
+    ):
+        assert ((told - mean).abs() <= 4.5 * error + 1e-5).all()  # the last is float32's rounding
+    np.testing.assert_allclose(exact.mstd, seen.logit_std.mean().item(), rtol=0.08)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1_000), p=st.floats(0.05, 0.9), noise=st.sampled_from(["bernoulli", "dropconnect"]))
+def test_last_layer_closed_forms_are_the_enumeration(seed: int, p: float, noise: str) -> None:
+    network, x = small(6, 5, 10 if noise == "bernoulli" else 1, seed=seed), images(seed=seed)  # 2^10 masks either way
+    exact = theory.enumerate_masks(network, x, (0, 0, p), noise)
+    told = theory.last_layer_moments(network, x, p, noise)
+    np.testing.assert_allclose(told.mean, exact.mean_logits, atol=EXACT)
+    np.testing.assert_allclose(told.variance, exact.std_logits.square(), atol=EXACT)
+    assert theory.last_layer_mstd(network, x, p, noise) == pytest.approx(exact.mstd, abs=EXACT)
+
+
+@pytest.mark.parametrize("noise", ["bernoulli", "dropconnect"])
+def test_last_layer_covariance_is_the_brute_force_sum(noise: str) -> None:
+    network, x = small(6, 5, 8 if noise == "bernoulli" else 1), images()
+    mean, covariance = moments(*every_run(network, x, (0, 0, 0.3), noise))
+    told = theory.last_layer_moments(network, x, 0.3, noise)
+    np.testing.assert_allclose(told.mean, mean, atol=EXACT)
+    np.testing.assert_allclose(told.covariance, covariance, atol=EXACT)
+    assert (told.covariance[:, 0, 1:].abs().max().item() > 0.01) == (noise == "bernoulli")
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1_000), p=st.floats(0.05, 0.9))
+def test_the_geometric_mean_of_last_layer_masks_is_the_scaled_network(seed: int, p: float) -> None:
+    network, x = small(6, 5, 10, seed=seed), images(seed=seed)
+    exact = theory.enumerate_masks(network, x, (0, 0, p))
+    np.testing.assert_allclose(exact.log_probs, log_softmax(scaled(network, x), axis=-1), atol=EXACT)
+    assert (exact.mean_probs - exact.log_probs.exp()).abs().max() > 1e-4  # the arithmetic mean is another prediction
+
+
+@pytest.mark.parametrize(("hidden", "dropout", "noise"), ENUMERATED)
+def test_the_geometric_mean_is_the_softmax_of_the_mean_logits_whatever_is_dropped(hidden, dropout, noise) -> None:
+    exact = theory.enumerate_masks(small(*hidden), images(), dropout, noise)
+    np.testing.assert_allclose(theory.geometric_mean_limit(exact.mean_logits), exact.log_probs, atol=EXACT)
+
+
+def test_with_earlier_layers_dropped_scaling_is_not_the_limit_of_sampling() -> None:
+    network, x = small(4, 3, 3), images()
+    exact = theory.enumerate_masks(network, x, (0.5, 0.0, 0.0))
+    assert np.abs(exact.mean_logits.numpy() - scaled(network, x)).max() > 0.01
+
+
+def test_exact_entropies_give_an_exact_mutual_information() -> None:
+    exact = theory.enumerate_masks(small(4, 3, 3), images(), (0.3, 0.2, 0.6))
+    information = metrics.mutual_information(exact.mean_probs, exact.mean_entropy)
+    assert (information > 1e-3).all()
+
+
+def second_preactivation(network: Network, x: torch.Tensor, p: float, noise: str) -> tuple[np.ndarray, np.ndarray]:
+    """Chances [masks] and second pre-activations [masks, n, h2] under every mask of the first hidden layer."""
+    weights, biases = arrays(network)
+    a, w = np.maximum(x.double().numpy() @ weights[0] + biases[0], 0), weights[1]
+    size = w.size if noise == "dropconnect" else len(w)
+    runs = [
+        (chance, a @ (w * m.reshape(w.shape)) if noise == "dropconnect" else (a * m) @ w) for chance, m in outcomes(p, size)
+    ]
+    return np.array([chance for chance, _ in runs]), np.stack([z + biases[1] for _, z in runs])
+
+
+@pytest.mark.parametrize(("hidden", "noise"), [((10, 6, 4), "bernoulli"), ((2, 5, 4), "dropconnect"), ((9,), "bernoulli")])
+def test_first_layer_moments_are_the_brute_force_sum(hidden: tuple[int, ...], noise: str) -> None:
+    network, x = small(*hidden), images()
+    mean, covariance = moments(*second_preactivation(network, x, 0.35, noise))
+    told = theory.first_layer_moments(network, x, 0.35, noise, covariance=True)
+    np.testing.assert_allclose(told.mean, mean, atol=EXACT)
+    np.testing.assert_allclose(told.covariance, covariance, atol=EXACT)
+    short = theory.first_layer_moments(network, x, 0.35, noise)
+    assert short.covariance is None
+    np.testing.assert_allclose(short.variance, np.diagonal(covariance, axis1=1, axis2=2), atol=EXACT)
+
+
+def gaussian_runs(network: Network, x: torch.Tensor, layer: int, p: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pre-activations after a hidden layer with Gaussian noise, and the logits: [n, images, units] each."""
+    weights, biases = arrays(network)
+    a = x.double().numpy()
+    for w, b in zip(weights[:layer], biases[:layer], strict=True):
+        a = np.maximum(a @ w + b, 0)
+    noise = 1 + math.sqrt(p / (1 - p)) * np.random.default_rng(0).standard_normal((n, *a.shape))
+    first = z = (a * noise) @ weights[layer] + biases[layer]
+    for w, b in zip(weights[layer + 1 :], biases[layer + 1 :], strict=True):
+        z = np.maximum(z, 0) @ w + b
+    return first, z
+
+
+def standard_errors(told: np.ndarray, values: np.ndarray) -> float:
+    """Largest distance from the mean of independent values [n, ...], in standard errors."""
+    error = values.std(axis=0, ddof=1) / math.sqrt(len(values))
+    return float((np.abs(np.asarray(told) - values.mean(axis=0)) / error).max())
+
+
+@pytest.mark.parametrize("layer", [1, 3])
+def test_gaussian_moments_are_what_sampling_shows(layer: int) -> None:
+    network, x, p = small(8, 6, 7), images(2), 0.4
+    values, _ = gaussian_runs(network, x, layer, p, 100_000)
+    told = (
+        theory.last_layer_moments(network, x, p, "gaussian")
+        if layer == 3
+        else theory.first_layer_moments(network, x, p, "gaussian", covariance=True)
+    )
+    away = values - told.mean.numpy()
+    assert standard_errors(told.mean, values) < 4.5  # the largest of at most 200 figures
+    assert standard_errors(told.covariance, np.einsum("mnj,mnk->mnjk", away, away)) < 4.5
+
+
+def test_relu_moments_are_the_integrals() -> None:
+    means, variances = torch.tensor([-3.0, -0.5, 0.0, 0.7, 4.0]).double(), torch.tensor([0.5, 2.0, 1.0, 0.3, 9.0]).double()
+    told_mean, told_variance = theory.relu_moments(means, variances)
+    for mean, variance, told_m, told_v in zip(means, variances, told_mean, told_variance, strict=True):
+        normal = stats.norm(float(mean), math.sqrt(float(variance)))
+        first, second = (
+            integrate.quad(lambda z, n=normal, k=k: z**k * n.pdf(z), 0, normal.ppf(1 - 1e-16), epsabs=1e-13)[0] for k in (1, 2)
+        )
+        assert float(told_m) == pytest.approx(first, abs=1e-10)
+        assert float(told_v) == pytest.approx(second - first**2, abs=1e-10)
+
+
+def test_relu_moments_at_their_ends() -> None:
+    mean = torch.tensor([-2.0, 0.0, 3.0, 1e6, -1e6, 1e6], dtype=torch.float64)
+    variance = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 1e-300], dtype=torch.float64)
+    told_mean, told_variance = theory.relu_moments(mean, variance)
+    assert told_mean.tolist() == [0.0, 0.0, 3.0, 1e6, 0.0, 1e6]
+    assert told_variance.tolist() == [0.0, 0.0, 0.0, 1.0, 0.0, 1e-300]
+
+
+@pytest.mark.parametrize("noise", ["bernoulli", "gaussian", "dropconnect"])
+@pytest.mark.parametrize("covariance", [False, True])
+def test_propagation_is_exact_for_the_last_layer(noise: str, covariance: bool) -> None:
+    network, x = small(12, 9, 7), images()
+    told = theory.propagate_moments(network, x, (0, 0, 0.3), noise, covariance)
+    exact = theory.last_layer_moments(network, x, 0.3, noise)
+    np.testing.assert_allclose(told.mean, exact.mean, atol=EXACT)
+    np.testing.assert_allclose(told.variance, exact.variance, atol=EXACT)
+    if covariance:
+        np.testing.assert_allclose(told.covariance, exact.covariance, atol=EXACT)
+    else:
+        assert told.covariance is None
+
+
+@pytest.mark.parametrize("covariance", [False, True])
+def test_propagation_without_dropout_is_the_scaled_network(covariance: bool) -> None:
+    network, x = small(12, 9, 7), images()
+    told = theory.propagate_moments(network, x, (0, 0, 0), covariance=covariance)
+    np.testing.assert_allclose(told.mean, scaled(network, x), atol=EXACT)
+    assert told.variance.abs().max() == 0
+
+
+def test_propagation_through_one_gaussian_layer_is_what_sampling_shows() -> None:
+    # The second pre-activation is exactly Gaussian here, so the mean is exact and only the series of the variance is cut off.
+    network, x, p = small(30, 12), images(3), 0.3
+    _, logits = gaussian_runs(network, x, 1, p, 100_000)
+    full = theory.propagate_moments(network, x, (p, 0), "gaussian", covariance=True)
+    assert standard_errors(full.mean, logits) < 4.5
+    np.testing.assert_allclose(full.variance, logits.var(axis=0), rtol=0.03)  # 0.5 % of it is Monte Carlo error
+    diagonal = theory.propagate_moments(network, x, (p, 0), "gaussian")
+    assert standard_errors(diagonal.mean, logits) < 4.5
+    off = np.abs(diagonal.variance.numpy() / logits.var(axis=0) - 1).max()
+    assert off > 0.1  # what leaving covariances out costs
+
+
+def test_independent_units_propagate_as_well_without_covariances() -> None:
+    # DropConnect leaves the second layer's units uncorrelated, so that there the two ways agree.
+    network, x = small(30, 12), images(3)
+    full = theory.propagate_moments(network, x, (0.3, 0.2), "dropconnect", covariance=True)
+    diagonal = theory.propagate_moments(network, x, (0.3, 0.2), "dropconnect")
+    np.testing.assert_allclose(full.variance, diagonal.variance, rtol=1e-9)
+    np.testing.assert_allclose(full.mean, diagonal.mean, rtol=1e-9)
+
+
+def test_a_pair_of_centred_units_has_the_covariance_of_the_arccosine_kernel() -> None:
+    # Two first units of activation 1 feed two second ones, whose biases take the mean away: variance 1, correlation rho.
+    for rho in (-0.8, -0.3, 0.2, 0.6):
+        first = torch.zeros(784, 2)
+        mix = torch.tensor([[1.0, rho], [0.0, math.sqrt(1 - rho**2)]])
+        out = torch.zeros(2, 10)
+        out[0, 0] = out[1, 1] = 1.0
+        network = Network([first, mix, out], [torch.ones(2), -mix.sum(0), torch.zeros(10)])
+        told = theory.propagate_moments(network, torch.zeros(1, 784), (0.5, 0), "gaussian", covariance=True)
+        kernel = (math.sqrt(1 - rho**2) + rho * (math.pi / 2 + math.asin(rho)) - 1) / (2 * math.pi)
+        assert told.covariance[0, 0, 0].item() == pytest.approx(0.5 - 0.5 / math.pi, rel=1e-6)
+        assert told.covariance[0, 0, 1].item() == pytest.approx(rho / 4 + rho**2 / (4 * math.pi), abs=1e-7)
+        cut_off = 1 / 4 - 3 / (4 * math.pi)  # what two terms miss at rho = 1; the rest of the series starts at rho^4
+        assert told.covariance[0, 0, 1].item() == pytest.approx(kernel, abs=cut_off * rho**4 + 1e-7)
+
+
+def test_splitting_the_images_changes_no_propagated_moment(monkeypatch) -> None:
+    network, x = small(6, 5, 4), images(7)
+    whole = theory.propagate_moments(network, x, (0.2, 0.4, 0.1), covariance=True)
+    monkeypatch.setattr(theory, "_CHUNK", 2 * 6**2)
+    parts = theory.propagate_moments(network, x, (0.2, 0.4, 0.1), covariance=True)
+    np.testing.assert_allclose(parts.covariance, whole.covariance, rtol=1e-12)
+    assert whole.covariance.shape == (7, 10, 10)
+
+
+@pytest.mark.parametrize("noise", ["bernoulli", "gaussian", "dropconnect"])
+def test_propagation_with_every_layer_dropped_is_near_sampling(noise: str) -> None:
+    p, network, x = 0.2, small(60, 50, 40), images(3)
+    weights, biases = arrays(network)
+    random = np.random.default_rng(0)
+    logits = []
+    for _ in range(4_000):
+        a = x.double().numpy() @ weights[0] + biases[0]
+        for w, b in zip(weights[1:], biases[1:], strict=True):
+            shape = w.shape if noise == "dropconnect" else (len(w),)
+            mask = (random.random(shape) >= p) / (1 - p)
+            if noise == "gaussian":
+                mask = 1 + math.sqrt(p / (1 - p)) * random.standard_normal(shape)
+            a = np.maximum(a, 0)
+            a = a @ (w * mask) + b if noise == "dropconnect" else (a * mask) @ w + b
+        logits.append(a)
+    seen = np.stack(logits)
+    told = theory.propagate_moments(network, x, (p, p, p), noise, covariance=True)
+    assert np.abs(told.mean.numpy() - seen.mean(axis=0)).max() < 0.1 * seen.std()
+    np.testing.assert_allclose(told.variance.sqrt(), seen.std(axis=0), rtol=0.08)  # 1.1 % of it is Monte Carlo error
+
+
+@pytest.mark.parametrize(("h", "k"), [(6, 1), (6, 2), (6, 3), (6, 6), (20, 4)])
+def test_the_chance_of_a_shared_cluster_is_a_count_of_pairs(h: int, k: int) -> None:
+    pairs = list(itertools.permutations([i % k for i in range(h)], 2))
+    assert float(theory.same_cluster_chance(h, k)) == pytest.approx(sum(a == b for a, b in pairs) / len(pairs), abs=1e-12)
+    assert float(theory.same_cluster_chance(h, k, finite=False)) == pytest.approx(1 / k)
+    assert float(theory.same_cluster_chance(h, k, "printed")) == pytest.approx(k / h)
+
+
+@settings(max_examples=50, deadline=None)
+@given(k=st.integers(1, 9), size=st.integers(1, 9), sigma=st.floats(0, 1))
+def test_the_variance_of_the_mean_is_the_sum_of_the_covariance_matrix(k: int, size: int, sigma: float) -> None:
+    h = max(k * size, 2)
+    k = k if h == k * size else 1
+    block = np.full((h // k, h // k), sigma)
+    covariance = np.kron(np.eye(k), block)
+    np.fill_diagonal(covariance, 1.0)
+    expected = covariance.sum() / h**2
+    assert float(theory.clustered_variance(h, k, sigma)) == pytest.approx(expected, rel=1e-9)
+    assert expected == pytest.approx(sigma / k + (1 - sigma) / h, rel=1e-9)
+
+
+def test_the_leading_terms_of_both_readings() -> None:
+    h, k, sigma = np.array([1e8, 1e9]), np.array([1e3, 2e3]), 0.4
+    for chance, leading in (("equal", sigma / k), ("printed", sigma * k / h)):
+        np.testing.assert_allclose(theory.clustered_variance(h, k, sigma, chance, finite=False), leading, rtol=1e-12)
+        np.testing.assert_allclose(theory.clustered_variance(h, k, sigma, chance), leading + 1 / h, rtol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(kappa=st.floats(0.05, 0.9), chance=st.sampled_from(sorted(theory.CHANCES)))
+def test_a_slope_is_what_the_variance_shows_and_gives_kappa_back(kappa: float, chance: str) -> None:
+    h = np.array([1e6, 1e9])
+    low, high = np.log(theory.clustered_variance(h, h**kappa, 0.5, chance, finite=False)) / 2  # the standard deviation's
+    slope = theory.slope_from_kappa(kappa, chance)
+    assert (high - low) / math.log(1e3) == pytest.approx(slope, abs=1e-9)
+    assert theory.kappa_from_slope(slope, chance) == pytest.approx(kappa, abs=1e-12)
+
+
+def test_the_papers_slope_by_both_readings() -> None:
+    assert theory.kappa_from_slope(-0.3541) == pytest.approx(0.7082)
+    assert theory.kappa_from_slope(-0.3541, "printed") == pytest.approx(0.2918)
+    assert theory.kappa_from_slope(-0.25) == theory.kappa_from_slope(-0.25, "printed") == 0.5
+
+
+CLUSTERED = [
+    (10, 2, 0.5),
+    (20, 2, 0.9),
+    (24, 3, 0.3),
+    (24, 12, 0.8),
+    (30, 5, 1.0),
+    (40, 4, 0.6),
+    (48, 16, 0.9),
+    (60, 4, 0.2),
+    (60, 20, 0.7),
+    (80, 10, 0.9),
+]
+
+
+@pytest.mark.parametrize(("h", "k", "sigma"), CLUSTERED)
+def test_simulated_neurons_agree_with_the_corrected_formula_and_not_with_the_printed_one(h: int, k: int, sigma: float) -> None:
+    seen = theory.simulate_clustered_variance(h, k, sigma, draws=150_000, seed=h * k)
+    assert seen.standard_error / seen.variance == pytest.approx(math.sqrt(2 / 150_000), rel=0.1)
+    corrected = float(theory.clustered_variance(h, k, sigma))
+    assert abs(seen.variance / corrected - 1) < 0.02
+    assert abs(seen.variance - corrected) < 4 * seen.standard_error
+    for finite in (True, False):
+        assert abs(seen.variance / float(theory.clustered_variance(h, k, sigma, "printed", finite)) - 1) > 0.02
+
+
+def test_a_simulation_is_its_seed() -> None:
+    one, again, other = (theory.simulate_clustered_variance(10, 2, 0.5, draws=100, seed=seed) for seed in (1, 1, 2))
+    assert one == again != other
+
+
+WIDTHS = np.array([25, 50, 100, 200, 400, 800, 1600])
+
+
+def synthetic(random: np.random.Generator, seeds: int, bend: float = 0.0) -> np.ndarray:
+    """MSTD = 1.1 h^-0.35 with noise of the seed and of each point, [seeds, widths]."""
+    x = np.log(WIDTHS)
+    level = random.normal(0, 0.1, (seeds, 1)) + random.normal(0, 0.03, (seeds, 1)) * (x - x.mean())
+    bent = bend * (x - x.mean()) ** 2
+    return 1.1 * WIDTHS**-0.35 * np.exp(level + bent + random.normal(0, 0.05, (seeds, len(x))))
+
+
+def test_the_fit_covers_the_true_slope_and_finds_no_bend_as_often_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    fits = [theory.fit_power_law(WIDTHS, synthetic(random, 10)) for _ in range(1_000)]
+    covered = np.mean([fit.slope.low <= -0.35 <= fit.slope.high for fit in fits])
+    assert 0.93 <= covered <= 0.97  # 2.9 standard errors either side
+    assert 0.93 <= np.mean([fit.intercept.low <= math.log(1.1) <= fit.intercept.high for fit in fits]) <= 0.97
+    assert 0.03 <= np.mean([fit.curvature_p_value < 0.05 for fit in fits]) <= 0.07
+
+
+def test_the_fit_is_least_squares_of_the_mean_logarithm() -> None:
+    mstd = synthetic(np.random.default_rng(1), 5)
+    fit = theory.fit_power_law(WIDTHS, mstd)
+    line = stats.linregress(np.log(WIDTHS), np.log(mstd).mean(axis=0))
+    assert fit.slope.mean == pytest.approx(line.slope, rel=1e-9)
+    assert fit.intercept.mean == pytest.approx(line.intercept, rel=1e-9)
+    assert fit.r_squared == pytest.approx(line.rvalue**2, rel=1e-9)
+    slopes = [stats.linregress(np.log(WIDTHS), np.log(row)).slope for row in mstd]
+    low, high = stats.t.interval(0.95, 4, np.mean(slopes), stats.sem(slopes))
+    assert (fit.slope.low, fit.slope.high) == pytest.approx((low, high), rel=1e-9)
+    assert fit.slope.n == 5
+    bends = [np.polyfit(np.log(WIDTHS), np.log(row), 2)[0] for row in mstd]
+    assert fit.curvature.mean == pytest.approx(np.mean(bends), rel=1e-6)
+    assert fit.curvature_p_value == pytest.approx(stats.ttest_1samp(bends, 0).pvalue, rel=1e-6)
+    assert fit.widths == tuple(WIDTHS)
+    np.testing.assert_allclose(fit.mstd([100, 1000]), np.exp(line.intercept) * np.array([100, 1000]) ** line.slope, rtol=1e-9)
+
+
+def test_a_bend_is_found_where_r_squared_sees_nothing() -> None:
+    fit = theory.fit_power_law(WIDTHS, synthetic(np.random.default_rng(2), 10, bend=0.03))
+    assert fit.r_squared > 0.98
+    assert fit.curvature_p_value < 1e-3
+    assert fit.curvature.low < 0.03 < fit.curvature.high
+
+
+def test_points_on_a_line_are_not_bent_by_rounding() -> None:
+    fit = theory.fit_power_law(WIDTHS, np.outer([1.0, 1.0, 1.0], 1.1 * WIDTHS**-0.35))
+    assert fit.slope.mean == pytest.approx(-0.35, abs=1e-12)
+    assert fit.r_squared == pytest.approx(1.0)
+    assert fit.curvature_p_value == 1.0
+    bent = theory.fit_power_law(WIDTHS, np.outer([1.0, 1.0], np.exp(np.log(WIDTHS) ** 2)))
+    assert bent.curvature_p_value < 1e-9
+
+
+def test_one_seed_gives_a_line_and_no_interval() -> None:
+    fit = theory.fit_power_law(WIDTHS, 1.1 * WIDTHS[None] ** -0.35)
+    assert fit.slope.mean == pytest.approx(-0.35, abs=1e-12)
+    assert fit.intercept.mean == pytest.approx(math.log(1.1), abs=1e-12)
+    assert all(map(math.isnan, (fit.slope.low, fit.slope.high, fit.curvature.low, fit.curvature_p_value)))
+
+
+NETWORK, X = small(4, 3, 3), images(2)
+STRAIGHT = np.ones((3, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: theory.last_layer_moments(NETWORK, X, 1.0), "p must be a rate from 0 to 0.95; got 1.0"),
+        (lambda: theory.last_layer_mstd(NETWORK, X, math.nan), "p must be a rate from 0 to 0.95; got nan"),
+        (lambda: theory.first_layer_moments(NETWORK, X, -0.1), "p must be a rate from 0 to 0.95; got -0.1"),
+        (lambda: theory.last_layer_moments(NETWORK, X, 0.5, "salt"), "noise must be one of bernoulli, .*; got 'salt'"),
+        (lambda: theory.last_layer_moments(NETWORK, X[0], 0.5), r"x must be float32 images \[n, 784\]"),
+        (lambda: theory.enumerate_masks(NETWORK, X[:0], 0.5), r"x must be float32 images \[n, 784\]"),
+        (lambda: theory.propagate_moments(NETWORK, X * math.nan, 0.5), "x must hold pixels from 0 to 1"),
+        (
+            lambda: theory.enumerate_masks(NETWORK, X, (0.5, 0.5)),
+            r"dropout must be one rate or one a hidden layer \(3\); got 2",
+        ),
+        (lambda: theory.enumerate_masks(NETWORK, X, "abc"), "dropout must be a rate from 0 to 0.95; got 'a'"),
+        (lambda: theory.enumerate_masks(NETWORK, X, (0.5, 0.5, 1)), "dropout must be a rate from 0 to 0.95; got 1"),
+        (lambda: theory.enumerate_masks(NETWORK, X, (0.5, 0, 0), "gaussian"), "noise must be bernoulli or .*; got gaussian"),
+        (lambda: theory.enumerate_masks(NETWORK, X, (0, 0, 0.5), "dropconnect"), "network must have at most 16 .*; got 30"),
+        (lambda: theory.enumerate_masks(small(8, 9, 2), X, (0.1, 0.1, 0)), "network must have at most 16 .*; got 17"),
+        (lambda: theory.propagate_moments(NETWORK, X, (0.5,)), r"dropout must be one rate or one .* \(3\); got 1"),
+        (lambda: theory.propagate_moments(NETWORK, X, (0.5, 0, 0), "salt"), "noise must be one of"),
+        (lambda: theory.same_cluster_chance(1, 1), "h must be 2 neurons or more; got 1"),
+        (lambda: theory.same_cluster_chance([10, math.nan], 2), "h must be 2 neurons or more; got nan"),
+        (lambda: theory.clustered_variance([10, 4], 5, 0.5), "k must be from 1 cluster to as many .*; got 5"),
+        (lambda: theory.clustered_variance(10, 0.5, 0.5), "k must be from 1 cluster to as many .*; got 0.5"),
+        (lambda: theory.clustered_variance(10, 5, 1.5), "sigma must be from 0 to 1; got 1.5"),
+        (lambda: theory.clustered_variance(10, 5, 0.5, "half"), "chance must be one of equal, printed; got 'half'"),
+        (lambda: theory.kappa_from_slope(-0.3, "half"), "chance must be one of equal, printed; got 'half'"),
+        (lambda: theory.slope_from_kappa(0.3, "half"), "chance must be one of equal, printed; got 'half'"),
+        (lambda: theory.simulate_clustered_variance(10, 3, 0.5), "k must divide h, .*; got 3 clusters of 10 neurons"),
+        (lambda: theory.simulate_clustered_variance(10, 2, -0.5), "sigma must be from 0 to 1; got -0.5"),
+        (lambda: theory.simulate_clustered_variance(10, 2, 0.5, draws=1), "draws must be a whole number of at least 2; got 1"),
+        (lambda: theory.fit_power_law([50, 100, 50], STRAIGHT), "h must hold at least three different widths .*; got 2"),
+        (lambda: theory.fit_power_law([0, 100, 50], STRAIGHT), "h must be widths of 1 or more; got 0"),
+        (lambda: theory.fit_power_law([[1, 2, 3]], STRAIGHT), r"h must be a list of widths; got \[1, 3\]"),
+        (lambda: theory.fit_power_law([1, 2, 3], STRAIGHT[:0]), r"mstd_by_seed must be \[seeds, 3\], .*; got \[0, 3\]"),
+        (lambda: theory.fit_power_law([1, 2, 3, 4], STRAIGHT), r"mstd_by_seed must be \[seeds, 4\], .*; got \[3, 3\]"),
+        (lambda: theory.fit_power_law([1, 2, 3], STRAIGHT[0]), r"mstd_by_seed must be \[seeds, 3\], .*; got \[3\]"),
+        (lambda: theory.fit_power_law([1, 2, 3], STRAIGHT * [1, 0, 1]), "mstd_by_seed must be finite and above 0, .*; got 0"),
+        (lambda: theory.fit_power_law([1, 2, 3], STRAIGHT * math.nan), "mstd_by_seed must be finite and above 0, .*; got nan"),
+    ],
+)
+def test_bad_arguments_are_one_sentence(call, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)

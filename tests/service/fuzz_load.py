@@ -1,0 +1,168 @@
+"""Mutated files for `load`: `python -m tests.service.fuzz_load --seconds 120` counts what became of them, and the memory."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import random
+import resource
+import struct
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import safetensors.numpy
+import torch
+
+from dropclust.core.network import Network
+from dropclust.core.spec import RunSpec
+from dropclust.service.export import LoadError, from_bytes, to_bytes
+
+# What a reader of zip, npy or JSON looks for.
+WORDS = [b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"\x93NUMPY", b"'<f4'", b"'|O'", b"F32", b"F64", b"BF16"]
+WORDS += [b"(784, 8)", b"[784,8]", b"[1e999]", b"\xff" * 4, b"\xff" * 8, b"\0" * 8, b"dropclust", b"weights", b"{", b"[", b"-1"]
+
+
+def corpus() -> list[tuple[str, bytes]]:
+    """Real files: our own and others', both formats, compressed too."""
+    generator = torch.Generator().manual_seed(0)
+    files = []
+    for hidden in ((3, 2, 4), (2,), (4, 4, 4, 4, 4, 4)):
+        widths = (784, *hidden, 10)
+        weights = [torch.randn(a, b, generator=generator) for a, b in itertools.pairwise(widths)]
+        biases = [torch.randn(b, generator=generator) for b in widths[1:]]
+        spec = RunSpec(hidden=hidden) if len(hidden) == 3 else None
+        network = Network(weights, biases, spec)
+        files += [(f"own{suffix}", to_bytes(network, suffix, {"a": 1})) for suffix in (".safetensors", ".npz")]
+        named = {f"fc{layer}.weight": np.ascontiguousarray(weight.numpy().T) for layer, weight in enumerate(weights)}
+        named |= {f"fc{layer}.bias": bias.numpy() for layer, bias in enumerate(biases)}
+        files.append(("other.safetensors", safetensors.numpy.save(named)))
+        for dtype in (np.float16, np.float64):
+            arrays = {name: array.astype(dtype) for name, array in named.items()}
+            files.append(("other.safetensors", safetensors.numpy.save(arrays)))
+            for write in (np.savez, np.savez_compressed):
+                write(file := io.BytesIO(), **arrays)
+                files.append(("other.npz", file.getvalue()))
+    return files
+
+
+def _places(data: bytes) -> list[int]:
+    """Where the structure of a file is: beginnings, ends, headers of a zip's members."""
+    found = [0, 8, len(data)]
+    for word in (b"PK", b"NUMPY", b'"', b"'"):
+        begin = data.find(word)
+        while begin >= 0 and len(found) < 500:
+            found.append(begin)
+            begin = data.find(word, begin + 1)
+    return found
+
+
+def _near(random_: random.Random, data: bytes) -> int:
+    """A position, most often in or after the structure and not among the weights."""
+    if random_.random() < 0.8:
+        return min(max(random_.choice(_places(data)) + random_.randrange(-4, 60), 0), len(data))
+    return random_.randrange(len(data) + 1)
+
+
+def flip(random_: random.Random, data: bytes) -> bytes:
+    """One bit flipped."""
+    at = min(_near(random_, data), len(data) - 1)
+    return data[:at] + bytes([data[at] ^ 1 << random_.randrange(8)]) + data[at + 1 :] if data else data
+
+
+def cut(random_: random.Random, data: bytes) -> bytes:
+    """A part gone, or all after a place."""
+    at = _near(random_, data)
+    return data[:at] + (data[at + random_.randrange(200) :] if random_.random() < 0.5 else b"")
+
+
+def insert(random_: random.Random, data: bytes) -> bytes:
+    """A word that means something put in or written over."""
+    at, word = _near(random_, data), random_.choice(WORDS)
+    return data[:at] + word + data[at + (len(word) if random_.random() < 0.5 else 0) :]
+
+
+def number(random_: random.Random, data: bytes) -> bytes:
+    """A binary number written over: small, huge or at a limit."""
+    at, kind = _near(random_, data), random_.choice(["<H", "<I", "<Q"])
+    limit = 256 ** struct.calcsize(kind)
+    value = random_.choice([0, 1, limit - 1, limit // 2, limit - 2, random_.randrange(limit), random_.randrange(256)])
+    return data[:at] + struct.pack(kind, value) + data[at + struct.calcsize(kind) :]
+
+
+def digits(random_: random.Random, data: bytes) -> bytes:
+    """A digit of a header made another, or many."""
+    found = [at for at in range(min(len(data), 3000)) if data[at : at + 1].isdigit()]
+    if not found:
+        return data
+    at = random_.choice(found)
+    return data[:at] + random_.choice([b"0", b"9", b"-1", b"99999999999", b"1e9", b"9" * 5000]) + data[at + 1 :]
+
+
+def repeat(random_: random.Random, data: bytes) -> bytes:
+    """A piece of the file copied elsewhere in it, up to many times."""
+    begin, at = _near(random_, data), _near(random_, data)
+    return data[:at] + data[begin : begin + random_.randrange(1, 300)] * random_.choice([1, 1, 2, 100]) + data[at:]
+
+
+def bomb(random_: random.Random, data: bytes) -> bytes:
+    """A small deflated npz that unpacks to much, under headers that may or may not say so."""
+    count = random_.choice([10**5, 9_999_000, 10_000_001, 2 * 10**7])
+    shape = random_.choice([f"({count},)", f"({count // 784}, 784)", "(784, 8)"])
+    header = f"{{'descr': '<f{random_.choice([2, 4, 8])}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        rest = random_.choice([2, 4, 8]) * count
+        with archive.open("weights.0.npy", "w") as member:
+            member.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header)
+            for begin in range(0, rest, 2**20):  # in pieces: the memory to be measured is the reader's
+                member.write(bytes(min(2**20, rest - begin)))
+    return flip(random_, file.getvalue()) if random_.random() < 0.5 else file.getvalue()
+
+
+MUTATIONS: list[Callable[[random.Random, bytes], bytes]] = [flip, flip, cut, insert, insert, number, number, digits, repeat]
+
+
+def fuzz(files: int | None = None, seconds: float | None = None, seed: int = 0) -> Counter[str]:
+    """Give mutated files to `from_bytes` until there were so many, or so long; count what became of them.
+
+    Any exception but `LoadError`, and any sentence of two lines, ends it.
+    """
+    random_, originals, tally = random.Random(seed), corpus(), Counter[str]()
+    ends = None if seconds is None else time.monotonic() + seconds
+    while (files is None or tally.total() < files) and (ends is None or time.monotonic() < ends):
+        name, data = random_.choice(originals)
+        if ends is not None and random_.random() < 0.002:
+            name, data = "bomb.npz", bomb(random_, data)
+        else:
+            for _ in range(random_.choice([1, 1, 1, 2, 4, 16])):
+                data = random_.choice(MUTATIONS)(random_, data)
+        try:
+            from_bytes(data, name)
+        except LoadError as error:
+            if "\n" in str(error) or len(str(error)) > 1000:
+                raise AssertionError(f"not one sentence: {error}") from error
+            tally["refused"] += 1
+        else:
+            tally["loaded"] += 1
+    return tally
+
+
+def main() -> None:
+    """Fuzz for the time asked for and print the tally and the growth of the peak of resident memory."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    fuzz(files=200, seed=given.seed)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tally = fuzz(seconds=given.seconds, seed=given.seed + 1)
+    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(f"{tally.total():,} files in {given.seconds:g} s: {dict(tally)}; peak memory grew by {growth:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
