@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-st.set_page_config("DropClust", page_icon=Path("dropclust/ui/icon.png"), layout="wide")
+st.set_page_config("DropClust", page_icon=Path(__file__).parent / "dropclust/ui/icon.png", layout="wide")
 st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/bubble_chart:", default=True),

@@ -12,13 +12,13 @@ CLUSTERS = state.Parameter(
     "k", "Clusters", 10, table2.CLUSTERS, help="k of k-means. The paper does not state its own, and the Rand index hangs on it."
 )
 
+state.enter([RATE, LAYER, CLUSTERS])
 st.title("Neurons become copies of each other")
 st.markdown(
     "**Dropout** switches hidden neurons off at random while a network learns. The paper says that the others answer by "
     "becoming copies: cluster a layer's neurons by what comes **in**, cluster them again by what goes **out**, and the two "
     "clusterings agree more than chance allows. Drag the rate and see."
 )
-state.check([RATE, LAYER, CLUSTERS])
 found = live.table(results.file_name("table2", "modern"))
 pictures = live.table(results.file_name("table2-neurons", "modern"))
 

@@ -6,6 +6,8 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -184,14 +186,18 @@ def _checked(
         if network.spec is None:
             raise ValueError("dropout must be given for a network that does not know the rates it was trained with; got None")
         dropout = network.spec.dropout
-    rates = list(dropout) if isinstance(dropout, Sequence) else [dropout] * layers
-    good = all(isinstance(r, (int, float)) and not isinstance(r, bool) and low <= r <= high for r in rates)
+    try:
+        rates: list[Any] = list(dropout)  # type: ignore[arg-type]
+    except TypeError:  # one number
+        rates = [dropout] * layers
+    good = all(isinstance(r, Real) and not isinstance(r, bool) and low <= r <= high for r in rates)
     if len(rates) != layers or not good:
         raise ValueError(
             f"dropout must be one rate from {low:g} to {high:g} or {layers} of them, one a hidden layer; got {dropout!r}"
         )
-    noise = noise or (network.spec.noise if network.spec else "bernoulli")
-    if noise not in NOISES:
+    if noise is None:
+        noise = network.spec.noise if network.spec else "bernoulli"
+    if not isinstance(noise, str) or noise not in NOISES:
         raise ValueError(f"noise must be one of {', '.join(NOISES)}; got {noise!r}")
     return n_samples, [float(rate) for rate in rates], noise
 

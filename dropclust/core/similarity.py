@@ -450,7 +450,7 @@ def _together_num(n: int, k: int) -> float:
     """Chance that two of n elements are together in a clustering drawn evenly among those with exactly k clusters."""
 
     def onto(size: int) -> int:  # k! S(size, k): the ways to put elements into k named clusters, none empty
-        return sum((-1) ** (k - j) * math.comb(k, j) * j**size for j in range(k + 1))
+        return sum((-1) ** (k - j) * math.comb(k, j) * j**size for j in range(1, k + 1))
 
     return onto(n - 1) / onto(n)
 

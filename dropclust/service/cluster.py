@@ -297,7 +297,6 @@ def _environment(folder: Path) -> dict[str, str]:
         FOLDER: str(folder),
         "TMPDIR": str(folder),  # so that what a killed worker leaves behind goes with the folder
         "PYTHONPATH": os.pathsep.join([home, *paths]),
-        "PYTHONSAFEPATH": "1",
         "DROPCLUST_CACHE": str(cache_folder().resolve()),
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
         "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",

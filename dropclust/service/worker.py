@@ -111,7 +111,7 @@ def outcome(spec: RunSpec, watcher: Watcher) -> dict[str, Any]:
 
 
 def calibrate() -> dict[str, Any]:
-    """How fast this worker trains: the fields of the calibration of `dropclust.core.training`, as plain numbers."""
+    """How fast this worker trains: the fields of a `dropclust.core.cost.Calibration`."""
     from dropclust.core import training
 
     return asdict(training.calibrate())

@@ -8,7 +8,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dropclust.service.export import SUFFIXES, to_bytes
+from dropclust.service.store import Stored, Summary
+from dropclust.ui import runs
 from dropclust.ui.state import Parameter
+
+LISTED = 100  # finished runs that the list offers
 
 
 class Info(Protocol):
@@ -64,3 +69,57 @@ def behind(info: Info, key: str, command: str | None = None) -> None:
             st.caption("Made again by")
             st.code(command, language="bash", wrap_lines=True)
         st.table(table.round(4))
+
+
+def submitter() -> str:
+    """Who asks for a run: this browser session, so that each viewer in turn gets the next free worker."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
+
+
+def downloads(stored: Stored) -> None:
+    """A stored run's network to take home; a file is made when it is asked for."""
+    st.caption("Take the network home")
+    for column, suffix in zip(st.columns(len(SUFFIXES)), SUFFIXES, strict=True):
+        column.download_button(
+            suffix,
+            lambda suffix=suffix: to_bytes(stored, suffix, {"metrics": stored.metrics}),
+            f"dropclust-{stored.key[:12]}{suffix}",
+            key=f"download{suffix}",
+            on_click="ignore",
+            icon=":material/download:",
+            width="stretch",
+        )
+
+
+def finished(summaries: list[Summary]) -> None:
+    """The finished runs: one or more put on the chart above, each a link."""
+    st.subheader("Finished runs")
+    if not summaries:
+        st.caption("None yet.")
+        return
+    listed = {summary.key: summary for summary in summaries[:LISTED]}
+    shown = [key for key in dict.fromkeys(st.query_params.get_all("run")) if key in listed]
+    st.session_state["finished"] = shown
+
+    def put() -> None:
+        st.query_params["run"] = st.session_state["finished"]
+
+    st.multiselect(
+        "On the chart", listed, format_func=lambda key: runs.label(listed[key].spec), key="finished", on_change=put,
+        placeholder="One run, or several to compare",
+    )  # fmt: skip
+    with st.expander(f"All of them, newest first ({len(listed)} of {len(summaries)})"):
+        st.table(
+            pd.DataFrame(
+                {
+                    "run": [f"[{runs.label(each.spec)}](?run={key})" for key, each in listed.items()],
+                    "test accuracy": [f"{each.metrics.get('test_accuracy', float('nan')):.4f}" for each in listed.values()],
+                    "status": [runs.STATES[each.status] for each in listed.values()],
+                    "finished": [each.created[:16].replace("T", " ") for each in listed.values()],
+                    "shipped": ["yes" if each.shipped else "" for each in listed.values()],
+                }
+            )
+        )

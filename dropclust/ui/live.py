@@ -65,12 +65,15 @@ def table(name: str) -> tuple[pd.DataFrame, str] | None:
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
-def similarity(key: str, layer: int, k: int) -> Similarity | None:
-    """How far the two clusterings of a stored run's layer agree; None when the run is not there."""
-    from dropclust.core.similarity import neuron_similarity
+def similarity(key: str, layer: int, k: int) -> tuple[Similarity, list[bool]] | None:
+    """How far the two clusterings of a stored run's layer agree, and on which neurons; None when the run is not there."""
+    from dropclust.core.similarity import agreement, neuron_similarity
 
     stored = store().get(key)
-    return None if stored is None else neuron_similarity(stored, layer, k)  # type: ignore[arg-type]
+    if stored is None:
+        return None
+    found = neuron_similarity(stored, layer, k)
+    return found, agreement(found.incoming_labels, found.outgoing_labels).tolist()
 
 
 @st.cache_resource(show_spinner=False)

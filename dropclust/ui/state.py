@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from dropclust.core.spec import LIMITS
+
+_ROUTER = Path(__file__).resolve().parents[2] / "app.py"
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,16 @@ class Parameter:
         if len(shown) > 8 and self.step:
             return f"from {shown[0]} to {shown[-1]} in steps of {self.step:g}"
         return f"one of {', '.join(shown)}"
+
+
+def enter(parameters: Sequence[Parameter]) -> None:
+    """What a page calls first: the router has run, and the address holds nothing that the page cannot show."""
+    # Until st.navigation first ran in a process, Streamlit takes the folder pages/ for a navigation of its own, and a link
+    # straight to a page would show it without the router's.
+    if PagesManager.uses_pages_directory:
+        runpy.run_path(str(_ROUTER))
+        st.stop()
+    check(parameters)
 
 
 def check(parameters: Sequence[Parameter]) -> None:

@@ -359,6 +359,9 @@ def test_srinivas_babu_against_every_saliency_anew(layer, units):
 @pytest.mark.parametrize("layer", [1, 2])
 def test_neuron_merging_against_loops(layer, units):
     network = make_network((14, 12), seed=units)
+    lengths = torch.rand(network.hidden[layer - 1], generator=torch.Generator().manual_seed(units)) + 0.1
+    w_in, b_in = network.weights[layer - 1] * lengths, network.biases[layer - 1] * lengths
+    network = with_layer(network, layer, w_in, b_in, network.weights[layer])
     rows = vectors(network, layer)
     u, v = rows["incoming"], rows["outgoing"].copy()
     kept = sorted(sorted(range(len(u)), key=lambda i: -np.abs(u[i]).sum())[:units])
@@ -437,9 +440,6 @@ def test_the_repair_is_never_worse_on_held_out_images(method, layer, units, seed
     target = next_inputs(network, layer, data.held_x)
     before, after = ((next_inputs(c.network, layer, data.held_x) - target).square().mean().item() for c in (plain, found))
     assert after <= before * (1 + 1e-5) + 1e-10  # activations are float32 and come in another order here
-    if train == "dark":
-        assert found.ridge is None
-        assert same_network(plain.network, found.network)
 
 
 def test_least_squares_of_all_units_without_ridge_is_the_layer_as_it_was():
@@ -541,9 +541,11 @@ def test_a_tolerance_of_everything_leaves_one_unit_and_numbers_to_try_may_be_giv
     network = make_network((20, 9))
     data = make_data(network)
     assert choose_units(network, 1, "fold", 1.0, data=data).units == 1
-    choice = choose_units(network, 1, "prune", 0.2, data=data, units_list=[20])
-    assert {20, 10} <= {point.units for point in choice.tried}
-    assert choice.accuracy >= choice.accuracy_before - 0.2
+    for first in (1, 20):
+        choice = choose_units(network, 1, "prune", 0.02, data=data, units_list=[first])
+        assert {first, 20, 10} <= {point.units for point in choice.tried}
+        assert choice.accuracy >= choice.accuracy_before - 0.02
+        assert choice.units > 1
 
 
 # Bad input

@@ -79,6 +79,8 @@ def test_calibration_error_at_its_ends_and_edges() -> None:
     halves = metrics.reliability(torch.full((4, 2), 0.5), y, bins=2)
     assert halves.count.tolist() == [4, 0]  # exactly an edge: the bin below
     assert metrics.reliability(always_sure, y, bins=2).count.tolist() == [0, 4]
+    past_one_by_rounding = always_sure * (1 + 1e-6)
+    assert metrics.reliability(past_one_by_rounding, y, bins=2).count.tolist() == [0, 4]
 
 
 def test_entropy_is_scipys_and_takes_any_leading_shape() -> None:
@@ -99,6 +101,8 @@ def test_mutual_information_is_a_divergence_from_the_mean() -> None:
 def test_mutual_information_at_its_ends() -> None:
     agreeing = torch.full((5, 2, 4), 0.25)
     assert metrics.mutual_information(agreeing).tolist() == [0.0, 0.0]
+    same = drawn(500)[0].double().softmax(1).repeat(3, 1, 1)  # rounding alone would give some of them less than none
+    assert metrics.mutual_information(same).min() >= 0
     each_sure_of_another = torch.eye(4)[:, None, :]  # [4 masks, 1, 4]
     assert metrics.mutual_information(each_sure_of_another).item() == pytest.approx(math.log(4))
 

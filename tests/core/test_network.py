@@ -81,7 +81,7 @@ def test_a_bad_layer_is_refused_in_one_sentence(which: str, layer: int, tensor: 
 
 def test_other_than_ten_outputs_are_refused() -> None:
     weights, biases = parts(5, 4)
-    with pytest.raises(ValueError, match="^the last layer must have 10 outputs; got 9$"):
+    with pytest.raises(ValueError, match=r"^the last layer must have 10 outputs; got 9$"):
         Network([*weights[:2], torch.zeros(4, 9)], [*biases[:2], torch.zeros(9)])
 
 

@@ -159,6 +159,17 @@ class TestChance:
         assert (low - expected_rand(a, b)) / rand_std(a, b) == pytest.approx(-1.96, abs=0.25)
         assert (high - expected_rand(a, b)) / rand_std(a, b) == pytest.approx(1.96, abs=0.25)
 
+    def test_ends_of_the_band_leave_out_a_fortieth_of_the_places_on_each_side(self):
+        rng = np.random.default_rng(0)
+        for n, low, high in ((39, 0, 38), (79, 1, 77), (999, 24, 974)):
+            assert similarity._band(rng.permutation(n)) == (low, high)
+            assert (high - low) / (n + 1) == 0.95  # of n + 1 exchangeable values one falls between these two so often
+
+    def test_another_seed_draws_other_permutations(self):
+        a, b = np.random.default_rng(0).integers(0, 10, (2, 100))
+        assert len({p_value(a, b, seed=seed) for seed in range(5)}) > 1
+        assert p_value(a, b, seed=3) == p_value(a, b, seed=3)
+
     def test_drawing_in_pieces_draws_from_the_same_law(self, monkeypatch):
         rng = np.random.default_rng(7)
         a, b = rng.integers(0, 10, 100), rng.integers(0, 10, 100)
@@ -385,13 +396,10 @@ class TestCluster:
         assert similarity._within(vectors, cluster(vectors, 3)) == pytest.approx(min(squares.values()), rel=1e-9)
 
     def test_copies_weigh_as_many_as_they_are(self):
-        # Of four points on a line the two-cluster optimum cuts the widest gap, unless copies make a narrower one dearer.
-        line = np.array([0.0, 1.0, 2.0, 3.5])
-        assert cluster(line[:, None], 2).tolist() == [0, 0, 1, 1]
-        vectors = np.repeat(line, [1, 50, 50, 1])[:, None]
-        squares = {cut: similarity._within(vectors, (vectors[:, 0] > cut).astype(int)) for cut in (0.5, 1.5, 2.5)}
-        cut = min(squares, key=squares.get)
-        assert rand_index(cluster(vectors, 2), (vectors[:, 0] > cut).astype(int)) == 1
+        # Three points on a line: the outer gap is the wider one, but cutting the other saves the 50 copies their distance.
+        line = np.array([0.0, 1.0, 2.2])[:, None]
+        assert cluster(line, 2).tolist() == [0, 0, 1]
+        assert cluster(np.repeat(line, [50, 50, 1], axis=0), 2).tolist() == [1] * 50 + [0] * 51
 
     def test_degenerate_vectors(self):
         assert cluster(np.zeros((7, 4)), 5).tolist() == [0] * 7
@@ -400,10 +408,10 @@ class TestCluster:
         assert cluster(np.random.default_rng(0).normal(size=(9, 2)), 1).tolist() == [0] * 9
         assert cluster([[3.0]], 1).tolist() == [0]
 
-    def test_points_that_differ_by_rounding_alone_do_not_warn(self):
-        vectors = 1e8 * (1 + np.arange(30)[:, None] * 2.0**-52 * np.ones((1, 5)))
-        labels = cluster(vectors, 10)
-        assert sorted(set(labels)) == list(range(max(labels) + 1))
+    def test_points_that_differ_by_rounding_alone_are_fewer_clusters(self):
+        # Next to a point so far away the others are the same one: two clusters of the five wanted, and no warning.
+        vectors = np.append(1e12, 1 + 1e-10 * np.arange(10))[:, None]
+        assert cluster(vectors, 5).tolist() == [1] + [0] * 10
 
     def test_same_seed_same_labels_whatever_was_drawn_before(self):
         vectors = np.random.default_rng(3).normal(size=(300, 20))

@@ -104,14 +104,14 @@ def test_gradients_are_those_of_autograd(kind: str, recipe: str, noisy: tuple[bo
 @pytest.mark.parametrize("recipe", list(RECIPES))
 @pytest.mark.parametrize("kind", list(NOISES))
 def test_bfloat16_products_give_nearly_the_same_gradients(kind: str, recipe: str, data: Data) -> None:
-    """bfloat16 keeps 8 bits, a rounding of up to 0.4 % each; over four layers there and back 3 % of the norm is allowed."""
+    """bfloat16 keeps 8 bits, a rounding of up to 0.4 % each; over four layers there and back 6 % of the norm is allowed."""
     spec = replace(SMALL, hidden=(100, 100, 100), batch_size=128, noise=kind, recipe=recipe)
     stacks = [Stack(grid(replace(spec, precision=precision), 2, 2), data) for precision in ("float32", "bfloat16")]
     for stack in stacks:
         stack.differentiate(*stack.next_batch(), stack.draw())
     for exact, rough in zip(stacks[0].gradients, stacks[1].gradients, strict=True):
         assert rough.dtype == torch.bfloat16
-        assert 1e-4 < float((rough.float() - exact).norm() / exact.norm()) < 0.03
+        assert 1e-4 < float((rough.float() - exact).norm() / exact.norm()) < 0.06
 
 
 def test_bfloat16_learns_as_float32_does(data: Data) -> None:
@@ -291,7 +291,7 @@ def test_a_net_does_not_depend_on_its_neighbours(chosen: list[int], threads: int
 def test_nets_of_a_stack_are_different_nets(alone: list[Network]) -> None:
     for at, one in enumerate(alone):
         for other in alone[:at]:
-            assert distance(one, other, start=initial_weights(NEIGHBOURS[0])) > 0.05
+            assert distance(one, other, start=initial_weights(NEIGHBOURS[0])) > 0.02
 
 
 def test_the_same_stack_gives_the_same_bits(data: Data) -> None:
@@ -313,8 +313,10 @@ def test_torchs_own_number_of_threads_is_left_as_it_was(threads: int, data: Data
     assert torch.get_num_threads() == before
 
 
-KINDS = [RunSpec(), RunSpec(hidden=(800, 100, 100)), RunSpec(batch_size=4096), RunSpec(noise="gaussian"), RunSpec(hidden=(9, 9, 9)),
-         RunSpec(precision="bfloat16"), RunSpec(recipe="paper"), RunSpec(train_size=10_000), RunSpec(examples=10_000)]  # fmt: skip
+KINDS = [RunSpec(**change) for change in (
+    {}, {"hidden": (800, 100, 100)}, {"hidden": (9, 9, 9)}, {"batch_size": 4096}, {"noise": "gaussian"}, {"recipe": "paper"},
+    {"precision": "bfloat16"}, {"train_size": 10_000}, {"examples": 10_000},
+)]  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None)
@@ -444,7 +446,7 @@ def test_a_stop_asked_for_at_the_last_step_leaves_a_finished_run(data: Data, mon
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("callback", ["on_point", "on_step", "should_stop"])
 def test_an_error_in_a_callback_comes_out_and_ends_the_other_stacks(callback: str, threads: int, data: Data) -> None:
-    long = [replace(SMALL, hidden=(width, 5, 5), examples=16 * 150_000) for width in (5, 6, 7)]
+    long = [replace(SMALL, hidden=(width, 5, 5), examples=16 * 40_000) for width in (5, 6, 7)]
     steps = {0: 0}
 
     def fails(*_: object) -> bool:
@@ -455,7 +457,7 @@ def test_an_error_in_a_callback_comes_out_and_ends_the_other_stacks(callback: st
         if callback == "on_point" and point.step:
             fails()
 
-    with pytest.raises(OSError, match="^the disk is full$"):
+    with pytest.raises(OSError, match=r"^the disk is full$"):
         fit(long, data=data, threads=threads, **{"on_point": watches, callback: watches if callback == "on_point" else fails})
     assert all(step < long[0].steps / 2 for step in steps.values())
 
@@ -463,10 +465,10 @@ def test_an_error_in_a_callback_comes_out_and_ends_the_other_stacks(callback: st
 # -- divergence ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rate", [3e-2, 1.0, 1e6, 1e30])
+@pytest.mark.parametrize("rate", [3e-2, 1e3, 1e30])
 def test_a_run_that_blows_up_says_at_which_step(rate: float, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SGD_RATE", rate)
-    spec = replace(SMALL, recipe="paper", dropout=(0.2, 0.2, 0.2), batch_size=100, examples=100 * 60)
+    spec = RunSpec(recipe="paper", dropout=(0.2, 0.2, 0.2), batch_size=100, examples=100 * 60)
     _, _, step = plain_run(spec, data)
     seen: list[Point] = []
     (run,) = fit([spec], data=data, on_point=lambda _, point: seen.append(point))
@@ -549,7 +551,7 @@ def test_thirty_seeds_of_the_engine_and_of_the_plain_module_have_the_same_distri
     """Test accuracy and layer-2 adjusted Rand over 30 seeds each, independent samples, torch's own dropout on one side.
 
     Difference: Welch's t and Mann-Whitney's U, two-sided, neither below p = .01 (by chance 1 in 100 each, if equal).
-    Equality: two one-sided Welch tests at 5 % within .004 of accuracy and .04 of adjusted Rand; their power, computed
+    Equality: two one-sided Welch tests at 5 % within .003 of accuracy and .025 of adjusted Rand; their power, computed
     from the spread at hand, must be at least .9, or equality would not have been shown by a pass.
     """
     specs = [RunSpec(examples=128 * 312, seed=seed) for seed in range(30)]
@@ -557,7 +559,7 @@ def test_thirty_seeds_of_the_engine_and_of_the_plain_module_have_the_same_distri
     for networks in (train(specs), [reference.train_plain(spec, data) for spec in specs]):
         accuracy = [metrics.accuracy(scaled_logits(network, data.test_x), data.test_y) for network in networks]
         samples.append(np.array([accuracy, [layer_2_similarity(network) for network in networks]]))
-    for engine, plain, margin in zip(*samples, (0.004, 0.04), strict=True):
+    for engine, plain, margin in zip(*samples, (0.003, 0.025), strict=True):
         assert stats.ttest_ind(engine, plain, equal_var=False).pvalue > 0.01
         assert stats.mannwhitneyu(engine, plain).pvalue > 0.01
         assert stats.ttest_ind(engine + margin, plain, equal_var=False, alternative="greater").pvalue < 0.05

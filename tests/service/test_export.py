@@ -217,6 +217,12 @@ def test_the_nth_system_call_of_a_save_fails(tmp_path: Path, monkeypatch: pytest
     assert number > 5
 
 
+def test_a_save_reaches_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with faults.failing(monkeypatch, 0, 0, ("write", "fsync", "replace")) as made:
+        save(network(), tmp_path / "net.npz")
+    assert made == ["write", "fsync", "replace", "fsync"]
+
+
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SaveError, match="could not be written: No such file or directory"):
         save(network(), tmp_path / "nowhere" / "net.npz")
@@ -582,6 +588,17 @@ def test_no_flipped_bit_of_our_safetensors_is_accepted() -> None:
         refused(bytes(flipped), "net.safetensors")
     for length in range(len(content)):
         refused(content[:length], "net.safetensors")
+
+
+def test_our_header_written_otherwise_is_refused() -> None:
+    """The same content in another order or with other spaces is not what was written."""
+    content = to_bytes(network(), ".safetensors")
+    refused(
+        content.replace(b'"dtype":"F32","shape":[6]', b'"shape":[6],"dtype":"F32"'), "net.safetensors", "not as it was written"
+    )
+    length = int.from_bytes(content[:8], "little") + 8
+    longer = length.to_bytes(8, "little") + content[8:length] + b" " * 8 + content[length:]
+    refused(longer, "net.safetensors", "not as it was written")
 
 
 def test_no_flipped_bit_of_our_npz_changes_the_network() -> None:

@@ -58,7 +58,7 @@ def fake_queue(store=None, **kwargs):
     return Recorded(store or MemoryStore(), **kwargs)
 
 
-def until(predicate, what, seconds=12):
+def until(predicate, what, seconds=60):
     deadline = time.monotonic() + seconds
     while not (value := predicate()):
         assert time.monotonic() < deadline, f"{what} did not happen"

@@ -1,0 +1,64 @@
+"""The drag-to-see component: a rate slider under which neurons glide into clusters while the charts' markers move."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+from dropclust.ui.explorer.scene import Reading, Scene, build_scene
+
+__all__ = ["Reading", "Scene", "build_scene", "explorer"]
+
+
+@cache
+def _component() -> ComponentRenderer:
+    """Register the component once a process, from the plain files beside this one."""
+    folder = Path(__file__).parent
+    html, css, js = ((folder / f"explorer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    return st.components.v2.component("dropclust_explorer", html=html, css=css, js=js)
+
+
+def explorer(scene: Scene, start: int, key: str) -> int:
+    """Show a scene; dragging is answered in the browser, and the script runs again when the slider is let go.
+
+    Parameters
+    ----------
+    scene
+        What is shown. The same object sends the same bytes at every rerun, which Streamlit then need not send again.
+    start
+        Index into ``scene.rates`` at which the slider first stands. Later values are of no effect until the component has
+        been away from the page: the viewer's hand decides.
+    key
+        Name of the component in the session.
+
+    Returns
+    -------
+    int
+        Index into ``scene.rates`` of the rate that the viewer last let go at.
+
+    Raises
+    ------
+    ValueError
+        When ``start`` is no index of a rate.
+    """
+    last = len(scene.rates) - 1
+    if not 0 <= start <= last:
+        raise ValueError(f"start must be an index from 0 to {last}; got {start!r}")
+    first = f"{key}-start"
+    if key not in st.session_state:
+        st.session_state[first] = start
+    begun = st.session_state[first]
+    result = _component()(
+        key=key,
+        data={"start": begun, "scene": scene.payload()},
+        default={"index": begun},
+        on_index_change=_heard,
+    )
+    return max(0, min(int(result.index), last))
+
+
+def _heard() -> None:
+    """Nothing to do: the rerun itself reads the index. Streamlit keeps a state only where it is listened to."""

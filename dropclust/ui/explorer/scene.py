@@ -1,0 +1,511 @@
+"""What the explorer shows, worked out once: numbers by rate, pictures of neurons, their clusters, copies and places."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dropclust.core.intervals import Interval, mean_interval
+from dropclust.core.similarity import incoming, match_labels, outgoing
+from dropclust.experiments.paper import TABLE_2
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+Bytes = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+
+WIDTH = 100  # units of the paper's layers, which the main curves are about
+MAX_UNITS = 256  # a neuron's number is sent as one byte
+COPIES = 3  # nearest copies told of a neuron, each way
+ASPECTS = (1.5, 0.7)  # width over height of the field: beside the charts, and above them on a phone
+
+# Lengths of the field's layout in cells; a cell holds one tile and the gap around it.
+_PAD = 0.12  # from a region's edge to its cells
+_GAP_X = 0.22  # between two regions of a row
+_GAP_Y = 0.46  # above each row of regions, where the clusters' numbers stand
+_TILE = 0.9
+
+
+class Weights(Protocol):
+    """A network as far as its picture needs it: arrays ``[in, out]`` and ``[out]`` a layer."""
+
+    @property
+    def weights(self) -> Sequence[Any]:
+        """One array ``[in, out]`` a layer."""
+
+    @property
+    def biases(self) -> Sequence[Any]:
+        """One array ``[out]`` a layer."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was measured at one rate: means over seeds with their 95 % intervals, and counts of the network that is shown.
+
+    Parameters
+    ----------
+    rate
+        Dropout rate, 0 to 1.
+    rand
+        Rand index of the two clusterings.
+    chance, chance_low, chance_high
+        What chance gives: expectation and 95 % band of one network's Rand index, means over seeds.
+    adjusted
+        Adjusted Rand index; chance gives 0.
+    scaled, sampled
+        Test accuracy of the scaled network and of sampling, 0 to 1.
+    agree, dead
+        Neurons of the shown network on which both clusterings agree, and neurons never active on the held-out images.
+    units
+        Neurons of the layer.
+    dead_mean
+        Dead neurons, mean over seeds.
+    """
+
+    rate: float
+    rand: Interval
+    chance: float
+    chance_low: float
+    chance_high: float
+    adjusted: Interval
+    scaled: Interval
+    sampled: Interval
+    agree: int
+    dead: int
+    units: int
+    dead_mean: float
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The sentences shown at this rate; what stands between double asterisks is shown large."""
+        return {
+            "rate": f"dropout rate **{self.rate:.2f}**",
+            "brief": f"Rand **{number(self.rand.mean)}** chance **{number(self.chance)}**",
+            "rand": (
+                f"Rand **{number(self.rand.mean)}**, chance **{number(self.chance)}** "
+                f"(band {number(self.chance_low)} to {number(self.chance_high)})"
+            ),
+            "adjusted": f"adjusted Rand **{number(self.adjusted.mean)}**{_plus_minus(self.adjusted)}",
+            "accuracy": f"accuracy **{number(self.scaled.mean, 3)}** scaled / **{number(self.sampled.mean, 3)}** sampled",
+            "dead": f"dead neurons **{self.dead}** of {self.units}",
+            "agree": f"agreeing **{self.agree}** of {self.units}",
+            "rand-note": _seeds(self.rand),
+            "adjusted-note": f"chance gives 0; {_seeds(self.adjusted)}",
+            "accuracy-note": _seeds(self.scaled, 3) + ("" if math.isnan(self.sampled.low) else f"; {_ends(self.sampled, 3)}"),
+            "dead-note": f"dead: never active on held-out images ({self.dead_mean:.1f} on average over seeds)",
+        }
+
+    @property
+    def sentence(self) -> str:
+        """The reading in one sentence, for those who hear it."""
+        told = "; ".join(self.texts[name] for name in ("rand", "adjusted", "accuracy", "dead"))
+        return f"Dropout rate {self.rate:.2f}: {told}.".replace("**", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where everything lies in a field of one shape; lengths in units of the field's width, y downwards.
+
+    Parameters
+    ----------
+    aspect
+        Width over height of the field.
+    tile
+        Side of a tile; the same at every rate.
+    tiles
+        Upper left corner of each neuron's tile, ``[rates, h, 2]``.
+    regions
+        Left, top, width and height of each cluster's region, ``[rates, k, 4]``; zeros for a cluster that is empty.
+    """
+
+    aspect: float
+    tile: float
+    tiles: Floats
+    regions: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """All that the explorer shows of one layer and number of clusters, rate by rate.
+
+    Parameters
+    ----------
+    layer, k
+        Hidden layer counted from 1, and clusters of each clustering.
+    recipe
+        Training recipe of the networks.
+    readings
+        The numbers, one a rate, in the order of rates.
+    pictures
+        A neuron's weights, ``[rates, h, rows, columns]``: 128 is 0, 255 and 1 are the rate's largest sizes either way. Layer
+        1 shows incoming weights, 28 x 28; the others outgoing weights, as a strip in one line or four.
+    incoming, outgoing
+        Cluster of each neuron by incoming and by outgoing weights, ``[rates, h]``, 0 to k-1. Names are matched: those of
+        neighbouring rates so that colours do not jump, and those of the two clusterings so that equal names mean agreement.
+    agree, dead
+        ``[rates, h]``: both clusterings agree on the neuron; it is never active on the held-out images.
+    copies, cosines
+        The `COPIES` neurons nearest by cosine of incoming (index 0) and outgoing (1) weights, nearest first, and the
+        cosines: ``[2, rates, h, COPIES]``.
+    layouts
+        One for each of `ASPECTS`.
+    """
+
+    layer: int
+    k: int
+    recipe: str
+    readings: tuple[Reading, ...]
+    pictures: Bytes
+    incoming: Ints
+    outgoing: Ints
+    agree: Bools
+    dead: Bools
+    copies: Ints
+    cosines: Floats
+    layouts: tuple[Layout, ...]
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The dropout rates that the slider has."""
+        return tuple(reading.rate for reading in self.readings)
+
+    @property
+    def units(self) -> int:
+        """Neurons of the layer."""
+        return int(self.incoming.shape[1])
+
+    @property
+    def drawn(self) -> str:
+        """How a neuron is drawn, in words."""
+        if self.layer == 1:
+            return "as its incoming weights, 28 × 28 pixels"
+        lines, columns = self.pictures.shape[2:]
+        return f"as its outgoing weights, a strip in {lines} lines" if lines > 1 else f"as its {columns} outgoing weights"
+
+    @property
+    def alts(self) -> dict[str, str]:
+        """What each chart shows, in words."""
+        seeds = self.readings[0].rand.n
+        where = f"layer {self.layer}, {self.k} clusters, mean over {seeds} seeds, against the dropout rate"
+
+        def told(name: str, digits: int = 2) -> str:
+            values = [getattr(reading, name).mean for reading in self.readings]
+            spots = {"": 0, "highest ": int(np.argmax(values)), "at last ": -1}
+            return ", ".join(f"{word}{number(values[i], digits)} at {self.rates[i]:.2f}" for word, i in spots.items())
+
+        chance = [reading.chance for reading in self.readings]
+        paper = ", ".join(f"{number(rand)} at {rate:.1f}" for rate, rand in TABLE_2.items())
+        return {
+            "rand": (
+                f"Rand index, {where}: {told('rand')}; chance gives {number(min(chance))} to {number(max(chance))}; "
+                f"the paper reports {paper}."
+            ),
+            "adjusted": f"Adjusted Rand index, {where}: {told('adjusted')}; chance gives 0.",
+            "accuracy": f"Test accuracy, {where}: scaled {told('scaled', 3)}; sampled {told('sampled', 3)}.",
+        }
+
+    @cached_property
+    def _payload(self) -> dict[str, Any]:
+        def curve(name: str) -> dict[str, list[float | None]]:
+            intervals = [getattr(reading, name) for reading in self.readings]
+            return {end: [_rounded(getattr(interval, end)) for interval in intervals] for end in ("mean", "low", "high")}
+
+        chance = {"mean": "chance", "low": "chance_low", "high": "chance_high"}
+        return {
+            "layer": self.layer,
+            "k": self.k,
+            "recipe": self.recipe,
+            "units": self.units,
+            "drawn": self.drawn,
+            "copiesEach": self.copies.shape[-1],
+            "rates": list(self.rates),
+            "texts": [reading.texts for reading in self.readings],
+            "sentences": [reading.sentence for reading in self.readings],
+            "alts": self.alts,
+            "curves": {name: curve(name) for name in ("rand", "adjusted", "scaled", "sampled")}
+            | {"chance": {end: [_rounded(getattr(r, field)) for r in self.readings] for end, field in chance.items()}},
+            "paper": [[rate, rand] for rate, rand in TABLE_2.items()],
+            "picture": {"rows": self.pictures.shape[2], "columns": self.pictures.shape[3], "values": _base64(self.pictures)},
+            "incoming": _base64(self.incoming),
+            "outgoing": _base64(self.outgoing),
+            "agree": _base64(self.agree),
+            "dead": _base64(self.dead),
+            "copies": _base64(self.copies),
+            "cosines": _base64(np.rint(100 * self.cosines) + 100),  # hundredths, 0 to 200 for -1 to 1
+            "layouts": [
+                {
+                    "aspect": layout.aspect,
+                    "tile": _rounded(layout.tile),
+                    "tiles": np.round(layout.tiles, 4).reshape(len(self.readings), -1).tolist(),
+                    "regions": np.round(layout.regions, 4).reshape(len(self.readings), -1).tolist(),
+                }
+                for layout in self.layouts
+            ],
+        }
+
+    def payload(self) -> dict[str, Any]:
+        """All of it as plain lists, numbers and text, ready for JSON; built once, so that every rerun sends the same."""
+        return self._payload
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Write a share as the paper does, without a leading zero: ".79", "1.00"; a true minus sign for a negative one."""
+    text = f"{abs(value):.{digits}f}"
+    sign = "−" if value < 0 and float(text) else ""
+    return sign + text.removeprefix("0")
+
+
+def _plus_minus(interval: Interval) -> str:
+    return "" if math.isnan(interval.low) else f" ± {number((interval.high - interval.low) / 2)}"
+
+
+def _ends(interval: Interval, digits: int) -> str:
+    return f"{number(interval.low, digits)} to {number(interval.high, digits)}"
+
+
+def _seeds(interval: Interval, digits: int = 2) -> str:
+    if math.isnan(interval.low):
+        return "one seed: no interval"
+    return f"{interval.n} seeds, 95 % interval {_ends(interval, digits)}"
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(float(value), 5)
+
+
+def _base64(values: npt.ArrayLike) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, dtype=np.uint8).tobytes()).decode("ascii")
+
+
+def _free(labels: Ints, taken: Ints, k: int) -> Ints:
+    """Give labels of k and more the smallest names that neither they nor ``taken`` use."""
+    above = np.unique(labels[labels >= k])
+    free = np.setdiff1d(np.arange(k), np.union1d(labels, taken))[: len(above)]
+    names = np.arange(max(k, int(labels.max()) + 1))
+    names[above] = free
+    return names[labels]
+
+
+def _match(first: Ints, second: Ints, k: int) -> tuple[Ints, Ints]:
+    """Name the clusters of each rate like those of the rate before, and the second clustering's like the first's."""
+    firsts: list[Ints] = []
+    seconds: list[Ints] = []
+    for labels, others in zip(first, second, strict=True):
+        raw, inverse = np.unique(labels, return_inverse=True)
+        if max(len(raw), len(np.unique(others))) > k:
+            raise ValueError(f"neurons must have at most k = {k} clusters; got {max(len(raw), len(np.unique(others)))}")
+        named = _free(match_labels(firsts[-1], inverse), inverse[:0], k) if firsts else inverse
+        # Matched as they were measured: where assignments tie, agreement then is the table's own.
+        matched = match_labels(inverse, others)
+        names = np.empty(len(raw), dtype=np.intp)
+        names[inverse] = named
+        beyond = matched >= len(raw)
+        seconds.append(_free(np.where(beyond, matched + k, names[np.minimum(matched, len(raw) - 1)]), named, k))
+        firsts.append(named)
+    return np.stack(firsts), np.stack(seconds)
+
+
+def _nearest(vectors: Floats, count: int) -> tuple[Ints, Floats]:
+    """The ``count`` other rows of largest cosine, nearest first, and the cosines; 0 for a row of zeros. Both ``[h, count]``."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    cosines = np.clip(unit @ unit.T, -1, 1)  # [h, h]
+    np.fill_diagonal(cosines, -np.inf)
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+    return order, np.take_along_axis(cosines, order, axis=1)
+
+
+def _picture(vectors: Floats) -> Bytes:
+    """Quantise one rate's weights ``[h, d]`` and fold each neuron's into lines: ``[h, rows, columns]``."""
+    h, d = vectors.shape
+    scale = max(float(np.quantile(np.abs(vectors), 0.995)), np.finfo(np.float64).tiny)
+    levels = np.rint(np.clip(vectors / scale, -1, 1) * 127).astype(np.int16) + 128
+    rows = 28 if d == 28 * 28 else 4 if d > 40 else 1
+    columns = math.ceil(d / rows)
+    folded = np.full((h, rows * columns), 128, dtype=np.uint8)
+    folded[:, :d] = levels
+    return folded.reshape(h, rows, columns)
+
+
+def _lines(sizes: Sequence[int], columns: float) -> int | None:
+    """Fewest lines of cells in which regions of these sizes stand side by side within so many cells; None if they cannot."""
+    room = columns - len(sizes) * 2 * _PAD - (len(sizes) - 1) * _GAP_X
+    if room < len(sizes):
+        return None
+    lines = max(1, math.ceil(sum(sizes) / room))
+    while sum(-(-size // lines) for size in sizes) > room:
+        lines += 1
+    return lines
+
+
+def _fits(rows: Sequence[Ints], sizes: Ints, cell: float, aspect: float) -> bool:
+    """Whether all rates' regions fit into the field with cells of this side, in units of the field's width."""
+    for counts in sizes.tolist():
+        height = 0.0
+        for row in rows:
+            present = [counts[label] for label in row if counts[label]]
+            if not present:
+                continue
+            lines = _lines(present, 1 / cell)
+            if lines is None:
+                return False
+            height += lines + 2 * _PAD + _GAP_Y
+        if height > 1 / (cell * aspect):
+            return False
+    return True
+
+
+def _rows(sizes: Ints, aspect: float) -> tuple[list[Ints], float]:
+    """Split the clusters into rows, the same at every rate, so that cells can be as large as possible; and their side."""
+    k = sizes.shape[1]
+    best: tuple[list[Ints], float] = ([], 0.0)
+    for count in range(1, k + 1):
+        rows = [np.asarray(row) for row in np.array_split(np.arange(k), count)]
+        if best[1] and not _fits(rows, sizes, best[1] * 1.01, aspect):
+            continue
+        low, high = best[1], 1.0
+        while high - low > 0.0005:
+            middle = (low + high) / 2
+            low, high = (middle, high) if _fits(rows, sizes, middle, aspect) else (low, middle)
+        best = (rows, low)
+    return best
+
+
+def _layout(labels: Ints, agree: Bools, k: int, aspect: float) -> Layout:
+    """Place every cluster in its row and every neuron in its cluster, moving as little as possible from rate to rate."""
+    from scipy.optimize import linear_sum_assignment
+
+    rates, h = labels.shape
+    sizes = np.stack([np.bincount(row, minlength=k) for row in labels])
+    rows, cell = _rows(sizes, aspect)
+    width, height = 1 / cell, 1 / (cell * aspect)  # in cells, as all that follows
+    regions, tiles = np.zeros((rates, k, 4)), np.zeros((rates, h, 2))
+    for rate in range(rates):
+        shelves = [[label for label in row if sizes[rate, label]] for row in rows]
+        shelves = [shelf for shelf in shelves if shelf]
+        depths = [_lines(sizes[rate, shelf].tolist(), width) or 1 for shelf in shelves]
+        spare_y = (height - sum(depth + 2 * _PAD + _GAP_Y for depth in depths)) / len(shelves)
+        top = 0.0
+        for shelf, depth in zip(shelves, depths, strict=True):
+            top += _GAP_Y + spare_y / 2
+            columns = [-(-int(sizes[rate, label]) // depth) for label in shelf]
+            taken = sum(columns) + len(shelf) * 2 * _PAD
+            space = (width - taken) / (len(shelf) + 1)
+            left = space
+            for label, across in zip(shelf, columns, strict=True):
+                count = int(sizes[rate, label])
+                down = -(-count // across)
+                regions[rate, label] = left, top, across + 2 * _PAD, down + 2 * _PAD
+                line, place = np.divmod(np.arange(count), across)
+                slots = np.stack([left + _PAD + place, top + _PAD + line], axis=1)  # [count, 2]
+                members = np.flatnonzero(labels[rate] == label)
+                solid = members[agree[rate, members]]
+                # Agreeing neurons come first, so that the solid part of a cluster is seen to grow.
+                for group, places in (
+                    (solid, slots[: len(solid)]),
+                    (np.setdiff1d(members, solid), slots[len(solid) :]),
+                ):
+                    if rate and len(group):
+                        moves = ((tiles[rate - 1, group, None] - places[None]) ** 2).sum(axis=-1)  # [group, places]
+                        places = places[linear_sum_assignment(moves)[1]]
+                    tiles[rate, group] = places
+                left += across + 2 * _PAD + space
+            top += depth + 2 * _PAD + spare_y / 2
+    return Layout(aspect, cell * _TILE, (tiles + (1 - _TILE) / 2) * cell, regions * cell)
+
+
+def build_scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: Mapping[float, Weights], layer: int, k: int) -> Scene:
+    """Work out what the explorer shows of a layer and number of clusters.
+
+    Parameters
+    ----------
+    table
+        Rows of ``experiments.table2`` of one recipe: a row a seed, rate, layer, k and width; layers of 100 units are used.
+    neurons
+        Its ``table2-neurons``: a row a rate, layer, k and neuron of the network that is shown.
+    networks
+        The shown network of each rate.
+    layer, k
+        Hidden layer, 1 to 3, and clusters.
+
+    Returns
+    -------
+    Scene
+        Of the rates that all three have.
+
+    Raises
+    ------
+    ValueError
+        One sentence, when the three have no rate in common for this layer and k, when the table mixes recipes, or when a
+        rate's neurons are not those of its network.
+    """
+    table = table[(table["width"] == WIDTH) & (table["layer"] == layer) & (table["k"] == k)]
+    neurons = neurons[(neurons["layer"] == layer) & (neurons["k"] == k)]
+    shown = {round(float(rate), 4): network for rate, network in networks.items()}
+    measured = dict(iter(table.groupby(table["dropout"].round(4))))
+    clustered = dict(iter(neurons.groupby(neurons["dropout"].round(4))))
+    rates = sorted(set(measured) & set(clustered) & set(shown))
+    if not rates:
+        raise ValueError(f"table, neurons and networks must share a rate for layer {layer} and k {k}; got none in common")
+    recipes = table["recipe"].unique()
+    if len(recipes) != 1:
+        raise ValueError(f"table must be of one recipe; got {', '.join(map(str, recipes))}")
+
+    frames = [clustered[rate].sort_values("neuron") for rate in rates]
+    into = [incoming(shown[rate].weights, shown[rate].biases, layer) for rate in rates]
+    out = [outgoing(shown[rate].weights, layer) for rate in rates]
+    h = len(into[0])
+    for rate, frame, vectors in zip(rates, frames, into, strict=True):
+        if not COPIES < len(vectors) <= MAX_UNITS or len(vectors) != h or frame["neuron"].tolist() != list(range(h)):
+            raise ValueError(
+                f"neurons must number those of the network at rate {rate:g} from 0, each once, {COPIES + 1} to {MAX_UNITS} of "
+                f"them; got {len(frame)} for a layer of {len(vectors)}"
+            )
+
+    def column(name: str) -> Ints:
+        return np.stack([frame[name].to_numpy(dtype=np.intp) for frame in frames])  # [rates, h]
+
+    first, second = _match(column("incoming"), column("outgoing"), k)
+    agree, dead = column("agree").astype(bool), column("dead").astype(bool)
+    near = [[_nearest(vectors, COPIES) for vectors in side] for side in (into, out)]
+    readings = []
+    for rate, alike, never in zip(rates, agree, dead, strict=True):
+        seeds = measured[rate]
+        readings.append(
+            Reading(
+                rate=rate,
+                rand=mean_interval(seeds["rand"]),
+                chance=float(seeds["chance_rand"].mean()),
+                chance_low=float(seeds["chance_low"].mean()),
+                chance_high=float(seeds["chance_high"].mean()),
+                adjusted=mean_interval(seeds["adjusted_rand"]),
+                scaled=mean_interval(seeds["scaled_accuracy"]),
+                sampled=mean_interval(seeds["sampled_accuracy"]),
+                agree=int(alike.sum()),
+                dead=int(never.sum()),
+                units=h,
+                dead_mean=float(seeds["dead"].mean()),
+            )
+        )
+    return Scene(
+        layer=layer,
+        k=k,
+        recipe=str(recipes[0]),
+        readings=tuple(readings),
+        pictures=np.stack([_picture(vectors) for vectors in (into if layer == 1 else out)]),
+        incoming=first,
+        outgoing=second,
+        agree=agree,
+        dead=dead,
+        copies=np.stack([np.stack([ids for ids, _ in side]) for side in near]),
+        cosines=np.stack([np.stack([cosines for _, cosines in side]) for side in near]),
+        layouts=tuple(_layout(first, agree, k, aspect) for aspect in ASPECTS),
+    )

@@ -1,0 +1,132 @@
+"""A run as people see it: its name, how far it is, what came of it, and the files to take home."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from dropclust.core.intervals import Interval, mean_interval
+from dropclust.core.spec import NOISES, TRAIN_IMAGES, RunSpec
+
+if TYPE_CHECKING:
+    from dropclust.service.jobs import Run
+    from dropclust.service.store import Store, Stored
+
+STATES = {
+    "waiting": "waiting",
+    "training": "training",
+    "stopping": "stopping: it keeps what it has learnt",
+    "stopped": "stopped early",
+    "done": "done",
+    "lost": "its worker was lost",
+    "restarted": "starting again",
+    "failed": "failed",
+}
+
+
+def rates(spec: RunSpec) -> str:
+    """A run's rates: one when all layers share it."""
+    values = spec.dropout if len(set(spec.dropout)) > 1 else spec.dropout[:1]
+    return " / ".join(f"{rate:.4g}" for rate in values)
+
+
+def label(spec: RunSpec, seed: bool = True) -> str:
+    """A run's name for people: what differs from the default run, and always rates, widths and seed."""
+    default = RunSpec()
+    parts = [f"dropout {rates(spec)}", "-".join(map(str, spec.hidden))]
+    if spec.noise != default.noise and any(spec.dropout):
+        parts.append(NOISES[spec.noise].split(" ")[0])
+    if spec.batch_size != default.batch_size:
+        parts.append(f"batch {spec.batch_size}")
+    if spec.recipe != default.recipe:
+        parts.append(f"{spec.recipe} recipe")
+    if spec.examples != default.examples:
+        parts.append(f"{spec.examples:,} examples")
+    if spec.train_size != TRAIN_IMAGES:
+        parts.append(f"{spec.train_size:,} images")
+    if spec.precision != default.precision:
+        parts.append(spec.precision)
+    if seed:
+        parts.append(f"seed {spec.seed}")
+    return ", ".join(parts)
+
+
+def alike(run_specs: Iterable[RunSpec]) -> dict[str, list[RunSpec]]:
+    """Runs that differ in their seed alone, under the name they share."""
+    groups: dict[str, list[RunSpec]] = {}
+    for spec in run_specs:
+        groups.setdefault(label(spec, seed=False), []).append(spec)
+    return groups
+
+
+def standing(run: Run, expected: float | None) -> tuple[str, float]:
+    """What to say of a run that is on its way, and the share of it that is done, 0 to 1."""
+    share = min(run.steps / run.spec.steps, 1.0) if run.spec.steps else 0.0
+    text = f"**{label(run.spec)}**: {STATES[run.state]}"
+    if run.state == "waiting" and run.position:
+        text += f", number {run.position} in the queue"
+    elif run.state in ("training", "stopping"):
+        text += f", step {run.steps:,} of {run.spec.steps:,}"
+        if expected and share < 1 and run.state == "training":
+            text += f", about {max(1, round(expected * (1 - share)))} s left"
+    if run.message:
+        text += f". {run.message}"
+    return text, share
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What some finished runs of one kind reached on the test images, one value a seed."""
+
+    name: str
+    accuracy: Interval
+    cross_entropy: Interval
+    values: tuple[tuple[int, float, float, str], ...]  # seed, accuracy, cross-entropy, status
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row a seed."""
+        return pd.DataFrame(self.values, columns=["seed", "test accuracy", "test cross-entropy", "status"])
+
+
+def outcome(name: str, stored: Sequence[Stored]) -> Outcome:
+    """Mean and Student t interval over the seeds of some finished runs."""
+    values = tuple(
+        (each.spec.seed, each.metrics["test_accuracy"], each.metrics["test_cross_entropy"], STATES[each.status])
+        for each in sorted(stored, key=lambda each: each.spec.seed)
+    )
+    accuracy, loss = (mean_interval([value[column] for value in values]) for column in (1, 2))
+    sentence = f"Test accuracy {accuracy.text(4)}, cross-entropy {loss.mean:.3f} nats."
+    if any(each.status == "stopped" for each in stored):
+        sentence += " Some were stopped early."
+    return Outcome(name, accuracy, loss, values, sentence)
+
+
+def command(spec: RunSpec) -> str:
+    """The command line that trains this run."""
+    default, words = RunSpec(), ["python -m dropclust train"]
+    words.append("--hidden " + " ".join(map(str, spec.hidden)))
+    words.append("--dropout " + " ".join(f"{rate:g}" for rate in spec.dropout))
+    for name in ("noise", "batch_size", "examples", "train_size", "recipe", "precision"):
+        if getattr(spec, name) != getattr(default, name):
+            words.append(f"--{name.replace('_', '-')} {getattr(spec, name)}")
+    return " ".join([*words, f"--seed {spec.seed} --out net.safetensors"])
+
+
+def stored(store: Store, key: str) -> Stored | None:
+    """The stored run of a key from the address, which may be anything."""
+    try:
+        return store.get(key)
+    except ValueError:
+        return None
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{max(1, math.ceil(seconds))} s"
+    return f"{seconds / 60:.1f} min"

@@ -1,0 +1,436 @@
+"""What the explorer is given to show: numbers, names of clusters, pictures, copies and places, against plainer versions."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import inspect
+import itertools
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from dropclust.core.intervals import Interval, mean_interval
+from dropclust.core.similarity import agreement
+from dropclust.experiments.paper import TABLE_2
+from dropclust.ui.explorer import Reading, Scene, build_scene, scene
+from tests.ui import synthetic
+
+RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
+LIMIT = 2_500_000  # bytes of the message
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[pd.DataFrame, pd.DataFrame, dict[float, SimpleNamespace]]:
+    return synthetic.make(rates=RATES)
+
+
+@pytest.fixture(scope="module")
+def built(made: tuple[pd.DataFrame, pd.DataFrame, dict[float, SimpleNamespace]]) -> Scene:
+    return build_scene(*made, layer=1, k=10)
+
+
+def unpacked(payload: dict[str, Any], name: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(payload[name]), dtype=np.uint8)
+
+
+# ---- numbers ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_reading_is_the_mean_and_student_interval_over_the_seeds_of_its_rate(made, built):
+    table = made[0]
+    assert built.rates == RATES
+    for reading in built.readings:
+        rows = table[np.isclose(table["dropout"], reading.rate)]
+        for name, column in (
+            ("rand", "rand"),
+            ("adjusted", "adjusted_rand"),
+            ("scaled", "scaled_accuracy"),
+            ("sampled", "sampled_accuracy"),
+        ):
+            interval = getattr(reading, name)
+            low, high = scipy.stats.t.interval(0.95, len(rows) - 1, rows[column].mean(), scipy.stats.sem(rows[column]))
+            np.testing.assert_allclose(
+                (interval.mean, interval.low, interval.high), (rows[column].mean(), low, high), rtol=1e-9
+            )
+            assert interval.n == 20
+        assert (reading.chance, reading.chance_low, reading.chance_high) == pytest.approx((0.75, 0.73, 0.77))
+
+
+def test_other_widths_layers_and_numbers_of_clusters_are_left_out(made, built):
+    table, neurons, networks = made
+    strangers = [table.assign(**{name: value, "rand": 0.1}) for name, value in (("width", 500), ("layer", 2), ("k", 20))]
+    aliens = [neurons.assign(**{name: value}) for name, value in (("layer", 2), ("k", 20))]
+    mixed = build_scene(pd.concat([*strangers, table]), pd.concat([*aliens, neurons]), networks, layer=1, k=10)
+    assert mixed.payload() == built.payload()
+
+
+def test_rows_and_networks_may_come_in_any_order_and_rates_as_a_csv_gives_them(made, built):
+    table, neurons, networks = made
+    shuffled = build_scene(
+        table.sample(frac=1, random_state=1).assign(dropout=lambda rows: rows["dropout"] + 1e-9),
+        neurons.sample(frac=1, random_state=2),
+        {rate + 1e-12: networks[rate] for rate in reversed(RATES)},
+        layer=1,
+        k=10,
+    )
+    assert shuffled.rates == RATES
+    np.testing.assert_array_equal(shuffled.incoming, built.incoming)
+    np.testing.assert_array_equal(shuffled.pictures, built.pictures)
+    assert [r.rand.mean for r in shuffled.readings] == pytest.approx([r.rand.mean for r in built.readings])
+
+
+def test_a_rate_that_one_of_the_three_lacks_is_not_shown(made):
+    table, neurons, networks = made
+    scene_of = build_scene(
+        table[table["dropout"] != 0.2],
+        neurons[neurons["dropout"] != 0.4],
+        {rate: network for rate, network in networks.items() if rate != 0.6},
+        layer=1,
+        k=10,
+    )
+    assert scene_of.rates == (0.0, 0.8)
+
+
+def test_dead_and_agreeing_neurons_are_counted_in_the_network_that_is_shown(made, built):
+    neurons = made[1]
+    for i, reading in enumerate(built.readings):
+        rows = neurons[neurons["dropout"] == reading.rate].sort_values("neuron")
+        assert (reading.agree, reading.dead, reading.units) == (rows["agree"].sum(), rows["dead"].sum(), 100)
+        np.testing.assert_array_equal(built.dead[i], rows["dead"] == 1)
+        np.testing.assert_array_equal(built.agree[i], rows["agree"] == 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.79, 2, ".79"),
+        (0.951, 3, ".951"),
+        (1.0, 2, "1.00"),
+        (0.999, 2, "1.00"),
+        (0.0, 2, ".00"),
+        (-0.014, 2, "−.01"),
+        (-0.004, 2, ".00"),
+        (-1.0, 2, "−1.00"),
+    ],
+)
+def test_numbers_are_written_as_the_paper_writes_them(value: float, digits: int, text: str):
+    assert scene.number(value, digits) == text
+
+
+def reading(n: int = 20) -> Reading:
+    def about(mean: float, half: float) -> Interval:
+        return Interval(mean, mean - half, mean + half, n, 0.95) if n > 1 else mean_interval([mean])
+
+    return Reading(
+        rate=0.4,
+        rand=about(0.79, 0.01),
+        chance=0.75,
+        chance_low=0.73,
+        chance_high=0.77,
+        adjusted=about(0.18, 0.02),
+        scaled=about(0.951, 0.002),
+        sampled=about(0.953, 0.002),
+        agree=41,
+        dead=5,
+        units=100,
+        dead_mean=4.85,
+    )
+
+
+def test_the_words_of_a_reading():
+    texts = {name: text.replace("**", "") for name, text in reading().texts.items()}
+    assert texts["rate"] == "dropout rate 0.40"
+    assert texts["rand"] == "Rand .79, chance .75 (band .73 to .77)"
+    assert texts["rand-note"] == "20 seeds, 95 % interval .78 to .80"
+    assert texts["adjusted"] == "adjusted Rand .18 ± .02"
+    assert texts["accuracy"] == "accuracy .951 scaled / .953 sampled"
+    assert texts["accuracy-note"] == "20 seeds, 95 % interval .949 to .953; .951 to .955"
+    assert texts["dead"] == "dead neurons 5 of 100"
+    assert texts["agree"] == "agreeing 41 of 100"
+    assert reading().sentence == (
+        "Dropout rate 0.40: Rand .79, chance .75 (band .73 to .77); adjusted Rand .18 ± .02; "
+        "accuracy .951 scaled / .953 sampled; dead neurons 5 of 100."
+    )
+
+
+def test_one_seed_has_no_interval_and_says_so(made):
+    texts = reading(n=1).texts
+    assert texts["adjusted"] == "adjusted Rand **.18**"
+    assert texts["rand-note"] == texts["accuracy-note"] == "one seed: no interval"
+    table, neurons, networks = made
+    payload = build_scene(table[table["seed"] == 3], neurons, networks, layer=1, k=10).payload()
+    assert payload["curves"]["rand"]["low"] == [None] * len(RATES)
+    json.dumps(payload, allow_nan=False)
+
+
+def test_Rand_never_stands_without_chance(built):
+    for one in built.readings:
+        for name in ("brief", "rand"):
+            assert "Rand" in one.texts[name]
+            assert "chance" in one.texts[name]
+    assert "chance gives .75 to .75" in built.alts["rand"]
+    assert "chance gives 0" in built.alts["adjusted"]
+
+
+# ---- names of clusters ------------------------------------------------------------------------------------------------------
+
+labellings = st.integers(1, 6).flatmap(
+    lambda k: st.lists(
+        st.tuples(*(st.lists(st.integers(0, k - 1), min_size=9, max_size=9) for _ in range(2))), min_size=1, max_size=4
+    ).map(lambda pairs: (k, [np.array([pair[side] for pair in pairs]) for side in range(2)]))
+)
+
+
+def same_clustering(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(((a[:, None] == a) == (b[:, None] == b)).all())
+
+
+@settings(max_examples=150, deadline=None)
+@given(labellings)
+def test_renaming_keeps_clusterings_and_agreement_and_follows_the_rate_before_as_far_as_any_names_could(case):
+    k, (first, second) = case
+    incoming, outgoing = scene._match(first, second, k)
+    for rate in range(len(first)):
+        assert same_clustering(incoming[rate], first[rate])
+        assert same_clustering(outgoing[rate], second[rate])
+        for labels in (incoming[rate], outgoing[rate]):
+            assert labels.min() >= 0
+            assert labels.max() < k
+        np.testing.assert_array_equal(incoming[rate] == outgoing[rate], agreement(first[rate], second[rate]))
+        if rate:
+            best = max((np.array(names)[first[rate]] == incoming[rate - 1]).sum() for names in itertools.permutations(range(k)))
+            assert (incoming[rate] == incoming[rate - 1]).sum() == best
+
+
+def test_colours_do_not_jump_where_only_the_names_were_dealt_anew(made, built):
+    moved = (np.diff(built.incoming, axis=0) != 0).mean(axis=1)
+    raw = made[1].pivot(index="dropout", columns="neuron", values="incoming").to_numpy()
+    assert (np.diff(raw, axis=0) != 0).mean() > 0.8
+    assert moved.max() < 0.3
+
+
+# ---- pictures and copies ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3])
+def test_a_picture_holds_the_weights_in_the_right_places_to_half_a_level(layer: int):
+    table, neurons, networks = synthetic.make(layer, 5, rates=(0.0, 0.6), seeds=2)
+    built = build_scene(table, neurons, networks, layer=layer, k=5)
+    assert built.pictures.shape == (2, 100, *{1: (28, 28), 2: (4, 25), 3: (1, 10)}[layer])
+    for i, rate in enumerate((0.0, 0.6)):
+        vectors = networks[rate].weights[0].T if layer == 1 else networks[rate].weights[layer]
+        scale = np.quantile(np.abs(vectors.astype(float)), 0.995)
+        for neuron in (0, 17, 99):
+            told = (built.pictures[i, neuron].ravel().astype(float) - 128) / 127
+            np.testing.assert_allclose(told, np.clip(vectors[neuron] / scale, -1, 1), atol=0.5 / 127 + 1e-9)
+
+
+def test_a_layer_without_weights_has_an_empty_picture():
+    np.testing.assert_array_equal(scene._picture(np.zeros((5, 50))), np.full((5, 4, 13), 128))
+
+
+def test_the_nearest_copies_are_those_of_largest_cosine(made, built):
+    networks = made[2]
+    for side, vectors in enumerate((networks[0.4].weights[0].T, networks[0.4].weights[1])):
+        for neuron in (0, 41, 99):
+            cosines = {
+                other: float(vectors[neuron] @ vectors[other])
+                / float(np.linalg.norm(vectors[neuron]) * np.linalg.norm(vectors[other]))
+                for other in range(100)
+                if other != neuron
+            }
+            nearest = sorted(cosines, key=lambda other: -cosines[other])[:3]
+            assert built.copies[side, 2, neuron].tolist() == nearest
+            np.testing.assert_allclose(built.cosines[side, 2, neuron], [cosines[other] for other in nearest], atol=1e-5)
+
+
+def test_a_neuron_without_weights_is_like_nobody_and_opposite_ones_have_cosine_minus_one():
+    ids, cosines = scene._nearest(np.array([[0.0, 0.0], [1.0, 0.0], [-2.0, 0.0], [3.0, 0.0]]), 2)
+    assert cosines[0].tolist() == [0, 0]
+    assert (ids[1].tolist(), cosines[1].tolist()) == ([3, 0], [1, 0])
+    assert cosines[2].tolist() == [0, -1]
+
+
+# ---- places -----------------------------------------------------------------------------------------------------------------
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two boxes (left, top, width, height) share more than an edge."""
+    return bool((np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2]) > 1e-9).all())
+
+
+def check_layout(layout: scene.Layout, labels: np.ndarray, agree: np.ndarray) -> None:
+    for rate in range(len(labels)):
+        regions = layout.regions[rate]
+        present = np.unique(labels[rate])
+        assert sorted(np.flatnonzero(regions[:, 2])) == present.tolist()
+        assert not any(overlap(regions[a], regions[b]) for a, b in itertools.combinations(present, 2))
+        boxes = np.column_stack([layout.tiles[rate], np.full((labels.shape[1], 2), layout.tile)])
+        assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
+        own = regions[labels[rate]]
+        assert (boxes[:, :2] >= own[:, :2]).all()
+        assert (boxes[:, :2] + boxes[:, 2:] <= own[:, :2] + own[:, 2:] + 1e-9).all()
+        assert regions[present, :2].min() >= 0
+        assert (regions[:, 0] + regions[:, 2]).max() <= 1 + 1e-9
+        assert (regions[:, 1] + regions[:, 3]).max() <= 1 / layout.aspect + 1e-9
+        for label in present:
+            members = np.flatnonzero(labels[rate] == label)
+            reading_order = members[np.lexsort(np.round(layout.tiles[rate, members], 6).T)]
+            solid = agree[rate, reading_order]
+            assert solid.tolist() == sorted(solid, reverse=True)
+
+
+def test_tiles_lie_in_their_regions_and_nothing_covers_anything(built):
+    for layout in built.layouts:
+        check_layout(layout, built.incoming, built.agree)
+    assert [layout.aspect for layout in built.layouts] == list(scene.ASPECTS)
+    assert all(layout.tile > 0.05 for layout in built.layouts)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.sampled_from(scene.ASPECTS))
+def test_any_sizes_of_clusters_fit(seed: int, k: int, aspect: float):
+    rng = np.random.default_rng(seed)
+    labels = np.stack([rng.choice(k, size=30, p=rng.dirichlet(np.full(k, 0.5))) for _ in range(3)])
+    agree = rng.random(labels.shape) < 0.5
+    check_layout(scene._layout(labels, agree, k, aspect), labels, agree)
+
+
+def test_clusters_keep_their_row_and_their_order_at_every_rate(built):
+    for layout in built.layouts:
+        rows, _ = scene._rows(np.stack([np.bincount(row, minlength=built.k) for row in built.incoming]), layout.aspect)
+        assert sorted(np.concatenate(rows)) == list(range(built.k))
+        for regions in layout.regions:
+            tops = []
+            for row in rows:
+                present = [label for label in row if regions[label, 2]]
+                assert len(set(regions[present, 1].round(9))) <= 1
+                assert regions[present, 0].tolist() == sorted(regions[present, 0])
+                tops += regions[present[:1], 1].tolist()
+            assert tops == sorted(tops)
+
+
+def test_where_nothing_changes_nothing_moves_and_where_one_neuron_changes_few_do():
+    labels = np.repeat(np.arange(20) % 4, 2)
+    agree = np.ones_like(labels, dtype=bool)
+    changed = labels.copy()
+    changed[7] = (labels[7] + 1) % 4
+    layout = scene._layout(np.stack([labels, labels, changed]), np.stack([agree] * 3), 4, 1.5)
+    np.testing.assert_array_equal(layout.tiles[0], layout.tiles[1])
+    regions = layout.regions[:, :, :2]
+    inside = [layout.tiles[i] - regions[i][row] for i, row in ((1, labels), (2, changed))]
+    moved = (np.abs(inside[0] - inside[1]) > layout.tile).any(axis=1)
+    assert moved.sum() <= 10
+
+
+# ---- what is sent -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("layer", "k"), [(1, 5), (1, 40), (2, 40), (3, 20)])
+def test_the_message_is_small_enough_and_equal_at_every_rerun(layer: int, k: int):
+    built = build_scene(*synthetic.make(layer, k, seeds=2), layer=layer, k=k)
+    assert len(built.rates) == 19
+    text = json.dumps(built.payload(), allow_nan=False)
+    assert len(text) <= LIMIT
+    assert built.payload() is built.payload()
+    assert json.dumps(build_scene(*synthetic.make(layer, k, seeds=2), layer=layer, k=k).payload()) == text
+
+
+def test_the_message_says_what_the_scene_holds(built):
+    payload = json.loads(json.dumps(built.payload()))
+    shape = (len(RATES), 100)
+    for name in ("incoming", "outgoing", "agree", "dead"):
+        np.testing.assert_array_equal(unpacked(payload, name).reshape(shape), getattr(built, name))
+    np.testing.assert_array_equal(unpacked(payload["picture"], "values").reshape(built.pictures.shape), built.pictures)
+    np.testing.assert_array_equal(unpacked(payload, "copies").reshape(built.copies.shape), built.copies)
+    told = (unpacked(payload, "cosines").astype(float).reshape(built.cosines.shape) - 100) / 100
+    np.testing.assert_allclose(told, built.cosines, atol=0.005 + 1e-9)
+    assert payload["paper"] == [[rate, rand] for rate, rand in TABLE_2.items()]
+    assert payload["texts"] == [one.texts for one in built.readings]
+    for layout, sent in zip(built.layouts, payload["layouts"], strict=True):
+        np.testing.assert_allclose(np.reshape(sent["tiles"], layout.tiles.shape), layout.tiles, atol=5.1e-5)
+        np.testing.assert_allclose(np.reshape(sent["regions"], layout.regions.shape), layout.regions, atol=5.1e-5)
+    np.testing.assert_allclose(payload["curves"]["scaled"]["high"], [r.scaled.high for r in built.readings], atol=5.1e-6)
+    np.testing.assert_allclose(payload["curves"]["chance"]["low"], [0.73] * len(RATES))
+
+
+def test_every_rate_has_the_same_texts_so_that_none_is_left_standing(built):
+    assert len({tuple(one.texts) for one in built.readings}) == 1
+    marks = Counter(text.count("**") % 2 for one in built.readings for text in one.texts.values())
+    assert set(marks) == {0}
+
+
+# ---- what is refused --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda t, n, w: (t, n, {0.15: w[0.0]}), "table, neurons and networks must share a rate for layer 1 and k 10"),
+        (lambda t, n, w: (t.assign(width=500), n, w), "table, neurons and networks must share a rate"),
+        (lambda t, n, w: (pd.concat([t, t.assign(recipe="paper")]), n, w), "table must be of one recipe; got modern, paper"),
+        (lambda t, n, w: (t, n[n["neuron"] != 3], w), "neurons must number those of the network at rate 0 from 0"),
+        (lambda t, n, w: (t, pd.concat([n, n]), w), "neurons must number those of the network at rate 0 from 0"),
+        (lambda t, n, w: (t, n.assign(incoming=n["neuron"]), w), "neurons must have at most k = 10 clusters; got 100"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused_in_one_sentence(made, spoil: Callable[..., Any], message: str):
+    with pytest.raises(ValueError, match=message) as refusal:
+        build_scene(*spoil(*made), layer=1, k=10)
+    assert "\n" not in str(refusal.value)
+
+
+# ---- the component in a script ----------------------------------------------------------------------------------------------
+
+
+def page() -> None:
+    import streamlit as st
+
+    from dropclust.ui.explorer import build_scene, explorer
+    from tests.ui import synthetic
+
+    scene = st.cache_resource(
+        lambda: build_scene(*synthetic.make(3, 5, (0.0, 0.4, 0.8), 2), layer=3, k=5), show_spinner=False
+    )()
+    if not st.session_state.get("away"):
+        st.text(str(explorer(scene, st.session_state.get("wanted", 1), "drag")))
+
+
+def test_it_starts_where_told_and_later_starts_count_only_after_it_was_away():
+    app = AppTest.from_function(page, default_timeout=60).run()
+    assert not app.exception
+    assert app.text[0].value == "1"
+    app.session_state["wanted"] = 2
+    assert app.run().text[0].value == "1"
+    app.session_state["away"] = True
+    assert len(app.run().text) == 0
+    app.session_state["away"] = False
+    assert app.run().text[0].value == "2"
+
+
+@pytest.mark.parametrize("start", [-1, 3])
+def test_a_start_that_is_no_rate_is_refused(start: int):
+    app = AppTest.from_function(page, default_timeout=60)
+    app.session_state["wanted"] = start
+    assert f"start must be an index from 0 to 2; got {start}" in app.run().exception[0].message
+
+
+def test_the_scene_knows_no_streamlit_and_the_component_no_torch(subprocess_environment):
+    imports = [node for node in ast.walk(ast.parse(inspect.getsource(scene))) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {name for node in imports for name in (getattr(node, "module", None), *(alias.name for alias in node.names))}
+    assert not {str(name).split(".")[0] for name in names} & {"streamlit", "torch", "plotly"}
+    code = "import dropclust.ui.explorer, sys; assert not {'torch', 'plotly'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=subprocess_environment)
