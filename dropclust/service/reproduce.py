@@ -115,7 +115,14 @@ def _one(
     if progress:
         progress(experiment.name, done, len(groups))
     futures = {executor.submit(experiment.measure_group, groups[number], settings, 1): number for number in missing}
+    failure: BaseException | None = None
     for future in as_completed(futures):
+        if future.cancelled() or (error := future.exception()) is not None:
+            # What the others have measured is kept before the first failure is told.
+            failure = failure or (None if future.cancelled() else error)
+            for other in futures:
+                other.cancel()
+            continue
         measured = future.result()
         if store is not None:
             for trained, metrics in measured.kept:
@@ -124,6 +131,8 @@ def _one(
         done += 1
         if progress:
             progress(experiment.name, done, len(groups))
+    if failure is not None:
+        raise failure
     conditions = {
         "experiment": experiment.name,
         "settings": asdict(settings),

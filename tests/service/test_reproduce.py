@@ -1,0 +1,140 @@
+"""Reproducing an experiment: complete, resumed after an interruption, stopped in the middle without harm."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future
+
+import pandas as pd
+import pytest
+
+from dropclust import experiments
+from dropclust.experiments.experiment import Experiment, Measured, Settings
+from dropclust.service import reproduce, results
+from dropclust.service.store import Store
+
+
+class Here(Executor):
+    """Runs what is submitted at once, in this thread."""
+
+    def submit(self, function, /, *args, **kwargs):
+        future = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Counted(Experiment):
+    """One tiny network a seed; counts what it measures and fails on demand."""
+
+    name, title, question, section = "counted", "Counted", "How often?", "0"
+
+    def __init__(self):
+        self.measured, self.broken = [], None
+
+    def specs(self, settings):
+        from dropclust.core.spec import RunSpec
+
+        return [RunSpec(hidden=(2, 2, 2), examples=256, seed=seed) for seed in range(settings.seeds)]
+
+    def kept(self, settings):
+        return frozenset(spec.key for spec in self.specs(settings) if spec.seed == 0)
+
+    def measure(self, networks, data, settings):
+        [seed] = [network.spec.seed for network in networks]
+        if seed == self.broken:
+            raise RuntimeError("interrupted")
+        self.measured.append(seed)
+        return pd.DataFrame({"seed": [seed], "value": [seed / 3]})
+
+    def details(self, networks, data, settings):
+        return {"counted-more": pd.DataFrame({"first": [1]})} if networks[0].spec.seed == 0 else {}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    experiment = Counted()
+    monkeypatch.setattr(experiments, "get", lambda name: experiment)
+    return experiment
+
+
+def test_tables_conditions_and_kept_runs_are_written(counted, tmp_path):
+    store, heard = Store(tmp_path / "runs"), []
+    settings = Settings(seeds=3)
+    paths = reproduce.reproduce(["counted"], settings, Here(), tmp_path, store, lambda *progress: heard.append(progress))
+    assert {path.name for path in paths} == {"counted-more-modern.csv", "counted-modern.csv"}
+    found = results.read("counted-modern", tmp_path)
+    assert found.table["seed"].tolist() == [0, 1, 2]
+    assert found.conditions["networks"] == 3
+    assert found.command == "python -m dropclust reproduce counted --recipe modern --seeds 3"
+    assert heard == [("counted", 0, 3), ("counted", 1, 3), ("counted", 2, 3), ("counted", 3, 3)]
+    [kept] = store.list()
+    assert kept.spec == counted.specs(settings)[0]
+    assert kept.metrics["test_accuracy"] >= 0
+    assert not list((tmp_path / "parts").glob("*"))
+
+
+def test_an_interruption_costs_only_the_group_under_way(counted, tmp_path):
+    counted.broken = 2
+    with pytest.raises(RuntimeError, match="interrupted"):
+        reproduce.reproduce(["counted"], Settings(seeds=4), Here(), tmp_path)
+    assert not list(tmp_path.glob("*.csv"))
+    first, counted.broken, counted.measured = set(counted.measured), None, []
+    reproduce.reproduce(["counted"], Settings(seeds=4), Here(), tmp_path)
+    assert first == {0, 1, 3}
+    assert counted.measured == [2]
+    assert results.read("counted-modern", tmp_path).table["seed"].tolist() == [0, 1, 2, 3]
+
+
+def test_half_written_parts_are_not_taken_for_whole_ones(counted, tmp_path):
+    settings = Settings(seeds=1)
+    [group] = counted.groups(settings)
+    folder = tmp_path / "parts" / f"counted-{reproduce._digest(counted, settings)}"
+    (folder / f"{reproduce._group_digest(group)}.123.half").mkdir(parents=True)
+    reproduce.reproduce(["counted"], settings, Here(), tmp_path)
+    assert counted.measured == [0]
+
+
+def test_the_process_pool_measures_with_one_torch_thread():
+    with reproduce.processes(1) as pool:
+        assert pool.submit(threads).result(timeout=120) == 1
+
+
+def threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_interrupted_at_the_keyboard_it_ends_its_processes_and_says_so(tmp_path, subprocess_environment):
+    environment = subprocess_environment | {"DROPCLUST_CACHE": str(tmp_path)}
+    command = [sys.executable, "-m", "dropclust", "reproduce", "table2", "--quick", "--seeds", "2", "--workers", "1"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert "table2" in process.stderr.readline()  # nothing is done yet, and the pool is being filled
+    time.sleep(1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.rstrip().endswith("dropclust: stopped")
+    assert "Traceback" not in errors
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and group_lives(process.pid):
+        time.sleep(0.05)
+    assert not group_lives(process.pid)
+
+
+def group_lives(pid: int) -> bool:
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_measured_is_what_a_worker_sends_back(counted):
+    settings = Settings(seeds=1)
+    assert isinstance(counted.measure_group(counted.groups(settings)[0], settings), Measured)
