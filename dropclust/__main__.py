@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from typing import NoReturn
 
 from dropclust import experiments
 from dropclust.core.spec import NOISES, PRECISIONS, RECIPES, RunSpec
+from dropclust.service.cluster import ClusterError, RemoteCluster
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int | None = parsed.command(parsed)
         return code or 0
-    except (ValueError, OSError, ArithmeticError) as error:
+    except (ValueError, OSError, ArithmeticError, ClusterError) as error:
         print(f"dropclust: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -42,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
     dashboard = commands.add_parser("dashboard", help="open the dashboard in a browser")
     dashboard.add_argument("--port", type=int, default=8501, help="port to serve on (default 8501)")
+    dashboard.add_argument("--address", default="localhost", help="0.0.0.0 serves a class (default: this machine alone)")
     dashboard.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     dashboard.set_defaults(command=_dashboard)
 
@@ -91,14 +94,15 @@ def _spec(parsed: argparse.Namespace) -> RunSpec:
 def _dashboard(parsed: argparse.Namespace) -> int:
     from dropclust.service.dashboard import start
 
-    return start(parsed.port, browser=not parsed.no_browser)
+    return start(parsed.port, parsed.address, browser=not parsed.no_browser)
 
 
 def _train(parsed: argparse.Namespace) -> None:
     spec = _spec(parsed)
-    from dropclust.service.export import check_suffix, save
+    from dropclust.service.export import SUFFIXES, save
 
-    check_suffix(parsed.out)
+    if parsed.out.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"the suffix of a network's file must be one of {', '.join(SUFFIXES)}; got {parsed.out.suffix!r}")
     from dropclust.core import mnist, training
     from dropclust.core.prediction import evaluate
 
@@ -148,9 +152,10 @@ def _reproduce(parsed: argparse.Namespace) -> None:
         raise ValueError(f"workers must be a whole number of 1 or more; got {workers}")
     with ExitStack() as stack:
         if parsed.scheduler:
-            from dropclust.service.cluster import connect
-
-            executor = stack.enter_context(connect(parsed.scheduler)).get_executor()
+            cluster = RemoteCluster(parsed.scheduler)
+            stack.callback(cluster.close)
+            cluster.open(threading.Event())
+            executor = cluster.client.get_executor()
         else:
             executor = stack.enter_context(reproduce.processes(workers))
         bars: dict[str, _Bar] = {}

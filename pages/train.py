@@ -40,7 +40,7 @@ def chosen_specs() -> list[RunSpec]:
         When the fields do not make a run together.
     """
     each = st.toggle(EACH.label, EACH.default, key=EACH.name, bind="query-params")
-    dropout = [controls.number(rate) for rate in LAYER_RATES] if each else [controls.number(RATE)] * 3
+    dropout = [controls.drag(rate) for rate in LAYER_RATES] if each else [controls.drag(RATE)] * 3
     hidden = [column_number(column, width) for column, width in zip(st.columns(3), WIDTHS, strict=True)]
     left, right = st.columns(2)
     batch, amount = column_number(left, BATCH), column_number(right, AMOUNT)
@@ -72,17 +72,16 @@ def expected_seconds(specs: list[RunSpec]) -> float | None:
 
 def shown_runs() -> list:
     """The runs whose keys the address carries; a key that nobody knows costs a sentence."""
-    found, unknown = [], []
-    for key in dict.fromkeys(st.query_params.get_all("run")):
-        run = live.queue().get(key)
-        found.append(run) if run else unknown.append(key)
+    keys = dict.fromkeys(st.query_params.get_all("run"))
+    found = {key: run for key in keys if (run := live.queue().get(key))}
+    unknown = [key for key in keys if key not in found]
     if unknown:
         st.warning(
             f"No run {unknown[0][:12]} is known here: a run's key is 64 hex digits, and its network must be in this machine's "
             "store. The settings in the address can be trained again.",
             icon=":material/link_off:",
         )
-    return found
+    return list(found.values())
 
 
 def progress() -> None:
@@ -126,7 +125,7 @@ def results() -> None:
         info = runs.outcome(name, [each for each in stored if each.key in keys])
         st.subheader(name)
         st.markdown(info.sentence)
-        controls.behind(info, f"outcome-{len(name)}-{hash(name)}")
+        controls.behind(info, f"outcome {name}")
     by_name = {runs.label(each.spec): each for each in stored}
     look = st.selectbox("Look into", by_name) if len(by_name) > 1 else next(iter(by_name))
     one = by_name[look]

@@ -41,6 +41,14 @@ def slide(parameter: Parameter) -> Any:
     )  # fmt: skip
 
 
+def drag(parameter: Parameter) -> Any:
+    """A slider between its limits, held by the address."""
+    return st.slider(
+        parameter.label, parameter.low, parameter.high, parameter.default, parameter.step, key=parameter.name,
+        bind="query-params", help=parameter.help,
+    )  # fmt: skip
+
+
 def number(parameter: Parameter) -> Any:
     """A number within its limits, held by the address."""
     kind = type(parameter.default)

@@ -96,19 +96,13 @@ def enter(parameters: Sequence[Parameter]) -> None:
 
 def check(parameters: Sequence[Parameter]) -> None:
     """Say what is wrong in the address, before the widgets are made: they take what is right and drop the rest in silence."""
-    said: dict[str, str] = st.session_state.setdefault("address_problems", {})
     for parameter in parameters:
         for text in st.query_params.get_all(parameter.name):
             try:
                 parameter.parse(text)
             except ValueError as error:
-                said[parameter.name] = str(error)
-                # A value the widget would bend into its range is not what the sentence says is shown.
-                st.session_state.setdefault(parameter.name, parameter.default)
-    for name in [parameter.name for parameter in parameters]:
-        if name in said:
-            default = next(parameter for parameter in parameters if parameter.name == name)
-            st.warning(f"{said.pop(name)}. Shown instead: {default.show(default.default)}.", icon=":material/link_off:")
+                instead = parameter.show(parameter.default)
+                st.warning(f"{error}. Shown instead: {instead}.", icon=":material/link_off:")
 
 
 def value(parameter: Parameter) -> Any:

@@ -1,0 +1,219 @@
+"""Times the engine against what its users could pick instead, interleaved in one run, and prints one table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from dropclust.core import mnist, prediction, training
+from dropclust.core.spec import RunSpec
+from tests.benchmarks import peers
+
+EPOCH = 60_000  # images, as everybody counts them
+
+
+def ours(specs: Callable[[int], list[RunSpec]], data: mnist.Data) -> peers.Timed:
+    """Seconds that the engine takes for so many images a network."""
+
+    def run(images: int) -> float:
+        runs = specs(images // peers.BATCH * peers.BATCH)
+        began = time.perf_counter()
+        training.fit(runs, data=data, curve=False)
+        return time.perf_counter() - began
+
+    return run
+
+
+def one(images: int) -> list[RunSpec]:
+    return [RunSpec(examples=images)]
+
+
+def rates(nets: int, precision: str = "float32") -> Callable[[int], list[RunSpec]]:
+    """One seed at many rates: the networks share images, as the vmapped peers' do."""
+    return lambda images: [
+        RunSpec(examples=images, dropout=(0.2 + 0.4 * i / nets,) * 3, precision=precision) for i in range(nets)
+    ]
+
+
+def seeds(nets: int) -> Callable[[int], list[RunSpec]]:
+    """Many seeds at one rate: each network has images of its own."""
+    return lambda images: [RunSpec(examples=images, seed=i) for i in range(nets)]
+
+
+def interleave(contenders: dict[str, tuple[peers.Timed, int]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each contender in each round; all take their turn in every round, so that they share what disturbs them."""
+    for run, size in contenders.values():
+        run(size)  # first times do not count
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        for name, (run, size) in contenders.items():
+            seconds[name].append(run(size))
+            print(f"\r\x1b[2Kround {number + 1} of {rounds}: {name}", end="", file=sys.stderr, flush=True)
+    print("\r\x1b[2K", end="", file=sys.stderr)
+    return seconds
+
+
+def show(title: str, unit: str, values: dict[str, list[float]], leader: str, target: dict[str, float]) -> bool:
+    """Print medians and the median over rounds of each contender's ratio to the leader; says whether the targets hold."""
+    print(f"\n{title}\n\n| | {unit}, median (range) | times the engine's | asked for |\n| --- | --- | --- | --- |")
+    good = True
+    for name, each in values.items():
+        ratio = statistics.median(a / b for a, b in zip(each, values[leader], strict=True))
+        asked = ""
+        if name in target:
+            good &= ratio >= target[name]
+            asked = f"{target[name]:g}: {'held' if ratio >= target[name] else 'missed'}"
+        print(f"| {name} | {statistics.median(each):.3f} ({min(each):.3f} to {max(each):.3f}) | {ratio:.2f} | {asked} |")
+    return good
+
+
+def training_table(data: mnist.Data, rounds: int) -> bool:
+    """One network, and twenty in a stack, against their peers."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    scan, scan20 = peers.JaxScan(data, 1), peers.JaxScan(data, 20)
+    single = {
+        "engine, one network": (ours(one, data), 120_000),
+        "PyTorch, DataLoader and ToTensor, no workers": (peers.dataloader_loop(0), 12_000),
+        "PyTorch, DataLoader and ToTensor, 2 workers": (peers.dataloader_loop(2), 24_000),
+        "PyTorch, tensors in memory, fused Adam": (peers.in_memory_loop(data), 60_000),
+        "JAX, compiled scan": (scan, 120_000),
+        "scikit-learn MLPClassifier (no dropout)": (peers.sklearn_classifier(data), 24_000),
+    }
+    seconds = interleave(single, rounds)
+    epochs = {name: [s * EPOCH / single[name][1] for s in each] for name, each in seconds.items()}
+    loader = min((name for name in epochs if "DataLoader" in name), key=lambda name: statistics.median(epochs[name]))
+    good = show("Training one network", "s an epoch", epochs, "engine, one network", {loader: 10, "JAX, compiled scan": 1})
+    stacks = {
+        "engine, 20 rates of one seed": (ours(rates(20), data), 24_000, 20),
+        "engine, 20 rates, bfloat16 products": (ours(rates(20, "bfloat16"), data), 24_000, 20),
+        "engine, 20 seeds, images of their own": (ours(seeds(20), data), 24_000, 20),
+        "JAX, vmapped scan, 20": (scan20, 12_000, 20),
+        "torch.func vmap, 20": (peers.vmap_loop(data, 20), 12_000, 20),
+    }
+    seconds = interleave({name: (run, size) for name, (run, size, _) in stacks.items()}, rounds)
+    per_net = {name: [s * EPOCH / stacks[name][1] / stacks[name][2] for s in each] for name, each in seconds.items()}
+    targets = {"JAX, vmapped scan, 20": 1.5, "torch.func vmap, 20": 2.5}
+    good &= show("Training twenty networks", "s a network and epoch", per_net, "engine, 20 rates of one seed", targets)
+    print(f"\nCompiling took JAX {scan.compile_seconds:.1f} s for one network and {scan20.compile_seconds:.1f} s for twenty.")
+    return good
+
+
+def scale_table(data: mnist.Data, rounds: int) -> bool:
+    """Whether 200 networks cost ten times what 20 cost."""
+    sizes = {"20 networks": 20, "200 networks": 200}
+    contenders = {name: (ours(rates(nets), data), 12_800) for name, nets in sizes.items()}
+    seconds = interleave(contenders, max(2, rounds // 2))
+    per_net = {name: [s * EPOCH / 12_800 / sizes[name] for s in each] for name, each in seconds.items()}
+    good = show("Scale", "s a network and epoch", per_net, "20 networks", {})
+    ratio = statistics.median(a / b for a, b in zip(per_net["200 networks"], per_net["20 networks"], strict=True))
+    print(f"\nA network of 200 costs {ratio:.2f} times one of 20 (asked for: at most 1.15).")
+    return good and ratio <= 1.15
+
+
+def sampling_table(data: mnist.Data, rounds: int) -> bool:
+    """200 masks on the test images."""
+    [network] = training.train(RunSpec(examples=12_800))
+
+    def engine(samples: int) -> float:
+        began = time.perf_counter()
+        prediction.sample(network, data.test_x, samples)
+        return time.perf_counter() - began
+
+    contenders = {
+        "engine, 200 masks": (engine, 200),
+        "PyTorch, 200 passes in training mode": (peers.training_mode_sampling(data, 10_000), 50),
+    }
+    seconds = interleave(contenders, rounds)
+    scaled = {name: [s * 200 / contenders[name][1] for s in each] for name, each in seconds.items()}
+    good = show(
+        "Sampling 200 masks on 10,000 images", "s", scaled, "engine, 200 masks", {"PyTorch, 200 passes in training mode": 8}
+    )
+    grown = memory()
+    print(f"\n1,000 masks on 10,000 images take {grown:.0f} MB above the data (asked for: at most 400).")
+    return good and grown <= 400
+
+
+def memory() -> float:
+    """Megabytes that sampling adds to the peak of a process that has the data and a network."""
+    program = (
+        "import resource, torch; from dropclust.core import mnist, prediction; from dropclust.core.network import Network\n"
+        "g = torch.Generator().manual_seed(0); w = (784, 100, 100, 100, 10)\n"
+        "n = Network([torch.randn(a, b, generator=g) * .05 for a, b in zip(w, w[1:])], [torch.zeros(b) for b in w[1:]])\n"
+        "x = mnist.load().test_x; prediction.sample(n, x[:100], 8, dropout=.4)\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        # The peak so far may lie above what is held now; raise it to what is held, so that growth is growth.
+        "held = int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() // 1024\n"
+        "fill = torch.ones(max(0, peak() - held) * 256); before = peak()\n"
+        "prediction.sample(n, x, 1000, dropout=.4); print((peak() - before) / 1024)"
+    )
+    return float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
+
+
+def calibration_table(data: mnist.Data) -> bool:
+    """Whether the time promised on pages comes true."""
+    specs = [
+        RunSpec(),
+        RunSpec(batch_size=16, examples=64_000),
+        RunSpec(batch_size=512, examples=640_000),
+        RunSpec(hidden=(400, 100, 100), dropout=(0.5, 0.0, 0.0)),
+        RunSpec(hidden=(300, 300, 300), examples=128_000, recipe="paper"),
+    ]
+    speed = training.calibrate(data)
+    print(
+        "\nPromised and taken, one thread\n\n| hidden | batch | promised s | taken s | ratio |\n| --- | --- | --- | --- | --- |"
+    )
+    worst = 0.0
+    for spec in specs:
+        taken = training.fit([spec], data=data, threads=1)[0].seconds
+        promised = speed.seconds(spec)
+        worst = max(worst, abs(promised / taken - 1))
+        print(
+            f"| {'-'.join(map(str, spec.hidden))} | {spec.batch_size} | {promised:.1f} | {taken:.1f} | {promised / taken:.2f} |"
+        )
+    print(f"\nFurthest off: {worst:.0%} (asked for: at most 30 %).")
+    return worst <= 0.3
+
+
+def processor() -> str:
+    """What the system calls its processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main() -> int:
+    """Print all tables; exit with 1 when a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="how often each contender takes its turn (default 7)")
+    parser.add_argument("--only", choices=["training", "scale", "sampling", "calibration"], help="one table alone")
+    parsed = parser.parse_args()
+    data = mnist.load()
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"torch {torch.__version__}; 784-100-100-100-10, batch {peers.BATCH}, dropout {peers.RATE}, {parsed.rounds} rounds"
+    )
+    tables = {
+        "training": lambda: training_table(data, parsed.rounds),
+        "scale": lambda: scale_table(data, parsed.rounds),
+        "sampling": lambda: sampling_table(data, parsed.rounds),
+        "calibration": lambda: calibration_table(data),
+    }
+    held = [table() for name, table in tables.items() if parsed.only in (None, name)]
+    print("\nAll targets held." if all(held) else "\nA target was missed.")
+    return 0 if all(held) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
