@@ -275,7 +275,7 @@ def neurons(
     sentence = (
         f"{len(labels)} neurons in {len(sizes)} clusters by incoming weights, the largest of {sizes.max()}; the clustering by "
         f"outgoing weights agrees on {agreeing.sum()} of them"
-        + ("." if dead is None else f", and {dead} of them never fire on the held-out images.")
+        + ("." if dead is None else f". Never active on the held-out images: {dead}.")
     )
     return Neurons(pictures[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence)
 

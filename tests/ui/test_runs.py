@@ -1,0 +1,92 @@
+"""A run in words."""
+
+import shlex
+
+import numpy as np
+import pytest
+
+from dropclust import __main__ as command_line
+from dropclust.core.spec import RunSpec
+from dropclust.service.jobs import TRANSITIONS, Run
+from dropclust.service.store import Stored
+from dropclust.ui import runs
+
+SPECS = [
+    RunSpec(),
+    RunSpec(dropout=(0.1, 0.0, 0.25), hidden=(7, 8, 9), seed=5),
+    RunSpec(noise="dropconnect", batch_size=16, examples=1_000, train_size=500, recipe="paper", precision="bfloat16"),
+]
+
+
+def stored(spec: RunSpec, accuracy: float, status: str = "done") -> Stored:
+    pairs = list(zip(spec.widths[:-1], spec.widths[1:], strict=True))
+    return Stored(
+        spec,
+        tuple(np.zeros(pair, np.float32) for pair in pairs),
+        tuple(np.zeros(n, np.float32) for _, n in pairs),
+        [],
+        {"test_accuracy": accuracy, "test_cross_entropy": 0.1},
+        status,
+        1,
+        1.0,
+        "2026-01-01T00:00:00+00:00",
+        {"python": "3"},
+    )
+
+
+def test_a_name_says_what_is_not_as_usual():
+    assert [runs.label(spec) for spec in SPECS] == [
+        "dropout 0.4, 100-100-100, seed 0",
+        "dropout 0.1 / 0 / 0.25, 7-8-9, seed 5",
+        "dropout 0.4, 100-100-100, DropConnect, batch 16, paper recipe, 1,000 examples, 500 images, bfloat16, seed 0",
+    ]
+
+
+def test_runs_that_differ_in_their_seed_alone_go_together():
+    groups = runs.alike([RunSpec(seed=1), SPECS[1], RunSpec(seed=2)])
+    assert [[spec.seed for spec in group] for group in groups.values()] == [[1, 2], [5]]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_command_under_a_run_makes_that_run(spec):
+    words = shlex.split(runs.command(spec))
+    assert words[:3] == ["python", "-m", "dropclust"]
+    assert command_line._spec(command_line._parser().parse_args(words[3:])) == spec
+
+
+def test_every_state_has_words():
+    assert set(runs.STATES) == set(TRANSITIONS)
+
+
+def test_what_is_said_of_a_run_on_its_way():
+    spec = RunSpec(examples=12_800)
+    waiting = Run(spec.key, spec, "waiting", position=3)
+    assert runs.standing(waiting, None) == (f"**{runs.label(spec)}**: waiting, number 3 in the queue", 0.0)
+    training = Run(spec.key, spec, "training", position=0, steps=25, message="The worker was lost; training started again.")
+    text, share = runs.standing(training, 8.0)
+    assert share == 0.25
+    assert text.endswith("training, step 25 of 100, about 6 s left. The worker was lost; training started again.")
+
+
+def test_an_outcome_is_a_mean_with_its_interval():
+    info = runs.outcome("x", [stored(RunSpec(seed=seed), 0.9 + seed / 100) for seed in (2, 0, 1)])
+    assert info.accuracy.mean == pytest.approx(0.91)
+    assert info.table()["seed"].tolist() == [0, 1, 2]
+    assert info.sentence == "Test accuracy 0.9100 (95 % interval 0.8852 to 0.9348, 3 seeds), cross-entropy 0.100 nats."
+    one = runs.outcome("x", [stored(RunSpec(), 0.9, "stopped")])
+    assert "one seed: no interval" in one.sentence
+    assert one.sentence.endswith("Some were stopped early.")
+
+
+def test_durations_as_people_say_them():
+    assert [runs.duration(s) for s in (0.1, 3.2, 89.5, 90, 240)] == ["1 s", "4 s", "90 s", "1.5 min", "4.0 min"]
+
+
+def test_a_key_from_the_address_may_be_anything(tmp_path):
+    from dropclust.service.store import Store
+
+    store = Store(tmp_path)
+    one = stored(RunSpec(hidden=(2, 2, 2)), 0.5)
+    store.put(one)
+    assert runs.stored(store, one.key).spec == one.spec
+    assert [runs.stored(store, key) for key in ("", "zz", "../../etc", "0" * 64)] == [None] * 4
