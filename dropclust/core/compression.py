@@ -29,7 +29,7 @@ SCALES = tuple(2 ** (step / 4) for step in range(-20, 9))
 SCALE_IMAGES = 1_000
 # The ridge of a least-squares repair, as a multiple of the mean variance of the new activations.
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-REPAIR_IMAGES = 10_000  # the first so many training images: more changed nothing beyond the seed spread
+REPAIR_IMAGES = 10_000  # the first so many training images; with all 55,000 held-out accuracy moved by 0.001 at most
 
 
 @dataclass(frozen=True)
@@ -391,7 +391,7 @@ class _Layer:
         w_in, b_in, w_out = network.weights[layer - 1], network.biases[layer - 1], network.weights[layer]
         incoming = torch.cat([w_in, b_in[None]]).T.cpu().numpy()  # [h, in + 1]
         outgoing = w_out.cpu().numpy()  # [h, out]
-        keys = _row_bytes(np.hstack([incoming, outgoing]))
+        keys = [row.tobytes() for row in np.hstack([incoming, outgoing])]
         self.order = np.array(sorted(range(len(keys)), key=keys.__getitem__))
         self.vectors: dict[Side, NDArray[np.float32]] = {"incoming": incoming[self.order], "outgoing": outgoing[self.order]}
         index = torch.from_numpy(self.order).to(network.device)
@@ -478,7 +478,7 @@ class _Layer:
 def _paper(view: _Layer, units: int, seed: int) -> _Plan:
     """Mean incoming, mean outgoing, one scale by linear search (paper 4.4).
 
-    The paper scales "both weights". ReLU is homogeneous, relu(a (x W + b)) = a relu(x W + b), so a factor a on incoming
+    The paper scales "both weights". ReLU is homogeneous, relu(a (x W + b)) = a relu(x W + b), so a factor a > 0 on incoming
     weights *and biases* and a factor c on outgoing weights act as the one factor a c on outgoing weights: one search covers
     every such pair. It does not cover a factor on incoming weights that leaves the biases as they are. The next layer's
     biases are not scaled: that layer has as many neurons as before. The scale is h / C (what equal clusters need) times 1/32
@@ -541,9 +541,8 @@ def _neuron_merging(view: _Layer, units: int, seed: int) -> _Plan:
     kept = _strongest(view, units)
     unit_length = incoming / np.where(norms > 0, norms, 1)[:, None]
     labels = (unit_length @ unit_length[kept].T).argmax(1)
-    labels[kept] = np.arange(units)
+    labels[kept] = np.arange(units)  # also where two that stay have one direction
     ratio = norms / np.where(norms[kept] > 0, norms[kept], 1)[labels]
-    ratio[kept] = 1
     w_out = np.zeros((units, view.w_out.shape[1]))
     np.add.at(w_out, labels, ratio[:, None] * view.vectors["outgoing"])
     return _kept(view, kept, torch.from_numpy(w_out).to(view.w_out), labels)
@@ -659,10 +658,6 @@ def _relabelled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """The same clusters numbered 0, 1, ... in the order of their first members."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.asarray(first.argsort().argsort()[inverse], dtype=np.int64)
-
-
-def _row_bytes(rows: NDArray[np.float32]) -> list[bytes]:
-    return [row.tobytes() for row in np.ascontiguousarray(rows) + np.float32(0)]  # + 0 makes -0.0 equal 0.0
 
 
 def _strongest(view: _Layer, units: int) -> NDArray[np.int64]:

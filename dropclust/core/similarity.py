@@ -12,13 +12,10 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from dropclust.core.network import Network
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -29,6 +26,18 @@ CELLS_AT_ONCE = 4_000_000  # of permuted contingency tables, 8 bytes each
 # With as few draws as this the smallest and the largest span 95 %: of 40 exchangeable values the new one is neither the
 # smallest nor the largest in 38 cases.
 SHUFFLES = 39
+
+
+class Layers(Protocol):
+    """What is needed of a network here: a `Network` has it, and so has a stored run that never saw torch."""
+
+    @property
+    def weights(self) -> Sequence[Any]:
+        """One ``[in, out]`` a layer."""
+
+    @property
+    def biases(self) -> Sequence[Any]:
+        """One ``[out]`` a layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -658,7 +667,7 @@ def compare(incoming_labels: npt.ArrayLike, outgoing_labels: npt.ArrayLike, seed
     )
 
 
-def neuron_similarity(network: Network, layer: int, k: int, seed: int = 0, bias: bool = False) -> Similarity:
+def neuron_similarity(network: Layers, layer: int, k: int, seed: int = 0, bias: bool = False) -> Similarity:
     """Cluster a layer's neurons by incoming and by outgoing weights, and compare the two clusterings (paper 4.3.1, Table 2).
 
     The paper does not give its k, on which the Rand index depends more than on anything else. Neurons that never fire may be
@@ -667,7 +676,7 @@ def neuron_similarity(network: Network, layer: int, k: int, seed: int = 0, bias:
     Parameters
     ----------
     network
-        Any network with ``weights`` ``[in, out]`` and ``biases`` ``[out]``.
+        A `Network`, or anything else with ``weights`` ``[in, out]`` and ``biases`` ``[out]``, arrays or tensors.
     layer
         Hidden layer, counted from 1 as in the paper.
     k

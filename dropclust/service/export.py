@@ -14,10 +14,10 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ _FLOATS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
 _NPY = re.compile(
     rb"\{'descr': ?'([<>|=][a-zA-Z]\d{1,4})', ?'fortran_order': ?(True|False), ?'shape': ?\(([\d, ]{0,60})\),? ?\}\s*"
 )
+_PIECE = 2**17  # numbers unpacked at a time
 _NPY_MAGIC_BYTES, _NPY_MAX_HEADER_BYTES = 8, 4096
 # The word of a tensor's name that tells a weight from a bias; what is left names the layer.
 _KIND = re.compile(r"weights?|biases|bias|kernels?|coefs?|intercepts?|(?<![a-z])[wb](?![a-z])", re.IGNORECASE)
@@ -306,12 +307,11 @@ def _read_npz(data: bytes) -> tuple[dict[str, Array], dict[str, Any] | None]:
     text = arrays.pop(_MARK, None)
     if text is None and b'"format":"dropclust ' in data:
         raise LoadError("is damaged: its directory does not list the description that it holds")
-    tensors = {name: _float32(array) for name, array in arrays.items()}
     if text is None:
-        return tensors, None
+        return arrays, None
     facts = unseal(text.tobytes().decode("latin-1"))
-    check_tensors(facts, tensors)
-    return tensors, facts
+    check_tensors(facts, arrays)
+    return arrays, facts
 
 
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
@@ -355,13 +355,20 @@ def _npy_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[str, s
 def _npy_array(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, descr: str, order: Any, shape: tuple[int, ...], begin: int
 ) -> npt.NDArray[Any]:
+    """The numbers as float32 (a text as bytes), unpacked piece by piece so that they lie in memory once."""
+    dtype = np.dtype(descr)
+    values: npt.NDArray[Any] = np.empty(math.prod(shape), dtype if dtype == np.uint8 else np.float32)
     with archive.open(member) as file:
         file.read(begin)
-        content = file.read(member.file_size - begin)
-        if len(content) != member.file_size - begin or file.read(1):  # at the end the zip's own checksum is looked at
-            raise LoadError(f"must hold whole arrays; {_short(member.filename)} is cut short")
-    values = np.frombuffer(content, descr)
-    return (values if descr[1:] == "u1" else _float32(values)).reshape(shape, order=order)
+        for start in range(0, values.size, _PIECE):
+            part = values[start : start + _PIECE]
+            content = file.read(dtype.itemsize * part.size)
+            if len(content) != dtype.itemsize * part.size:
+                raise LoadError(f"must hold whole arrays; {_short(member.filename)} is cut short")
+            with np.errstate(all="ignore"):
+                part[:] = np.frombuffer(content, dtype)
+        file.read(1)  # at the end the zip's own checksum is looked at
+    return values.reshape(shape, order=order)
 
 
 def _pack_onnx(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> bytes:
@@ -444,21 +451,39 @@ def _short(*names: str) -> str:
     return text + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def tensors_of(network: Network) -> dict[str, Array]:
+class Described(Protocol):
+    """What is written of a network: a `Network` has it, and so has a stored run that never saw torch."""
+
+    @property
+    def weights(self) -> Sequence[Any]:
+        """One ``[in, out]`` a layer, tensor or array."""
+
+    @property
+    def biases(self) -> Sequence[Any]:
+        """One ``[out]`` a layer, tensor or array."""
+
+    @property
+    def spec(self) -> RunSpec | None:
+        """The run that made it."""
+
+
+def tensors_of(network: Described) -> dict[str, Array]:
     """``weights.0`` to ``biases.n`` as float32 arrays on the CPU, weights ``[in, out]``."""
     return {
-        f"{kind}.{layer}": np.ascontiguousarray(tensor.detach().cpu().numpy(), "<f4")
+        f"{kind}.{layer}": np.ascontiguousarray(
+            tensor if isinstance(tensor, np.ndarray) else tensor.detach().cpu().numpy(), "<f4"
+        )
         for kind, tensors in (("weights", network.weights), ("biases", network.biases))
         for layer, tensor in enumerate(tensors)
     }
 
 
-def digest(network: Network) -> str:
+def digest(network: Described) -> str:
     """SHA-256 of weights and biases, 64 hex digits: the same for a network in any of the three formats."""
     return tensor_digest(tensors_of(network))
 
 
-def to_bytes(network: Network, suffix: str, proof: Mapping[str, Any] | None = None) -> bytes:
+def to_bytes(network: Described, suffix: str, proof: Mapping[str, Any] | None = None) -> bytes:
     """The file that `save` writes, as bytes.
 
     Parameters
@@ -488,7 +513,7 @@ def to_bytes(network: Network, suffix: str, proof: Mapping[str, Any] | None = No
     return writers[suffix]({"format": "dropclust network 1", "spec": spec, "proof": proof}, tensors_of(network))
 
 
-def save(network: Network, path: str | Path, proof: Mapping[str, Any] | None = None) -> None:
+def save(network: Described, path: str | Path, proof: Mapping[str, Any] | None = None) -> None:
     """Write a network to a file, whole or not at all; `to_bytes` says what is in it.
 
     Parameters

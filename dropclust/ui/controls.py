@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import pandas as pd
@@ -93,7 +94,7 @@ def downloads(stored: Stored) -> None:
     for column, suffix in zip(st.columns(len(SUFFIXES)), SUFFIXES, strict=True):
         column.download_button(
             suffix,
-            lambda suffix=suffix: to_bytes(stored, suffix, {"metrics": stored.metrics}),
+            partial(to_bytes, stored, suffix, {"metrics": stored.metrics}),
             f"dropclust-{stored.key[:12]}{suffix}",
             key=f"download{suffix}",
             on_click="ignore",

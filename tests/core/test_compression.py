@@ -359,7 +359,7 @@ def test_srinivas_babu_against_every_saliency_anew(layer, units):
 @pytest.mark.parametrize("layer", [1, 2])
 def test_neuron_merging_against_loops(layer, units):
     network = make_network((14, 12), seed=units)
-    lengths = torch.rand(network.hidden[layer - 1], generator=torch.Generator().manual_seed(units)) + 0.1
+    lengths = torch.randn(network.hidden[layer - 1], generator=torch.Generator().manual_seed(units)).exp()
     w_in, b_in = network.weights[layer - 1] * lengths, network.biases[layer - 1] * lengths
     network = with_layer(network, layer, w_in, b_in, network.weights[layer])
     rows = vectors(network, layer)
@@ -374,6 +374,13 @@ def test_neuron_merging_against_loops(layer, units):
     found = compress(network, layer, units, "neuron_merging", data=make_data(network))
     assert np.array_equal(together(found.labels), together(owner))
     torch.testing.assert_close(scaled_logits(found.network, images()), scaled_logits(expected, images()), rtol=1e-4, atol=1e-4)
+
+
+def test_neuron_merging_gives_every_kept_copy_a_unit_of_its_own():
+    big, _ = copied(make_network(), 1, scaled=True)
+    found = compress(big, 1, 40, "neuron_merging", data=make_data(big))
+    assert set(found.labels.tolist()) == set(range(40))
+    torch.testing.assert_close(scaled_logits(found.network, images()), scaled_logits(big, images()), rtol=0, atol=1e-4)
 
 
 def test_prune_keeps_the_largest_as_they_are():

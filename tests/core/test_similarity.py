@@ -602,6 +602,15 @@ class TestChooseK:
         assert scores[6] == pytest.approx(1, abs=1e-3)
         assert not math.isnan(scores[48])
         assert math.isnan(scores[49])  # 48 of 60 neurons are not held out
+        scores = choose_k(self.blobs(6)[:58], [46, 47]).scores
+        assert not math.isnan(scores[46])
+        assert math.isnan(scores[47])  # the larger folds of 58 neurons hold 12 out
+
+    def test_held_out_predicts_each_half_from_the_other(self):
+        rng = np.random.default_rng(0)
+        vectors = np.column_stack([rng.integers(0, 3, 40) + 0.1 * rng.normal(size=40), 10 * rng.normal(size=40)])
+        scores = [similarity._held_out(side, 3, 0) for side in (vectors, vectors[:, ::-1])]
+        assert scores[0] == pytest.approx(scores[1], rel=1e-12)
 
     def test_calinski_harabasz_equals_scikit_learn(self):
         vectors = self.blobs(4)

@@ -378,6 +378,15 @@ def test_a_pickle_is_refused_by_content(suffix: str) -> None:
         refused(pickle.dumps(Bomb(), protocol), f"net{suffix}", "is a pickle")
 
 
+def test_a_file_that_begins_like_a_pickle_and_is_none_is_loaded() -> None:
+    """A header of 128 bytes more than a multiple of 256 begins with the byte with which every pickle begins."""
+    files = [to_bytes(network(), ".safetensors", {"note": "x" * 8 * n}) for n in range(32)]
+    pickle_like = [data for data in files if data[:1] == b"\x80"]
+    assert pickle_like
+    for data in pickle_like:
+        assert equal(from_bytes(data, "net.safetensors"), network())
+
+
 def test_python_objects_in_an_npz_are_refused() -> None:
     for array in (np.array([Bomb()], dtype=object), np.array([(1, None)], dtype=[("a", "f4"), ("b", "O")])):
         refused(npz(arrays(network()) | {"objects": array}), "net.npz", "holds Python objects, a pickle, and is not opened")
@@ -606,7 +615,9 @@ def test_no_flipped_bit_of_our_npz_changes_the_network() -> None:
     made = network((1, 1, 1))
     content = to_bytes(made, ".npz")
     refusals = 0
-    for bit in random.Random(0).sample(range(8 * len(content)), 4000):
+    directory = 8 * content.index(b"PK\1\2")
+    bits = [*range(directory, 8 * len(content)), *random.Random(0).sample(range(directory), 2000)]
+    for bit in bits:
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         try:
@@ -616,7 +627,7 @@ def test_no_flipped_bit_of_our_npz_changes_the_network() -> None:
         else:
             assert equal(found, made)
             assert found.spec == made.spec
-    assert refusals > 3000
+    assert refusals > len(bits) // 2
     for length in range(len(content)):
         refused(content[:length], "net.npz")
 
