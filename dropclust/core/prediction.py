@@ -190,7 +190,7 @@ def _checked(
         rates: list[Any] = list(dropout)  # type: ignore[arg-type]
     except TypeError:  # one number
         rates = [dropout] * layers
-    good = all(isinstance(r, Real) and not isinstance(r, bool) and low <= r <= high for r in rates)
+    good = all(type(r) is not bool and issubclass(type(r), Real) and low <= r <= high for r in rates)
     if len(rates) != layers or not good:
         raise ValueError(
             f"dropout must be one rate from {low:g} to {high:g} or {layers} of them, one a hidden layer; got {dropout!r}"

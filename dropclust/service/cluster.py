@@ -34,7 +34,7 @@ PRELOAD = "dropclust.service.preload"
 _START_SECONDS = 60.0  # for our scheduler to name its address
 _REMOTE_SECONDS = 15.0  # for a real cluster to answer, which may be being started anew
 _CALL_SECONDS = 10.0  # for any one question to a scheduler
-_CLOSE_SECONDS = 2.0
+_CLOSE_SECONDS = 5.0
 _LOG_BYTES = 1_000_000
 _DEATHS, _DEATHS_SECONDS = 5, 60.0  # nannies that may die in that time before the cluster is given up
 
@@ -52,6 +52,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.client: Any = None
+        self._asides: list[threading.Thread] = []
 
     def open(self, closing: threading.Event) -> None:
         """Start or reach the cluster; comes back early when ``closing`` is set. Raises `ClusterError`."""
@@ -71,18 +72,32 @@ class Cluster:
 
     def tell(self, address: str, function: Callable[[str], object], argument: str) -> None:
         """Call a function in the worker process at ``address``, beside its running task; does not wait."""
-        _aside(lambda: self.client.run(function, argument, workers=[address], on_error="ignore"))
+        self._aside(lambda client: client.run(function, argument, workers=[address], on_error="ignore"))
 
     def kill(self, address: str, pid: int) -> None:
         """End the worker process at ``address`` whatever it does; its nanny starts another. Does not wait."""
-        _aside(lambda: self.client.restart_workers([address], timeout=_CALL_SECONDS, raise_for_error=False))
+        self._aside(lambda client: client.restart_workers([address], timeout=_CALL_SECONDS, raise_for_error=False))
 
     def close(self) -> None:
         """Let go of everything; safe to call more than once."""
         client, self.client = self.client, None
+        for thread in self._asides:  # a connection that is just being made would outlive the client
+            thread.join(_CLOSE_SECONDS)
         if client is not None:
             with contextlib.suppress(Exception):  # a dead scheduler cannot say goodbye
                 client.close(timeout=_CLOSE_SECONDS)
+
+    def _aside(self, call: Callable[[Any], object]) -> None:
+        """Do it on a thread of its own: Dask's calls have no time limit, and a worker that hangs must not hold up the rest."""
+        client = self.client
+
+        def quietly() -> None:
+            with contextlib.suppress(Exception):  # the worker is gone already, or the cluster is
+                call(client)
+
+        self._asides = [thread for thread in self._asides if thread.is_alive()]
+        self._asides.append(threading.Thread(target=quietly, name="dropclust-aside", daemon=True))
+        self._asides[-1].start()
 
 
 class RemoteCluster(Cluster):
@@ -151,8 +166,6 @@ class PrivateCluster(Cluster):
 
     def check(self) -> None:
         """Raise `ClusterLost` when the scheduler is dead; start a new nanny for one that died."""
-        if self.scheduler is None or self.scheduler.poll() is not None:
-            raise ClusterLost("the scheduler of the background workers ended")
         super().check()
         for number, nanny in enumerate(self.nannies):
             if nanny.poll() is None:
@@ -304,13 +317,3 @@ def _environment(folder: Path) -> dict[str, str]:
         # A run whose worker died comes back to the queue at once, which decides and tells what happens next.
         "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
     }
-
-
-def _aside(call: Callable[[], object]) -> None:
-    """Do it on a thread of its own: Dask's calls have no time limit, and a worker that hangs must not hold up the others."""
-
-    def quietly() -> None:
-        with contextlib.suppress(Exception):  # the worker is gone already, or the cluster is
-            call()
-
-    threading.Thread(target=quietly, name="dropclust-aside", daemon=True).start()

@@ -7,6 +7,8 @@ import socket
 from asyncio import base_events
 from pathlib import Path
 
+from dropclust.service.cluster import check_address
+
 APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
@@ -25,11 +27,14 @@ def start(port: int = 8501, address: str = "localhost", browser: bool = True) ->
     Raises
     ------
     ValueError
-        When the port is not one, or something else listens there.
+        When the port is not one, or something else listens there, or the environment names a Dask scheduler that is not safe
+        to use.
     """
     if isinstance(port, bool) or not 1 <= port <= 65_535:
         raise ValueError(f"port must be a whole number from 1 to 65535; got {port}")
     _check_free(port, address)
+    if scheduler := os.environ.get("DROPCLUST_SCHEDULER"):
+        check_address(scheduler)
     # Streamlit reads its settings from the folder it is started in.
     os.chdir(APP.parent)
     _send_at_once()

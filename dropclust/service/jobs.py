@@ -2,25 +2,20 @@
 
 A run is a small state machine; `TRANSITIONS` is this picture as a table, and nothing moves a run otherwise::
 
-                    .--------------- submitted again ----------------.
-                    v                                                |
-    submit ---> waiting --- begins ---> training --- ends ---> done, failed
-                  | |                    |    |
-                  | |                  stop   worker or scheduler gone
-                  | |                    v    |
-                  | |               stopping -+- (gone) --.
-                  | |                    |    |           v
-                  | '--- stop -----------+----+------> stopped --- submitted again ---> waiting
-                  |                           v           ^
-                  '---- gone before it ---> lost -- stop -+
-                        began                 ^ |         |
-                                         gone | | handed to a new worker
-                                              | v         |
-                                           restarted -- stop
-                                              |
-                                              '--- begins ---> training
+    submit --> waiting --- begins ---> training --- ends ---> done, failed
+                  |                     |    |
+            its worker is gone        stop   its worker is gone
+                  |                     |    |
+                  v                     v    v
+                lost               stopping lost -- a worker is there --> restarted --- begins ---> training
+                                     |                                     |
+                                     '--- ends ---> stopped, done, failed  '--- its worker is gone ---> lost
 
-From every state but an end a run can also become failed: the cluster cannot be started, or its workers keep dying.
+    waiting, lost, restarted       --- stop ---> stopped             nothing was learnt yet
+    waiting, training, stopping,
+    lost, restarted                --- no cluster, or its worker dies again and again ---> failed
+    done, stopped, failed          --- submitted again ---> waiting  done only when the store has lost it
+
 While it waits, a run is not with Dask yet: as many are handed over as there are workers, so that the position in the queue is
 true, everybody who asks gets a fair turn, and a run that nobody has begun is dropped without a word to Dask.
 
@@ -110,7 +105,7 @@ class Run:
     steps
         Gradient steps made.
     version
-        Grows with every change of any run, so that an equal number means an equal run.
+        Grows with every change of any run, so that an equal number means an equal run; 0 for one that is only stored.
     """
 
     key: str
@@ -231,6 +226,11 @@ class Jobs:
     def ready(self) -> bool:
         """Whether a worker is there to train."""
         return self._ready.is_set()
+
+    @property
+    def workers(self) -> int:
+        """Worker processes of the private cluster; how many runs train at once."""
+        return self._workers
 
     @property
     def failure(self) -> str | None:

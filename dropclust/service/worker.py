@@ -79,8 +79,8 @@ def outcome(spec: RunSpec, watcher: Watcher) -> dict[str, Any]:
         ``status`` ("done", "stopped" or "diverged"), ``message``, ``weights`` and ``biases`` (float32 arrays ``[in, out]``
         and ``[out]``; none when diverged), ``curve``, ``metrics``, ``steps``, ``seconds`` and ``versions``.
     """
-    from dropclust.core import metrics, mnist, training
-    from dropclust.core.prediction import scaled_logits
+    from dropclust.core import mnist, training
+    from dropclust.core.prediction import evaluate
 
     data = mnist.load()
     [trained] = training.fit(
@@ -91,12 +91,8 @@ def outcome(spec: RunSpec, watcher: Watcher) -> dict[str, Any]:
         should_stop=watcher.should_stop,
         threads=1,
     )
-    network, measured = trained.network, {}
-    if network is not None:
-        for part, x, y in (("test", data.test_x, data.test_y), ("held_out", data.held_x, data.held_y)):
-            logits = scaled_logits(network, x)  # [n, 10]
-            measured[f"{part}_accuracy"] = metrics.accuracy(logits, y)
-            measured[f"{part}_cross_entropy"] = metrics.cross_entropy(logits, y)
+    network = trained.network
+    measured = evaluate(network, data) if network is not None else {}
     return {
         "status": trained.status,
         "message": f"diverged at step {trained.diverged_at}" if trained.status == "diverged" else "",

@@ -16,13 +16,15 @@ def scene(layer: int, k: int) -> Scene:
     return build_scene(*synthetic.make(layer, k), layer=layer, k=k)
 
 
-layer = int(st.query_params.get("layer", "1"))
-k = int(st.query_params.get("k", "10"))
-shown = scene(layer, k)
-start = int(st.query_params.get("start", "8"))
-if st.query_params.get("away") != "1":
-    index = explorer(shown, start, "explorer")
-    st.query_params["start"] = str(index)
+query = st.query_params
+shown = scene(int(query.get("layer", "1")), int(query.get("k", "10")))
+away = st.session_state.get("away", False)
+if not away:
+    index = explorer(shown, int(query.get("start", "8")), "explorer")
+    query["start"] = str(index)
     st.write(f"Python heard of {shown.rates[index]:.2f}.")
 st.session_state.runs = st.session_state.get("runs", 0) + 1
 st.write(f"Run {st.session_state.runs}.")
+st.button("Five clusters", on_click=query.update, kwargs={"k": "5"})
+st.button("Go away", on_click=st.session_state.update, kwargs={"away": True})
+st.button("Come back at 0.10", on_click=lambda: (query.update(start="2"), st.session_state.update(away=False)))

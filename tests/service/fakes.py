@@ -81,7 +81,7 @@ def slow(spec, here):
 
 def slow_to_finish(spec, here):
     steps = until_stopped(here)
-    time.sleep(2.5)
+    time.sleep(4.5)  # longer than a worker has to hear it
     return result(spec, "stopped", steps)
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from http.client import HTTPException
 from pathlib import Path
 
@@ -22,7 +22,6 @@ import pytest
 from distributed import Client
 from distributed.security import Security
 
-from dropclust.core.spec import RunSpec
 from dropclust.service import cluster, jobs
 from dropclust.service.jobs import ENDED, TRANSITIONS, Jobs
 from dropclust.service.store import Stored
@@ -54,7 +53,7 @@ class Recorded(Jobs):
 
 
 def fake_queue(store=None, **kwargs):
-    kwargs = {"workers": 1, "calibrate": None, "preload": LIGHT, "stop_seconds": 1.0, "task": fakes.task} | kwargs
+    kwargs = {"workers": 1, "calibrate": None, "preload": LIGHT, "stop_seconds": 3.0, "task": fakes.task} | kwargs
     return Recorded(store or MemoryStore(), **kwargs)
 
 
@@ -135,7 +134,7 @@ def test_waiting_to_training(queue):
     run = until_state(queue, spec, "training")
     assert run.position == 0
     assert abs(run.started - before) < 40
-    grown = until(lambda: (r := queue.get(spec.key)) and len(r.curve) > 3 and r, "a curve")
+    grown = until(lambda: (r := queue.get(spec.key)) and len(r.curve) > len(run.curve) + 2 and r, "a curve")
     assert list(grown.curve) == [fakes.point(step) for step in range(1, len(grown.curve) + 1)]
     assert (grown.steps, grown.seconds) == (grown.curve[-1]["step"], grown.curve[-1]["seconds"])
     assert grown.version > run.version
@@ -376,14 +375,17 @@ def test_done_to_waiting(queue):
 # ---- the queue
 
 
-def test_thirty_who_ask_at_once_train_it_once(queue):
+def test_thirty_who_ask_at_once_train_it_once(queue, monkeypatch):
     [spec] = specs("quick")
-    barrier, answers = threading.Barrier(30), []
+    looking, answers = threading.Barrier(30), []
+
+    def nobody_has_it(key):
+        looking.wait(20)  # all thirty look before any goes on
 
     def ask():
-        barrier.wait()
         answers.append(queue.submit(spec, submitter=str(threading.get_ident())))
 
+    monkeypatch.setattr(queue._store, "get", nobody_has_it)
     threads = [threading.Thread(target=ask) for _ in range(30)]
     for thread in threads:
         thread.start()
@@ -429,6 +431,19 @@ def test_a_stored_run_is_found_without_training():
     assert queue.runs() == []
     assert not queue.ready
     queue.close()
+
+
+def test_what_another_process_finished_counts(queue):
+    """The queue itself only knows that the run was stopped."""
+    [done], [spec] = specs("quick"), specs("slow")
+    queue.submit(done)
+    until_state(queue, done, "done")
+    queue.submit(spec)
+    assert queue.stop(spec.key).state in ("stopped", "stopping")
+    until_state(queue, spec, "stopped")
+    queue._store.runs[spec.key] = replace(queue._store.get(done.key), spec=spec)
+    assert queue.submit(spec).state == "done"
+    assert queue.get(spec.key).state == "done"
 
 
 @pytest.mark.parametrize("key", ["", "0" * 64, "0" * 63, "../" * 21 + "x", "é" * 64])
@@ -536,6 +551,18 @@ def test_a_killed_process_is_replaced_and_the_run_starts_again(queue, kind):
     assert queue.path[spec.key] == ["waiting", "training", "lost", "restarted", "training"]
     until(lambda: not trained_by.is_running(), "the end of the old worker")
     assert {kind: len(found) for kind, found in processes(queue).items()} == {"scheduler": 1, "nanny": 1, "worker": 1}
+
+
+def test_a_scheduler_that_is_killed_while_nothing_trains_is_replaced(queue):
+    [before], [after] = specs("quick"), specs("quick")
+    queue.submit(before)
+    until_state(queue, before, "done")
+    [scheduler] = processes(queue)["scheduler"]
+    scheduler.kill()
+    until(lambda: not queue.ready, "the loss")
+    queue.submit(after)
+    until_state(queue, after, "done")
+    assert queue.path[after.key] == ["waiting", "training", "done"]
 
 
 def test_a_run_that_is_stopping_when_its_worker_dies_is_stopped(queue):
@@ -669,9 +696,10 @@ def real_cluster(tmp_path, monkeypatch):
             yield address["address"], processes
     finally:
         for process in processes:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
+            if process.poll() is None:
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+                process.kill()
             process.wait()
 
 
@@ -734,5 +762,16 @@ def test_a_real_cluster_with_other_certificates_is_refused(real_cluster, monkeyp
         queue.close()
 
 
-def test_a_spec_survives_the_way_to_the_worker():
-    assert RunSpec.from_json(specs("quick")[0].to_json()).seed < 100_000
+def test_a_real_cluster_without_workers_is_said(real_cluster, monkeypatch):
+    _, (_, nanny) = real_cluster
+    monkeypatch.setattr(jobs, "_NO_WORKER_SECONDS", 0.5)
+    for process in (*psutil.Process(nanny.pid).children(recursive=True), nanny):
+        process.kill()
+    queue = fake_queue()
+    try:
+        [spec] = specs("quick")
+        queue.submit(spec)
+        assert until_state(queue, spec, "failed").message == "Training is not possible now: no worker is there."
+        assert not queue.ready
+    finally:
+        queue.close()

@@ -7,7 +7,7 @@ import torch
 
 from dropclust.core import metrics, mnist, training
 from dropclust.core.network import Network
-from dropclust.core.prediction import scaled_logits
+from dropclust.core.prediction import hidden_activations, scaled_logits
 from dropclust.core.spec import RunSpec
 from dropclust.service import worker
 from dropclust.service.store import Stored
@@ -34,14 +34,6 @@ def here(monkeypatch):
     return fake
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_a_run_returns_everything_that_is_stored(here):
     result = worker.run(SPEC.to_json(), "attempt", "topic")
     assert result["status"] == "done"
@@ -61,7 +53,9 @@ def test_a_run_returns_everything_that_is_stored(here):
         logits = scaled_logits(network, x)
         assert result["metrics"][f"{part}_accuracy"] == metrics.accuracy(logits, y)
         assert result["metrics"][f"{part}_cross_entropy"] == metrics.cross_entropy(logits, y)
-    assert len(result["metrics"]) == 4
+    dead = [result["metrics"][f"dead_{layer}"] for layer in (1, 2, 3)]
+    assert dead == [float((a <= 0).all(0).sum()) for a in hidden_activations(network, data.held_x)]
+    assert len(result["metrics"]) == 7
 
 
 def test_a_run_is_the_same_as_in_the_library(here):

@@ -67,7 +67,7 @@ function readTheme(root) {
   const ends = dark ? [[96, 176, 255], [255, 140, 66]] : [[0, 90, 160], [200, 72, 0]];
   const weights = new Uint32Array(256);
   for (let level = 0; level < 256; level++) {
-    const way = Math.min(1, Math.abs(level - 128) / 127) ** 0.8;
+    const way = Math.min(1, Math.abs(level - 128) / 127) ** 1.2; // above 1, so that noise stays pale
     const end = ends[level < 128 ? 0 : 1];
     const [r, g, b] = ground.map((from, i) => Math.round(from + (end[i] - from) * way));
     weights[level] = (255 << 24) | (b << 16) | (g << 8) | r;

@@ -31,6 +31,7 @@ ASPECTS = (1.5, 0.7)  # width over height of the field: beside the charts, and a
 _PAD = 0.12  # from a region's edge to its cells
 _GAP_X = 0.22  # between two regions of a row
 _GAP_Y = 0.46  # above each row of regions, where the clusters' numbers stand
+_EDGE = 0.06  # left, right and below, so that a region's outline is not cut
 _TILE = 0.9
 
 
@@ -349,12 +350,12 @@ def _lines(sizes: Sequence[int], columns: float) -> int | None:
 def _fits(rows: Sequence[Ints], sizes: Ints, cell: float, aspect: float) -> bool:
     """Whether all rates' regions fit into the field with cells of this side, in units of the field's width."""
     for counts in sizes.tolist():
-        height = 0.0
+        height = _EDGE
         for row in rows:
             present = [counts[label] for label in row if counts[label]]
             if not present:
                 continue
-            lines = _lines(present, 1 / cell)
+            lines = _lines(present, 1 / cell - 2 * _EDGE)
             if lines is None:
                 return False
             height += lines + 2 * _PAD + _GAP_Y
@@ -386,7 +387,7 @@ def _layout(labels: Ints, agree: Bools, k: int, aspect: float) -> Layout:
     rates, h = labels.shape
     sizes = np.stack([np.bincount(row, minlength=k) for row in labels])
     rows, cell = _rows(sizes, aspect)
-    width, height = 1 / cell, 1 / (cell * aspect)  # in cells, as all that follows
+    width, height = 1 / cell - 2 * _EDGE, 1 / (cell * aspect) - _EDGE  # in cells, as all that follows
     regions, tiles = np.zeros((rates, k, 4)), np.zeros((rates, h, 2))
     for rate in range(rates):
         shelves = [[label for label in row if sizes[rate, label]] for row in rows]
@@ -399,7 +400,7 @@ def _layout(labels: Ints, agree: Bools, k: int, aspect: float) -> Layout:
             columns = [-(-int(sizes[rate, label]) // depth) for label in shelf]
             taken = sum(columns) + len(shelf) * 2 * _PAD
             space = (width - taken) / (len(shelf) + 1)
-            left = space
+            left = _EDGE + space
             for label, across in zip(shelf, columns, strict=True):
                 count = int(sizes[rate, label])
                 down = -(-count // across)
