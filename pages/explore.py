@@ -2,51 +2,54 @@
 
 import streamlit as st
 
-from dropclust.experiments import table2
+from dropclust.experiments import paper, table2
 from dropclust.service import results
-from dropclust.ui import charts, controls, live, state
+from dropclust.ui import charts, controls, explorer, guess, live, state
+from dropclust.ui.state import Parameter
 
-RATE = state.Parameter("rate", "Dropout rate", 0.4, table2.RATES, step=0.05, show="{:.2f}".format)
-LAYER = state.Parameter("layer", "Hidden layer", 1, table2.LAYERS)
-CLUSTERS = state.Parameter(
+RATE = Parameter("rate", "Dropout rate", 0.4, table2.RATES, step=0.05, show="{:.2f}".format)
+LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)
+CLUSTERS = Parameter(
     "k", "Clusters", 10, table2.CLUSTERS, help="k of k-means. The paper does not state its own, and the Rand index hangs on it."
 )
+ASK = Parameter("guess", "Guess first", "on", ("on", "off"))
+PLAIN = Parameter("plain", "Plain slider", "off", ("off", "on"))
+ASKED_RATE, RECIPE = 0.5, "modern"
 
-state.enter([RATE, LAYER, CLUSTERS])
-st.title("Neurons become copies of each other")
-st.markdown(
-    "**Dropout** switches hidden neurons off at random while a network learns. The paper says that the others answer by "
-    "becoming copies: cluster a layer's neurons by what comes **in**, cluster them again by what goes **out**, and the two "
-    "clusterings agree more than chance allows. Drag the rate and see."
-)
-found = live.table(results.file_name("table2", "modern"))
-pictures = live.table(results.file_name("table2-neurons", "modern"))
 
-if found and pictures:
-    table, command = found
-    neurons, _ = pictures
-    rate = controls.slide(RATE)
-    left, right = st.columns(2)
-    with left:
-        layer = controls.choose(LAYER)
-    with right:
-        k = controls.choose(CLUSTERS)
+def ask(answer: charts.Curves) -> bool:
+    """Ask for a guess before the answer is shown, then show them together; says whether it is still open."""
+    rand, chance = answer.series
+    now = st.session_state.get("guessed", "open" if state.value(ASK) == "on" else None)
+    if now == "open":
+        with st.container(border=True):
+            st.markdown(
+                f"**Guess first.** Cluster the neurons of layer {layer} by what comes in, and again by what goes out. Without "
+                f"dropout the Rand index of the two is **{rand.at(0.0).mean:.2f}**: chance alone gives "
+                f"{chance.at(0.0).mean:.2f}, and equal clusterings give 1. Where will it be at dropout {ASKED_RATE:g}?"
+            )
+            value = st.slider("Rand index that I expect", 0.5, 1.0, 0.75, 0.01)
+            yes, no, _ = st.columns([2, 1, 3])
+            if yes.button("That is my guess", type="primary", width="stretch"):
+                live.guesses().add(value)
+                st.session_state["guessed"] = value
+                st.rerun()
+            if no.button("Skip", width="stretch"):
+                st.session_state["guessed"] = None
+                st.rerun()
+        return True
+    if "guessed" in st.session_state:
+        others = live.guesses().all()[:-1] if now is not None else live.guesses().all()
+        info = guess.compare(
+            f"Rand index at dropout {ASKED_RATE:g}", now, rand.at(ASKED_RATE).mean, chance.at(ASKED_RATE).mean, others
+        )
+        controls.chart(info, guess.compared_figure(info), "guess")
+    return False
 
-    width = table2.HIDDEN[layer - 1]
-    rand = charts.rand_curves(table, layer, k, width, rate)
-    adjusted = charts.adjusted_curves(table, layer, k, width, rate)
-    accuracy = charts.accuracy_curves(table, width, rate)
-    numbers = st.columns(4)
-    for column, (label, series) in zip(
-        numbers,
-        [("Rand index", rand.series[0]), ("Rand by chance", rand.series[1]), ("Adjusted Rand", adjusted.series[0]),
-         ("Test accuracy", accuracy.series[0])],
-        strict=True,
-    ):  # fmt: skip
-        here = series.at(rate)
-        column.metric(label, f"{here.mean:.3f}", help=here.text())
 
-    stored = live.store().get(table2.shown_spec(rate).key)
+def plain(rate: float, open_: bool) -> None:
+    """The neurons of one rate as a still picture, and the curves, for browsers that cannot run the explorer."""
+    stored = live.store().get(table2.shown_spec(rate, RECIPE).key)
     if stored is None:
         st.info(f"The network of rate {rate:.2f} is not stored here; `{command}` trains it again.")
     else:
@@ -54,14 +57,54 @@ if found and pictures:
         sheet = charts.neurons(
             stored.weights, layer, part["incoming"], part["outgoing"], part["agree"] == 1, int(part["dead"].sum())
         )
-        what = "the 28 × 28 weights each looks through" if layer == 1 else "its outgoing weights"
-        st.subheader(f"The neurons of layer {layer}: {what}")
         controls.chart(sheet, charts.neuron_sheet(sheet), "neurons", command)
-
-    columns = st.columns(3)
-    for column, info, key in zip(columns, (rand, adjusted, accuracy), ("rand", "adjusted", "accuracy"), strict=True):
+    shown = [(accuracy, "accuracy")] if open_ else [(rand, "rand"), (adjusted, "adjusted"), (accuracy, "accuracy")]
+    for column, (info, key) in zip(st.columns(len(shown)), shown, strict=True):
         with column:
             controls.chart(info, charts.curves(info), key, command)
+
+
+state.enter([RATE, LAYER, CLUSTERS, ASK, PLAIN])
+st.title("Neurons become copies of each other")
+st.markdown(
+    "**Dropout** switches hidden neurons off at random while a network learns. The paper says that the others answer by "
+    "becoming **copies**: cluster a layer's neurons by what comes in, cluster them again by what goes out, and the two "
+    "clusterings agree more than chance allows. Drag the rate and see."
+)
+controls.damage(live.store())
+found = live.table(results.file_name("table2", RECIPE))
+listed = live.table(results.file_name("table2-neurons", RECIPE))
+if found and listed:
+    (table, command), (neurons, _) = found, listed
+    left, right, far = st.columns(3)
+    with left:
+        layer = controls.choose(LAYER)
+    with right:
+        k = controls.choose(CLUSTERS)
+    with far:
+        as_plain = controls.choose(PLAIN) == "on"
+    width = table2.HIDDEN[layer - 1]
+    still_open = ask(charts.rand_curves(table, layer, k, width))
+    if as_plain:
+        rate = controls.slide(RATE)
+    elif (scene := live.scene(RECIPE, layer, k)) is None:
+        st.info(f"The networks of this layer are not stored here; `{command}` trains them again.")
+        st.stop()
+    else:
+        rate = state.value(RATE)
+        index = explorer.explorer(scene, scene.rates.index(rate) if rate in scene.rates else 0, "explorer", still_open)
+        rate = scene.rates[index]
+        state.put(RATE, rate)
+    rand = charts.rand_curves(table, layer, k, width, rate)
+    adjusted = charts.adjusted_curves(table, layer, k, width, rate)
+    accuracy = charts.accuracy_curves(table, width, rate)
+    if as_plain:
+        plain(rate, still_open)
+    elif not still_open:
+        st.markdown(scene.readings[index].sentence)
+        st.caption(f"{rand.sentence} {adjusted.sentence} {accuracy.sentence} Paper: {paper.CITATION}.")
+        numbers = controls.side_by_side([rand, adjusted, accuracy])
+        controls.behind(numbers, "explore", command)
 
 live.queue()
 live.settle()

@@ -158,6 +158,7 @@ def results() -> None:
 
 state.enter(ALL)
 st.title("Train a network and watch it learn")
+said = st.container()
 left, right = st.columns([1, 2], gap="large")
 with left:
     try:
@@ -185,3 +186,5 @@ with right:
 
 st.divider()
 controls.finished(live.store().list())
+with said:
+    controls.damage(live.store())

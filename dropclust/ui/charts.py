@@ -139,13 +139,14 @@ def curves(info: Curves, height: int = 380) -> go.Figure:
         )
     if info.marker is not None:
         figure.add_vline(info.marker, line={"color": colours[PAPER], "width": 2, "dash": "dot"})
-    _lay_out(figure, info.title, info.x_title, info.y_title, height)
+    lay_out(figure, info.title, info.x_title, info.y_title, height)
     if info.y_range:
         figure.update_yaxes(range=info.y_range)
     return figure
 
 
-def _lay_out(figure: go.Figure, title: str, x_title: str, y_title: str, height: int) -> None:
+def lay_out(figure: go.Figure, title: str, x_title: str, y_title: str, height: int) -> None:
+    """Titles, sizes and legend, the same on every chart."""
     figure.update_layout(
         title={"text": title, "font": {"size": 20}},
         height=height,
@@ -383,7 +384,7 @@ def learning_figure(info: Learning, what: str, total: int, height: int = 340) ->
             hovertemplate="%{y:.4f}",
         )  # fmt: skip
     unit = "cross-entropy, nats" if what == "loss" else "share of images read rightly"
-    _lay_out(figure, f"Held-out {what}", "examples seen", unit, height)
+    lay_out(figure, f"Held-out {what}", "examples seen", unit, height)
     figure.update_xaxes(range=[0, total])
     figure.update_layout(showlegend=len(info.names) > 1)
     if what == "accuracy":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,7 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dropclust.service.export import SUFFIXES, to_bytes
-from dropclust.service.store import Stored, Summary
+from dropclust.service.store import Store, Stored, Summary
 from dropclust.ui import runs
 from dropclust.ui.state import Parameter
 
@@ -88,6 +90,15 @@ def submitter() -> str:
     return context.session_id if context else ""
 
 
+def damage(store: Store) -> None:
+    """Say, once a session, which stored runs were found damaged and set aside."""
+    said: set[str] = st.session_state.setdefault("damage_said", set())
+    for sentence in store.reports:
+        if sentence not in said:
+            said.add(sentence)
+            st.warning(sentence, icon=":material/healing:")
+
+
 def downloads(stored: Stored) -> None:
     """A stored run's network to take home; a file is made when it is asked for."""
     st.caption("Take the network home")
@@ -132,3 +143,23 @@ def finished(summaries: list[Summary]) -> None:
                 }
             )
         )
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The numbers of several charts over one x, in one table."""
+
+    infos: tuple[Info, ...]
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row an x, the columns of all charts."""
+        first, *rest = (info.table() for info in self.infos)
+        for other in rest:
+            first = first.merge(other, how="outer", on=first.columns[0], suffixes=("", " again"))
+        return first
+
+
+def side_by_side(infos: Sequence[Info]) -> SideBySide:
+    """Charts that share their x."""
+    return SideBySide(tuple(infos), " ".join(info.sentence for info in infos))

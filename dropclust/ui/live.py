@@ -11,8 +11,11 @@ import streamlit as st
 
 from dropclust.core.cost import Calibration
 from dropclust.core.paths import cache_folder
+from dropclust.experiments import table2
 from dropclust.service import results
 from dropclust.service.store import Store
+from dropclust.ui.explorer import Scene, build_scene
+from dropclust.ui.guess import Guesses
 
 if TYPE_CHECKING:
     from dropclust.core.similarity import Similarity
@@ -62,6 +65,26 @@ def table(name: str) -> tuple[pd.DataFrame, str] | None:
         st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.")
         return None
     return found.table, found.command
+
+
+@st.cache_resource(show_spinner=False)
+def guesses() -> Guesses:
+    """What the viewers of this process expected."""
+    return Guesses()
+
+
+@st.cache_resource(show_spinner="Laying out the neurons", max_entries=24)
+def scene(recipe: str, layer: int, k: int) -> Scene | None:
+    """The explorer's picture of one layer, the same object for all viewers; None when no network of it is stored.
+
+    Raises
+    ------
+    dropclust.service.results.ResultError
+        When a table is missing or damaged.
+    """
+    rates = {rate: found for rate in table2.RATES if (found := store().get(table2.shown_spec(rate, recipe).key))}
+    table, neurons = (result(results.file_name(name, recipe)).table for name in ("table2", "table2-neurons"))
+    return build_scene(table, neurons, rates, layer, k) if rates else None
 
 
 @st.cache_data(show_spinner=False, max_entries=500)

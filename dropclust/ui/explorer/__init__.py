@@ -21,7 +21,7 @@ def _component() -> ComponentRenderer:
     return st.components.v2.component("dropclust_explorer", html=html, css=css, js=js)
 
 
-def explorer(scene: Scene, start: int, key: str) -> int:
+def explorer(scene: Scene, start: int, key: str, veiled: bool = False) -> int:
     """Show a scene; dragging is answered in the browser, and the script runs again when the slider is let go.
 
     Parameters
@@ -33,6 +33,8 @@ def explorer(scene: Scene, start: int, key: str) -> int:
         been away from the page: the viewer's hand decides.
     key
         Name of the component in the session.
+    veiled
+        Hides how far the two clusterings agree, for a viewer who is asked to guess it first.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def explorer(scene: Scene, start: int, key: str) -> int:
     begun = st.session_state[first]
     result = _component()(
         key=key,
-        data={"start": begun, "scene": scene.payload()},
+        data={"start": begun, "veiled": veiled, "scene": scene.payload()},
         default={"index": begun},
         on_index_change=_heard,
     )

@@ -644,6 +644,7 @@ function createExplorer(root) {
     const changed = source !== data.scene;
     source = data.scene;
     root.hidden = false;
+    root.classList.toggle("veiled", data.veiled);
     theme = readTheme(root);
     root.toggleAttribute("data-dark", theme.dark);
     atlases = [];

@@ -1,0 +1,235 @@
+"""Every page as its viewer's first request makes it, with a good address, a bad one, and results that are missing."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dropclust.core.spec import RunSpec
+from dropclust.experiments import table2
+from dropclust.service import results
+from dropclust.service.jobs import Jobs, Run
+from dropclust.service.store import Store, Stored
+from dropclust.ui import live
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(path.name for path in (ROOT / "pages").glob("*.py"))
+
+
+class Still(Jobs):
+    """A queue that never starts a cluster: what is submitted waits."""
+
+    def start(self):
+        """Nothing."""
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache folder with the shipped results and no run."""
+    shutil.copytree(ROOT / "cache" / "results", tmp_path / "results")
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
+    for held in (live.store, live.queue, live.result, live.scene, live.guesses, live.similarity):
+        held.clear()
+    store = Store(tmp_path / "runs")
+    monkeypatch.setattr(live, "store", lambda: store)
+    queue = Still(store, workers=2)
+    monkeypatch.setattr(live, "queue", lambda: queue)
+    return tmp_path
+
+
+@pytest.fixture
+def shipped(cache):
+    """The shipped runs too."""
+    shutil.copytree(ROOT / "cache" / "runs", cache / "runs", dirs_exist_ok=True)
+    return cache
+
+
+def open_page(name: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    if name != "explore.py":
+        app.run()  # a viewer's first page is the default one
+        app.switch_page(f"pages/{name}")
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def said(app: AppTest) -> str:
+    assert not app.exception, app.exception
+    return " ".join(element.value for kind in (app.markdown, app.caption, app.warning, app.error, app.info) for element in kind)
+
+
+def finished(hidden=(6, 5, 4), seed=0, status="done", **changes) -> Stored:
+    spec = RunSpec(hidden=hidden, seed=seed, **changes)
+    rng = np.random.default_rng(seed)
+    pairs = list(zip(spec.widths[:-1], spec.widths[1:], strict=True))
+    curve = [{"step": i, "examples": 128 * i, "loss": 2.0 - i / 2, "accuracy": 0.2 * i, "seconds": float(i)} for i in range(4)]
+    return Stored(
+        spec,
+        tuple(rng.normal(size=pair).astype(np.float32) for pair in pairs),
+        tuple(np.zeros(n, np.float32) for _, n in pairs),
+        curve,
+        {"test_accuracy": 0.9 + seed / 100, "test_cross_entropy": 0.3, "dead_1": 1.0, "dead_2": 0.0, "dead_3": 0.0},
+        status,
+        3,
+        1.5,
+        "2026-01-01T00:00:00+00:00",
+        {"python": "3"},
+    )
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_first_look_shows_no_error(shipped, name):
+    app = open_page(name)
+    assert app.title
+    assert not app.exception
+    assert not app.error
+    assert not app.warning
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("value", ["1", "-0.1", "abc", "nan", ""])
+def test_a_wrong_rate_costs_one_sentence_and_the_page_works(shipped, name, value):
+    if "RATE = Parameter" not in (ROOT / "pages" / name).read_text():
+        return
+    app = open_page(name, rate=value)
+    [warning] = [warning.value for warning in app.warning if "Dropout rate" in warning.value]
+    assert f"the address gave {value!r}. Shown instead: 0.4" in warning
+    assert app.title
+    assert not app.exception
+
+
+# ---- Explore
+
+
+def test_explore_asks_first_and_tells_afterwards(shipped):
+    app = open_page("explore.py", plain="on")
+    answer = (
+        results.read("table2-modern").table.query("layer == 1 and k == 10 and width == 100 and dropout == 0.5")["rand"].mean()
+    )
+    assert "Guess first." in said(app)
+    assert f"Rand index at dropout 0.5: {answer:.2f}" not in said(app)
+    app.slider[0].set_value(0.61)
+    app.button[0].click().run()
+    assert f"You expected 0.61: {answer - 0.61:.2f} below the answer. Rand index at dropout 0.5: {answer:.2f}" in said(app)
+    assert "Guess first." not in said(app)
+
+
+def test_a_class_sees_what_others_guessed(shipped):
+    for value in (0.7, 0.9):
+        live.guesses().add(value)
+    app = open_page("explore.py")
+    app.button[1].click().run()  # skip
+    assert "2 earlier guesses of this class lie around 0.80." in said(app)
+    assert "You expected" not in said(app)
+
+
+def test_a_link_can_leave_the_question_out(shipped):
+    assert "Guess first" not in said(open_page("explore.py", guess="off"))
+
+
+@pytest.mark.parametrize("layer", table2.LAYERS)
+def test_explore_shows_rand_next_to_chance(shipped, layer):
+    app = open_page("explore.py", guess="off", layer=str(layer), rate="0.6", k="20")
+    table = results.read("table2-modern").table.query("layer == @layer and k == 20 and width == 100 and dropout == 0.6")
+    text = said(app)
+    assert f"Rand {table['rand'].mean():.2f}".replace("0.", ".") in text
+    assert f"chance {table['chance_rand'].mean():.2f}".replace("0.", ".") in text
+
+
+def test_without_its_networks_explore_says_how_to_get_them(cache):
+    app = open_page("explore.py", guess="off")
+    assert "The networks of this layer are not stored here; `python -m dropclust reproduce table2" in said(app)
+    app = open_page("explore.py", guess="off", plain="on")
+    assert "The network of rate 0.40 is not stored here; `python -m dropclust reproduce table2" in said(app)
+
+
+def test_a_damaged_result_costs_one_sentence(shipped):
+    path = shipped / "results" / "table2-modern.csv"
+    path.write_bytes(path.read_bytes()[:-100])
+    app = open_page("explore.py")
+    assert "The table table2-modern is damaged" in said(app)
+    assert "python -m dropclust reproduce table2" in said(app)
+
+
+def test_a_missing_result_costs_one_sentence(shipped):
+    (shipped / "results" / "table2-neurons-modern.csv").unlink()
+    assert "The table table2-neurons-modern is not there" in said(open_page("explore.py"))
+
+
+# ---- Train
+
+
+def test_train_submits_what_was_chosen_and_the_address_carries_it(cache):
+    app = open_page("train.py", width1="7", width2="6", width3="5", rate="0.25", seeds="3", noise="Gaussian", examples="12800")
+    [button] = [button for button in app.button if button.label == "Train"]
+    button.click().run()
+    waiting = live.queue().runs()
+    assert [run.spec for run in waiting] == [
+        RunSpec(hidden=(7, 6, 5), dropout=(0.25,) * 3, noise="gaussian", examples=12_800, seed=seed) for seed in range(3)
+    ]
+    assert app.query_params["run"] == [run.key for run in waiting]
+
+
+def test_a_rate_for_each_layer(cache):
+    app = open_page("train.py", each="true", rate1="0.1", rate2="0", rate3="0.5")
+    next(button for button in app.button if button.label == "Train").click().run()
+    assert live.queue().runs()[0].spec.dropout == (0.1, 0.0, 0.5)
+
+
+def test_what_would_take_too_long_is_said_and_cannot_be_started(cache):
+    app = open_page("train.py", width1="2000", width2="2000", width3="2000")
+    assert "A run must take less than about 120 seconds on two cores" in said(app)
+    assert next(button for button in app.button if button.label == "Train").disabled
+
+
+@pytest.mark.parametrize("key", ["zz", "0" * 64, "../../etc/passwd"])
+def test_an_unknown_run_costs_one_sentence(cache, key):
+    app = open_page("train.py", run=key)
+    assert f"No run {key[:12]} is known here" in said(app)
+
+
+def test_a_reload_finds_a_finished_run_by_its_key(cache):
+    one = finished()
+    live.store().put(one)
+    app = open_page("train.py", run=one.key)
+    assert "Test accuracy 0.9000 (one seed: no interval)" in said(app)
+    assert [metric.label for metric in app.metric] == ["Rand index", "Rand by chance", "Adjusted Rand", "Never fire"]
+    assert app.metric[3].value == "1 of 6"
+
+
+def test_runs_of_several_seeds_have_an_interval(cache):
+    runs = [finished(seed=seed) for seed in (0, 1, 2)]
+    for run in runs:
+        live.store().put(run)
+    app = open_page("train.py", run=[run.key for run in runs])
+    assert "Test accuracy 0.9100 (95 % interval 0.8852 to 0.9348, 3 seeds)" in said(app)
+
+
+def test_a_corrupt_run_is_set_aside_and_said(cache):
+    one = finished()
+    path = live.store().put(one)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    app = open_page("train.py", run=one.key)
+    assert f"No run {one.key[:12]} is known here" in said(app)
+    assert "damaged" in said(app)
+    assert not path.exists()
+
+
+def test_a_narrow_layer_is_not_clustered(cache):
+    one = finished(hidden=(1, 5, 4))
+    live.store().put(one)
+    assert "One neuron alone cannot be clustered." in said(open_page("train.py", run=one.key))
+
+
+def test_two_viewers_share_one_run(cache):
+    for _ in range(2):
+        app = open_page("train.py", width1="9")
+        next(button for button in app.button if button.label == "Train").click().run()
+    [run] = live.queue().runs()
+    assert isinstance(run, Run)
