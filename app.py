@@ -9,6 +9,7 @@ st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/bubble_chart:", default=True),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
+        st.Page("pages/similar.py", title="Similar neurons", icon=":material/hub:"),
     ],
     position="top",
 ).run()

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dropclust.core.intervals import Interval, mean_interval
+from dropclust.core.similarity import Choice, ShuffledWeights, Similarity
 from dropclust.experiments import paper
 
 _CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
@@ -392,3 +394,147 @@ def learning_figure(info: Learning, what: str, total: int, height: int = 340) ->
     else:
         figure.update_yaxes(rangemode="tozero")
     return figure
+
+
+# ---- one network against what chance gives -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Nulls:
+    """An index beside what it is where there are no copies: rows of (name, value, low, high), NaN where there is no band."""
+
+    what: str
+    rows: tuple[tuple[str, float, float, float], ...]
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row an index."""
+        return pd.DataFrame(self.rows, columns=["", self.what, "low", "high"])
+
+
+def nulls(found: Similarity, shuffled: ShuffledWeights) -> Nulls:
+    """The Rand index of a network beside three answers to what chance gives."""
+    nan = math.nan
+    rows = (
+        ("this network", found.rand, nan, nan),
+        ("permuted labels", found.chance_rand, found.chance_low, found.chance_high),
+        ("any clusterings of as many clusters", found.chance_rand_num, nan, nan),
+        ("shuffled weights, clustered again", shuffled.rand, shuffled.rand_low, shuffled.rand_high),
+    )
+    beats = [name for name, _, _, high in rows[1:] if found.rand > high]
+    sentence = f"The Rand index of {found.rand:.3f} lies " + (
+        f"above the 95 % band of {' and of '.join(beats)}" if beats else "above no band that chance gives"
+    )
+    sentence += (
+        f". With chance taken out: adjusted Rand {found.adjusted_rand:.3f}, adjusted mutual information "
+        f"{found.adjusted_mutual_info:.3f}, element-centric {found.element_centric:.3f} (chance not taken out); "
+        f"p = {found.p_value:.3f} against permuted labels."
+    )
+    return Nulls("Rand index", rows, sentence)
+
+
+def nulls_figure(info: Nulls, height: int = 300) -> go.Figure:
+    """Draw each row as a point with its band."""
+    figure, colours = go.Figure(), palette()
+    for number, (name, value, low, high) in enumerate(info.rows):
+        error = None if math.isnan(low) else {"type": "data", "array": [high - value], "arrayminus": [value - low], "width": 10}
+        figure.add_scatter(
+            x=[value], y=[name], mode="markers", error_x=error, showlegend=False, hovertemplate="%{x:.3f}<extra></extra>",
+            marker={"size": 15, "symbol": _MARKERS[number], "color": colours[CHANCE if number else MEASURED]},
+        )  # fmt: skip
+    lay_out(figure, "", info.what, "", height)
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(hovermode="closest", margin={"t": 10})
+    return figure
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which number of clusters each criterion prefers; ``scores`` by criterion and number, higher is better."""
+
+    scores: Mapping[str, Mapping[int, float]]
+    best: Mapping[str, int]
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row a number of clusters."""
+        return pd.DataFrame(self.scores).rename_axis("clusters").reset_index()
+
+
+def chosen(choices: Mapping[str, Choice]) -> Chosen:
+    """The criteria's choices side by side."""
+    best = {name: choice.k for name, choice in choices.items()}
+    kinds = len(set(best.values()))
+    sentence = "Incoming weights, number of clusters by " + ", by ".join(f"{name}: {k}" for name, k in best.items())
+    sentence += ". They agree." if kinds == 1 else ". They do not agree, as the paper found (section 4.4)."
+    return Chosen({name: choice.scores for name, choice in choices.items()}, best, sentence)
+
+
+@dataclass(frozen=True)
+class Paper2:
+    """Table 2 made again: the paper's five rates with our Rand, chance and adjusted Rand."""
+
+    rows: tuple[dict[str, Any], ...]
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row a rate."""
+        return pd.DataFrame(self.rows)
+
+
+def paper_table_2(table: pd.DataFrame, layer: int, k: int, width: int) -> Paper2:
+    """The paper's rates, its Rand index and ours beside what chance gives."""
+    part = _part(table, layer, k, width)
+    series = {
+        name: Series.of(name, part, "dropout", column, MEASURED)
+        for name, column in (
+            ("Rand", "rand"), ("by chance", "chance_rand"), ("by chance, num model", "chance_rand_num"),
+            ("adjusted Rand", "adjusted_rand"), ("of those that fire", "adjusted_rand_living"), ("dead", "dead"),
+            ("test accuracy", "scaled_accuracy"),
+        )
+    }  # fmt: skip
+    rows = tuple(
+        {"dropout": rate, "paper": value, **{name: line.at(rate).mean for name, line in series.items() if rate in line.x}}
+        for rate, value in paper.TABLE_2.items()
+    )
+    rising = sum(a["Rand"] < b["Rand"] for a, b in pairwise(rows))
+    excess = max(rows, key=lambda row: row["Rand"] - row["by chance"])
+    reached = sorted(set(paper.TABLE_2.values()) & {value for value in paper.TABLE_2.values() if _by_chance(value)})
+    sentence = (
+        f"Rand rises at {rising} of {len(rows) - 1} steps between the paper's rates. Its excess over chance is greatest at "
+        f"{excess['dropout']:g}: {excess['Rand']:.3f} against {excess['by chance']:.3f}. {len(reached)} of the paper's "
+        f"{len(paper.TABLE_2)} values are what independent clusterings of 4 to 10 equal clusters give by chance alone."
+    )
+    return Paper2(rows, sentence)
+
+
+def _by_chance(value: float) -> bool:
+    """Whether independent clusterings of k equal clusters, k from 4 to 10, reach a Rand index: E = 1 - 2/k + 2/k^2."""
+    expected = [1 - 2 / k + 2 / k**2 for k in range(4, 11)]
+    return min(expected) <= value <= max(expected)
+
+
+def corrected_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:
+    """Three indices of agreement against the rate."""
+    part = _part(table, layer, k, width)
+    names = (("adjusted Rand", "adjusted_rand"), ("adjusted mutual information", "adjusted_mutual_info"),
+             ("element-centric (chance not taken out)", "element_centric"))  # fmt: skip
+    series = tuple(Series.of(name, part, "dropout", column, role) for role, (name, column) in enumerate(names))
+    best = {line.name: max(line.x, key=lambda x, line=line: line.at(x).mean) for line in series[:2]}  # type: ignore[misc]
+    sentence = "With chance taken out, agreement is greatest at " + ", ".join(
+        f"{rate:g} ({name})" for name, rate in best.items()
+    )
+    return Curves("Agreement, chance taken out", "dropout rate", "index", series, sentence + ".")
+
+
+def firing_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:
+    """Whether copies fire together: correlation of activations within and across clusters by incoming weights."""
+    part = _part(table, layer, k, width)
+    within = Series.of("within a cluster", part, "dropout", "correlation_within", MEASURED)
+    across = Series.of("across clusters", part, "dropout", "correlation_across", CHANCE)
+    gap = max(within.x, key=lambda x: within.at(x).mean - across.at(x).mean if x in across.x else -math.inf)
+    sentence = (
+        f"Neurons of one cluster fire together most, compared with those of other clusters, at {gap:g}: correlation "
+        f"{within.at(gap).mean:.2f} within against {across.at(gap).mean:.2f} across, on held-out images."
+    )
+    return Curves("Do copies fire together?", "dropout rate", "correlation of activations", (within, across), sentence)

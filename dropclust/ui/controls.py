@@ -163,3 +163,19 @@ class SideBySide:
 def side_by_side(infos: Sequence[Info]) -> SideBySide:
     """Charts that share their x."""
     return SideBySide(tuple(infos), " ".join(info.sentence for info in infos))
+
+
+def choose_run(summaries: Sequence[Summary], default: str) -> Summary | None:
+    """One stored run, the viewer's own or a shipped one, held by the address; None, with a sentence, when there is none."""
+    listed = {summary.key: summary for summary in summaries}
+    if not listed:
+        st.info("No network is stored yet: train one on the Train page.")
+        return None
+    asked = st.query_params.get("run")
+    if asked is not None and asked not in listed:
+        st.warning(f"No run {asked[:12]} is known here. Shown instead: another.", icon=":material/link_off:")
+    first = asked if asked in listed else default if default in listed else next(iter(listed))
+    keys = list(listed)
+    picked = st.selectbox("Network", keys, keys.index(first), format_func=lambda key: runs.label(listed[key].spec))
+    st.query_params["run"] = picked
+    return listed[picked]

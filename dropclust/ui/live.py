@@ -13,12 +13,12 @@ from dropclust.core.cost import Calibration
 from dropclust.core.paths import cache_folder
 from dropclust.experiments import table2
 from dropclust.service import results
-from dropclust.service.store import Store
+from dropclust.service.store import Store, Stored
 from dropclust.ui.explorer import Scene, build_scene
 from dropclust.ui.guess import Guesses
 
 if TYPE_CHECKING:
-    from dropclust.core.similarity import Similarity
+    from dropclust.core.similarity import Choice, ShuffledWeights, Similarity
     from dropclust.service.jobs import Jobs
 
 
@@ -88,15 +88,59 @@ def scene(recipe: str, layer: int, k: int) -> Scene | None:
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
-def similarity(key: str, layer: int, k: int) -> tuple[Similarity, list[bool]] | None:
+def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Similarity, list[bool]] | None:
     """How far the two clusterings of a stored run's layer agree, and on which neurons; None when the run is not there."""
     from dropclust.core.similarity import agreement, neuron_similarity
 
     stored = store().get(key)
     if stored is None:
         return None
-    found = neuron_similarity(stored, layer, k)
+    found = neuron_similarity(stored, layer, k, bias=bias)
     return found, agreement(found.incoming_labels, found.outgoing_labels).tolist()
+
+
+@st.cache_data(show_spinner="Shuffling each neuron's weights and clustering again", max_entries=500)
+def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights:
+    """What agreement is left in a stored run's layer when each neuron's own weights are shuffled."""
+    from dropclust.core.similarity import incoming, outgoing, shuffled_weights_similarity
+
+    stored = _stored(key)
+    vectors = incoming(stored.weights, stored.biases, layer, bias), outgoing(stored.weights, layer)
+    return shuffled_weights_similarity(*vectors, k)
+
+
+@st.cache_data(show_spinner="Choosing the number of clusters in three ways", max_entries=500)
+def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choice]:
+    """The number of clusters that each criterion prefers for a stored run's incoming weights."""
+    from dropclust.core.similarity import choose_k, incoming
+
+    stored = _stored(key)
+    vectors = incoming(stored.weights, stored.biases, layer)
+    names = {"held-out vectors": "held_out", "Calinski-Harabasz": "calinski_harabasz", "BIC": "bic"}
+    return {name: choose_k(vectors, candidates, method) for name, method in names.items()}
+
+
+@st.cache_data(show_spinner="Looking which neurons fire together", max_entries=500)
+def firing(key: str, layer: int, k: int, bias: bool) -> tuple[int, float, float]:
+    """Dead neurons of a stored run's layer on the held-out images, and mean correlation within and across clusters.
+
+    The one look that needs images, and so torch, in this process; the first page never takes it.
+    """
+    from dropclust.core import mnist
+    from dropclust.core.prediction import hidden_activations
+    from dropclust.core.similarity import activation_correlation, cluster, dead, incoming
+
+    stored = _stored(key)
+    activations = hidden_activations(stored.network(), mnist.load().held_x)[layer - 1].numpy()
+    labels = cluster(incoming(stored.weights, stored.biases, layer, bias), k)
+    return int(dead(activations).sum()), *activation_correlation(activations, labels)
+
+
+def _stored(key: str) -> Stored:
+    stored = store().get(key)
+    if stored is None:
+        raise LookupError(f"the run {key[:12]} is not in the store")
+    return stored
 
 
 @st.cache_resource(show_spinner=False)

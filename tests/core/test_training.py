@@ -343,9 +343,10 @@ def test_a_plan_covers_each_run_once_and_keeps_its_limits(chosen: list[tuple[Run
         if len(flat) > 1:
             assert sum(spec.n_parameters for spec in flat) <= 1_100_000
             assert sum(spec.flops / spec.steps for spec in flat) <= 4e9
+        alike = sum(replace(spec, seed=0, dropout=(0, 0, 0)) == replace(flat[0], seed=0, dropout=(0, 0, 0)) for spec in specs)
+        assert len(flat) <= math.ceil(alike / threads)  # no thread gets more than its share while another waits
         work.append(sum(spec.flops for spec in flat))
     assert work == sorted(work, reverse=True)
-    assert len(stacks) >= min(threads, len(specs))
 
 
 def test_two_hundred_nets_become_stacks_of_about_ten_and_a_seeds_settings_stay_together() -> None:
