@@ -57,7 +57,7 @@ def plain(rate: float, open_: bool) -> None:
         sheet = charts.neurons(
             stored.weights, layer, part["incoming"], part["outgoing"], part["agree"] == 1, int(part["dead"].sum())
         )
-        controls.chart(sheet, charts.neuron_sheet(sheet), "neurons", command)
+        controls.picture(sheet, charts.neuron_sheet(sheet), "neurons", command)
     shown = [(accuracy, "accuracy")] if open_ else [(rand, "rand"), (adjusted, "adjusted"), (accuracy, "accuracy")]
     for column, (info, key) in zip(st.columns(len(shown)), shown, strict=True):
         with column:

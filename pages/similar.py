@@ -23,7 +23,7 @@ def experiment(recipe: str, layer: int, k: int) -> None:
     table, command = found
     width = controls.choose(WIDTH)
     again = charts.paper_table_2(table, layer, k, width)
-    st.table(again.table().set_index("dropout").style.format("{:.3f}"))
+    st.table(again.formatted())
     st.caption(f"{again.sentence} Paper: {paper.CITATION}, Table 2.")
     shown = [
         (charts.rand_curves(table, layer, k, width), "table2-rand"),
@@ -46,15 +46,18 @@ def one_network(layer: int, k: int, bias: bool) -> None:
         return
     k = min(k, width)
     found, agree = live.similarity(run.key, layer, k, bias)
-    dead, within, across = live.firing(run.key, layer, k, bias)
+    try:
+        dead, within, across = live.firing(run.key, layer, k, bias)
+    except FileNotFoundError as error:
+        st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
+        dead = within = across = None
     numbers = st.columns(5)
     numbers[0].metric("Rand index", f"{found.rand:.3f}")
     numbers[1].metric("Rand by chance", f"{found.chance_rand:.3f}", help="Expectation under permuted labels, exact.")
     numbers[2].metric("Adjusted Rand", f"{found.adjusted_rand:.3f}")
-    numbers[3].metric(
-        "Never fire", f"{dead} of {width}", help="On the 5,000 held-out images. Copies that are all dead say nothing."
-    )
-    numbers[4].metric("Correlation", f"{within:.2f}", f"{within - across:+.2f} than across clusters", delta_color="off")
+    if dead is not None:
+        numbers[3].metric("Never fire", f"{dead} of {width}", help="On the held-out images. Dead copies say nothing.")
+        numbers[4].metric("Correlation", f"{within:.2f}", f"{within - across:+.2f} than across clusters", delta_color="off")
     left, right = st.columns(2)
     with left:
         info = charts.nulls(found, live.shuffled(run.key, layer, k, bias))
@@ -67,7 +70,7 @@ def one_network(layer: int, k: int, bias: bool) -> None:
             st.caption(picked.sentence)
     stored = live.store().get(run.key)
     sheet = charts.neurons(stored.weights, layer, found.incoming_labels, found.outgoing_labels, agree, dead)
-    controls.chart(sheet, charts.neuron_sheet(sheet), "similar-neurons", runs.command(run.spec))
+    controls.picture(sheet, charts.neuron_sheet(sheet), "similar-neurons", runs.command(run.spec))
 
 
 state.enter([RECIPE, WIDTH, LAYER, CLUSTERS, BIAS])

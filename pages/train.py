@@ -152,7 +152,7 @@ def results() -> None:
     sheet = charts.neurons(
         one.weights, layer, found.incoming_labels, found.outgoing_labels, agree, int(one.metrics.get(f"dead_{layer}", 0))
     )
-    controls.chart(sheet, charts.neuron_sheet(sheet), "run-neurons", runs.command(one.spec))
+    controls.picture(sheet, charts.neuron_sheet(sheet), "run-neurons", runs.command(one.spec))
     controls.downloads(one)
 
 

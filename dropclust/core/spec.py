@@ -40,6 +40,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 # pair, written down and not measured here, so that a spec is valid everywhere or nowhere; the time shown to a viewer
 # comes from a calibration of the machine at hand instead (dropclust.core.training.Calibration).
 MAX_SECONDS = 120.0
+MAX_STEP_FLOPS = 1e10  # a tenth of a second: nothing hears "stop" within a step
 _REFERENCE_FLOPS = 4.0e10
 _REFERENCE_STEP_SECONDS = 4.0e-4
 
@@ -138,6 +139,11 @@ class RunSpec:
             if self.batch_size > getattr(self, name):
                 raise ValueError(f"batch_size must be at most {name} ({getattr(self, name):,}); got {self.batch_size:,}")
         seconds = self.flops / _REFERENCE_FLOPS + self.steps * _REFERENCE_STEP_SECONDS
+        if self.flops > self.steps * MAX_STEP_FLOPS:
+            raise ValueError(
+                f"a step must take less than {MAX_STEP_FLOPS / 1e9:g} billion operations, as it cannot be stopped half way, "
+                f"and this one would take {self.flops / self.steps / 1e9:.0f}; choose narrower layers or smaller batches"
+            )
         if seconds > MAX_SECONDS:
             raise ValueError(
                 f"a run must take less than about {MAX_SECONDS:.0f} seconds on two cores, and this one would take about "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 import tomllib
@@ -270,8 +269,8 @@ def neurons(
         pictures = weights[0].T.reshape(-1, 28, 28)
     else:
         strips = weights[layer]  # [h, out]
-        pictures = np.repeat(strips[:, None, :], 8, axis=1)
-        pictures = np.repeat(pictures, max(1, 28 // strips.shape[1]), axis=2)
+        pictures = np.repeat(strips[:, None, :], 12, axis=1)
+        pictures = np.repeat(pictures, max(1, 100 // strips.shape[1]), axis=2)
     pictures = pictures / np.maximum(np.abs(pictures).max(axis=(1, 2), keepdims=True), 1e-12)
     sizes = np.bincount(labels)
     agreeing = np.asarray(agree, bool)
@@ -283,12 +282,15 @@ def neurons(
     return Neurons(pictures[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence)
 
 
-def neuron_sheet(info: Neurons, columns: int = 20) -> go.Figure:
-    """Draw the neurons as a sheet of tiles, framed in the colour of their cluster; a neuron that agrees has a full frame."""
+def neuron_sheet(info: Neurons) -> bytes:
+    """Draw the neurons as a sheet of tiles, a PNG; tiles are framed in the colour of their cluster.
+
+    A neuron on which the two clusterings agree has a broad frame, another a thin one.
+    """
     from PIL import Image
 
     n, height, width = info.pictures.shape
-    columns = min(columns, n)
+    columns = min(20 if width == height else 5, n)
     rows, gap = math.ceil(n / columns), 4
     cell_h, cell_w = height + 2 * gap, width + 2 * gap
     sheet = np.zeros((rows * cell_h, columns * cell_w, 4), np.uint8)
@@ -304,25 +306,7 @@ def neuron_sheet(info: Neurons, columns: int = 20) -> go.Figure:
         sheet[top : top + cell_h, left : left + cell_w] = tile
     buffer = io.BytesIO()
     Image.fromarray(sheet).resize((sheet.shape[1] * 2, sheet.shape[0] * 2), Image.Resampling.NEAREST).save(buffer, "png")
-    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    figure = go.Figure()
-    figure.add_layout_image(
-        source=source, x=0, y=0, sizex=columns, sizey=rows, xref="x", yref="y", sizing="stretch", layer="below"
-    )
-    figure.add_scatter(
-        x=[i % columns + 0.5 for i in range(n)],
-        y=[i // columns + 0.5 for i in range(n)],
-        mode="markers",
-        marker={"size": 18, "opacity": 0},
-        customdata=np.stack([info.number, info.incoming, info.outgoing, info.agree], axis=1).tolist(),
-        hovertemplate="neuron %{customdata[0]}: cluster %{customdata[1]} by incoming, %{customdata[2]} by outgoing weights"
-        "<extra></extra>",
-        showlegend=False,
-    )
-    figure.update_xaxes(visible=False, range=[0, columns], constrain="domain")
-    figure.update_yaxes(visible=False, range=[rows, 0], scaleanchor="x", scaleratio=cell_h / cell_w)
-    figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0}, height=max(160, 58 * rows), dragmode=False)
-    return figure
+    return buffer.getvalue()
 
 
 def diverging(picture: np.ndarray) -> np.ndarray:
@@ -480,6 +464,13 @@ class Paper2:
     def table(self) -> pd.DataFrame:
         """A row a rate."""
         return pd.DataFrame(self.rows)
+
+    def formatted(self) -> pd.DataFrame:
+        """The same for people."""
+        numbers = self.table()
+        shown = numbers.map(lambda value: f"{value:.3f}")
+        shown["dead"] = numbers["dead"].map(lambda value: f"{value:.1f}")
+        return shown.set_index(numbers["dropout"].map(lambda value: f"{value:.1f}")).drop(columns="dropout")
 
 
 def paper_table_2(table: pd.DataFrame, layer: int, k: int, width: int) -> Paper2:

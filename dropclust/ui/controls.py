@@ -68,6 +68,13 @@ def chart(info: Info, figure: go.Figure, key: str, command: str | None = None) -
     behind(info, key, command)
 
 
+def picture(info: Info, png: bytes, key: str, command: str | None = None) -> None:
+    """A picture as wide as the page, with what a chart has: its sentence, also its alt text, and its numbers."""
+    st.image(png, alt=info.sentence, width="stretch")
+    st.caption(info.sentence)
+    behind(info, key, command)
+
+
 def behind(info: Info, key: str, command: str | None = None) -> None:
     """The numbers behind a picture: a table that a screen reader can enter, its CSV, and the command that makes it again."""
     with st.popover("Numbers", icon=":material/table:"):
@@ -174,8 +181,11 @@ def choose_run(summaries: Sequence[Summary], default: str) -> Summary | None:
     asked = st.query_params.get("run")
     if asked is not None and asked not in listed:
         st.warning(f"No run {asked[:12]} is known here. Shown instead: another.", icon=":material/link_off:")
-    first = asked if asked in listed else default if default in listed else next(iter(listed))
-    keys = list(listed)
-    picked = st.selectbox("Network", keys, keys.index(first), format_func=lambda key: runs.label(listed[key].spec))
-    st.query_params["run"] = picked
-    return listed[picked]
+    st.session_state["network"] = asked if asked in listed else default if default in listed else next(iter(listed))
+
+    def put() -> None:
+        st.query_params["run"] = st.session_state["network"]
+
+    st.selectbox("Network", list(listed), format_func=lambda key: runs.label(listed[key].spec), key="network", on_change=put)
+    put()
+    return listed[st.session_state["network"]]

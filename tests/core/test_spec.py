@@ -246,3 +246,9 @@ def test_a_run_is_described_without_loading_torch(statement: str, subprocess_env
     code = f"{statement}; import sys; print(sorted({{'torch', 'torchvision', 'numpy', 'sklearn'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], env=subprocess_environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_step_too_long_to_be_stopped_is_refused():
+    with pytest.raises(ValueError, match=r"a step must take less than 10 billion operations.*this one would take 223; choose"):
+        RunSpec(hidden=(2000, 2000, 2000), batch_size=4096, examples=4096)
+    assert RunSpec(hidden=(1600, 100, 100), batch_size=1024).flops / (320_000 // 1024) < 1e10

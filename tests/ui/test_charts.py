@@ -1,13 +1,17 @@
 """What charts show, against literals; every figure on every odd table."""
 
+import dataclasses
+import io
 import math
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy import stats
 
+from dropclust.core import similarity
 from dropclust.experiments import paper
 from dropclust.ui import charts
 
@@ -128,9 +132,13 @@ def test_a_sheet_shows_every_neuron(layer, units):
     labels = rng.integers(0, min(units, 3), units)
     labels = np.unique(labels, return_inverse=True)[1]
     info = charts.neurons(weights, layer, labels, labels, [True] * units)
-    figure = charts.neuron_sheet(info)
-    assert len(figure.data[0].x) == units
-    assert figure.layout.images[0].source.startswith("data:image/png;base64,")
+    sheet = Image.open(io.BytesIO(charts.neuron_sheet(info)))
+    columns = min(units, 20 if layer == 1 else 5)
+    height, width = info.pictures.shape[1] + 8, info.pictures.shape[2] + 8
+    assert sheet.size == (2 * width * columns, 2 * height * -(-units // columns))
+    # the middle of the first tile is the middle of the first neuron's picture
+    first = charts.diverging(info.pictures[0])[(height - 8) // 2, (width - 8) // 2]
+    assert sheet.getpixel((2 * (4 + (width - 8) // 2), 2 * (4 + (height - 8) // 2))) == tuple(first.tolist())
 
 
 def test_a_neuron_of_zeros_is_drawn():
@@ -168,3 +176,39 @@ def test_the_palette_is_as_large_as_streamlit_wants_it():
     assert len(set(charts.palette())) == 10
     assert all(len(colour) == 7 and colour.startswith("#") for colour in charts.palette())
     assert charts.tint("#0072B2", 0.2) == "rgba(0,114,178,0.2)"
+
+
+def test_table_2_made_again_is_the_papers_rates_with_chance_beside():
+    data = table((0.0, 0.2, 0.4, 0.6, 0.8)).assign(chance_rand_num=0.8)
+    info = charts.paper_table_2(data, 1, 5, 100)
+    assert info.table()["paper"].tolist() == list(paper.TABLE_2.values())
+    assert info.table()["Rand"].tolist() == pytest.approx([0.711, 0.731, 0.751, 0.771, 0.791])
+    # 1 - 2/k + 2/k^2 lies between .625 (k = 4) and .82 (k = 10); the paper's .84 alone is above.
+    assert info.sentence == (
+        "Rand rises at 4 of 4 steps between the paper's rates. Its excess over chance is greatest at 0.8: 0.791 against 0.600. "
+        "4 of the paper's 5 values are what independent clusterings of 4 to 10 equal clusters give by chance alone."
+    )
+    assert info.formatted().loc["0.2", "Rand"] == "0.731"
+
+
+def test_a_network_is_put_beside_what_chance_gives():
+    labels = np.repeat([0, 1], 10)
+    found = similarity.compare(labels, labels)
+    weak = similarity.ShuffledWeights(0.5, 0.4, 0.6, 0.0, -0.1, 0.1, 39)
+    info = charts.nulls(found, weak)
+    assert info.rows[0][1] == 1.0
+    assert info.sentence.startswith(
+        "The Rand index of 1.000 lies above the 95 % band of permuted labels and of shuffled weights, clustered again."
+    )
+    strong = dataclasses.replace(weak, rand_high=1.0)
+    assert "permuted labels." in charts.nulls(found, strong).sentence
+    assert len(charts.nulls_figure(info).data) == 4
+    crossed = similarity.compare(labels, np.tile([0, 1], 10))
+    assert "above no band that chance gives" in charts.nulls(crossed, strong).sentence
+
+
+def test_criteria_that_disagree_are_said_to():
+    choices = {name: similarity.Choice(k, name, {2: 1.0, 5: 0.5}) for name, k in (("a", 2), ("b", 5))}
+    assert charts.chosen(choices).sentence.endswith("They do not agree, as the paper found (section 4.4).")
+    assert charts.chosen({"a": choices["a"]}).sentence.endswith("They agree.")
+    assert charts.chosen(choices).table()["clusters"].tolist() == [2, 5]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dropclust.core.spec import RunSpec
@@ -31,8 +32,8 @@ def cache(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "cache" / "results", tmp_path / "results")
     (tmp_path / "runs").mkdir()
     monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
-    for held in (live.store, live.queue, live.result, live.scene, live.guesses, live.similarity):
-        held.clear()
+    st.cache_data.clear()
+    st.cache_resource.clear()
     store = Store(tmp_path / "runs")
     monkeypatch.setattr(live, "store", lambda: store)
     queue = Still(store, workers=2)
@@ -44,14 +45,12 @@ def cache(tmp_path, monkeypatch):
 def shipped(cache):
     """The shipped runs too."""
     shutil.copytree(ROOT / "cache" / "runs", cache / "runs", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "cache" / "MNIST", cache / "MNIST")
     return cache
 
 
 def open_page(name: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    if name != "explore.py":
-        app.run()  # a viewer's first page is the default one
-        app.switch_page(f"pages/{name}")
+    app = AppTest.from_file(str(ROOT / "pages" / name), default_timeout=120)
     for key, value in query.items():
         app.query_params[key] = value
     return app.run()
@@ -79,6 +78,15 @@ def finished(hidden=(6, 5, 4), seed=0, status="done", **changes) -> Stored:
         "2026-01-01T00:00:00+00:00",
         {"python": "3"},
     )
+
+
+def test_the_router_opens_the_first_page_and_knows_the_others(shipped):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    assert app.title[0].value == open_page("explore.py").title[0].value
+    for name in PAGES:
+        app.switch_page(f"pages/{name}").run()
+        assert app.title[0].value == open_page(name).title[0].value
+        assert not app.exception
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -233,3 +241,43 @@ def test_two_viewers_share_one_run(cache):
         next(button for button in app.button if button.label == "Train").click().run()
     [run] = live.queue().runs()
     assert isinstance(run, Run)
+
+
+# ---- Similar neurons
+
+
+def test_similar_neurons_works_for_the_viewers_own_run(shipped):
+    one = finished(hidden=(30, 20, 15))
+    live.store().put(one)
+    app = open_page("similar.py", run=one.key, layer="1", k="5")
+    text = said(app)
+    assert "30 neurons in 5 clusters by incoming weights" in text
+    assert "The Rand index of" in text
+    assert [metric.label for metric in app.metric] == [
+        "Rand index", "Rand by chance", "Adjusted Rand", "Never fire", "Correlation",
+    ]  # fmt: skip
+    assert one.key in app.query_params["run"]
+
+
+def test_more_clusters_than_neurons_are_not_asked_for(shipped):
+    one = finished(hidden=(30, 20, 3))
+    live.store().put(one)
+    assert "3 neurons in" in said(open_page("similar.py", run=one.key, layer="3", k="40"))
+
+
+def test_without_its_images_similar_neurons_says_which_file_is_missing(shipped):
+    (shipped / "MNIST" / "raw" / "train-labels-idx1-ubyte.gz").unlink()
+    text = said(open_page("similar.py"))
+    assert "the MNIST file train-labels-idx1-ubyte.gz is missing" in text
+    assert "torchvision" in text
+    assert "The Rand index of" in text
+
+
+def test_an_unknown_run_is_said_and_another_shown(shipped):
+    text = said(open_page("similar.py", run="0" * 64))
+    assert "No run 000000000000 is known here. Shown instead: another." in text
+    assert "The Rand index of" in text
+
+
+def test_without_any_run_similar_neurons_points_to_training(cache):
+    assert "No network is stored yet: train one on the Train page." in said(open_page("similar.py"))
