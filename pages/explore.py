@@ -58,10 +58,13 @@ def plain(rate: float, open_: bool) -> None:
             stored.weights, layer, part["incoming"], part["outgoing"], part["agree"] == 1, int(part["dead"].sum())
         )
         controls.picture(sheet, charts.neuron_sheet(sheet), "neurons", command)
-    shown = [(accuracy, "accuracy")] if open_ else [(rand, "rand"), (adjusted, "adjusted"), (accuracy, "accuracy")]
-    for column, (info, key) in zip(st.columns(len(shown)), shown, strict=True):
+    curves = (
+        {"accuracy": shown.accuracy} if open_ else {"rand": shown.rand, "adjusted": shown.adjusted, "accuracy": shown.accuracy}
+    )
+    for column, name in zip(st.columns(len(names)), names, strict=True):
+        info = getattr(shown, name)
         with column:
-            controls.chart(info, charts.curves(info), key, command)
+            controls.chart(info, charts.curves(info.marked(rate)), name, command)
 
 
 state.enter([RATE, LAYER, CLUSTERS, ASK, PLAIN])
@@ -75,7 +78,7 @@ controls.damage(live.store())
 found = live.table(results.file_name("table2", RECIPE))
 listed = live.table(results.file_name("table2-neurons", RECIPE))
 if found and listed:
-    (table, command), (neurons, _) = found, listed
+    (_, command), (neurons, _) = found, listed
     left, right, far = st.columns(3)
     with left:
         layer = controls.choose(LAYER)
@@ -83,8 +86,8 @@ if found and listed:
         k = controls.choose(CLUSTERS)
     with far:
         as_plain = controls.choose(PLAIN) == "on"
-    width = table2.HIDDEN[layer - 1]
-    still_open = ask(charts.rand_curves(table, layer, k, width))
+    shown = live.table_2(RECIPE, layer, k, table2.HIDDEN[layer - 1])
+    still_open = ask(shown.rand)
     if as_plain:
         rate = controls.slide(RATE)
     elif (scene := live.scene(RECIPE, layer, k)) is None:
@@ -95,15 +98,12 @@ if found and listed:
         index = explorer.explorer(scene, scene.rates.index(rate) if rate in scene.rates else 0, "explorer", still_open)
         rate = scene.rates[index]
         state.put(RATE, rate)
-    rand = charts.rand_curves(table, layer, k, width, rate)
-    adjusted = charts.adjusted_curves(table, layer, k, width, rate)
-    accuracy = charts.accuracy_curves(table, width, rate)
     if as_plain:
         plain(rate, still_open)
     elif not still_open:
         st.markdown(scene.readings[index].sentence)
-        st.caption(f"{rand.sentence} {adjusted.sentence} {accuracy.sentence} Paper: {paper.CITATION}.")
-        numbers = controls.side_by_side([rand, adjusted, accuracy])
+        numbers = controls.side_by_side([shown.rand, shown.adjusted, shown.accuracy])
+        st.caption(f"{numbers.sentence} Paper: {paper.CITATION}.")
         controls.behind(numbers, "explore", command)
 
 live.queue()

@@ -20,16 +20,11 @@ def experiment(recipe: str, layer: int, k: int) -> None:
     found = live.table(results.file_name("table2", recipe))
     if not found:
         return
-    table, command = found
-    width = controls.choose(WIDTH)
-    again = charts.paper_table_2(table, layer, k, width)
-    st.table(again.formatted())
-    st.caption(f"{again.sentence} Paper: {paper.CITATION}, Table 2.")
-    shown = [
-        (charts.rand_curves(table, layer, k, width), "table2-rand"),
-        (charts.corrected_curves(table, layer, k, width), "table2-corrected"),
-        (charts.firing_curves(table, layer, k, width), "table2-firing"),
-    ]
+    _, command = found
+    of = live.table_2(recipe, layer, k, controls.choose(WIDTH))
+    st.table(of.again.formatted())
+    st.caption(f"{of.again.sentence} Paper: {paper.CITATION}, Table 2.")
+    shown = [(of.rand, "table2-rand"), (of.corrected, "table2-corrected"), (of.firing, "table2-firing")]
     for column, (info, key) in zip(st.columns(len(shown)), shown, strict=True):
         with column:
             controls.chart(info, charts.curves(info, 420), key, command)

@@ -6,7 +6,7 @@ import io
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -91,6 +91,10 @@ class Curves:
     marker: float | None = None
     y_range: tuple[float, float] | None = None
 
+    def marked(self, x: float) -> Curves:
+        """The same with the x that a viewer has chosen."""
+        return replace(self, marker=x)
+
     def table(self) -> pd.DataFrame:
         """What the chart shows, a row an x."""
         columns: dict[str, dict[float, float]] = {}
@@ -169,7 +173,7 @@ def _part(table: pd.DataFrame, layer: int, k: int, width: int) -> pd.DataFrame:
     return table[(table["layer"] == layer) & (table["k"] == k) & (table["width"] == width)]
 
 
-def rand_curves(table: pd.DataFrame, layer: int, k: int, width: int, rate: float | None = None) -> Curves:
+def rand_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:
     """Rand index against the dropout rate, beside what chance gives and what the paper reports."""
     part = _part(table, layer, k, width)
     rand = Series.of("Rand index", part, "dropout", "rand", MEASURED)
@@ -188,11 +192,11 @@ def rand_curves(table: pd.DataFrame, layer: int, k: int, width: int, rate: float
     )
     return Curves(
         "Rand index: do the two clusterings agree?", "dropout rate", "Rand index", (rand, chance), sentence,
-        paper.TABLE_2, rate,
+        paper.TABLE_2,
     )  # fmt: skip
 
 
-def adjusted_curves(table: pd.DataFrame, layer: int, k: int, width: int, rate: float | None = None) -> Curves:
+def adjusted_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:
     """Adjusted Rand index against the rate, of all neurons and of those that ever fire."""
     part = _part(table, layer, k, width)
     whole = Series.of("all neurons", part, "dropout", "adjusted_rand", MEASURED)
@@ -205,11 +209,10 @@ def adjusted_curves(table: pd.DataFrame, layer: int, k: int, width: int, rate: f
     )
     return Curves(
         "Adjusted Rand: the same, with chance taken out", "dropout rate", "adjusted Rand index", (whole, living), sentence,
-        None, rate,
     )  # fmt: skip
 
 
-def accuracy_curves(table: pd.DataFrame, width: int, rate: float | None = None) -> Curves:
+def accuracy_curves(table: pd.DataFrame, width: int) -> Curves:
     """Test accuracy against the rate, scaled and sampled."""
     part = table[table["width"] == width].drop_duplicates(["seed", "dropout"])
     scaled = Series.of("scaled", part, "dropout", "scaled_accuracy", MEASURED)
@@ -218,9 +221,7 @@ def accuracy_curves(table: pd.DataFrame, width: int, rate: float | None = None) 
     lost = next((x for x in scaled.x if scaled.at(x).mean < 0.5), None)
     sentence = f"Test accuracy is best at {best:g}: {scaled.at(best).text()}"
     sentence += f"; from {lost:g} on three layers of {width} no longer learn." if lost is not None else "."
-    return Curves(
-        "Accuracy on the 10,000 test images", "dropout rate", "accuracy", (scaled, sampled), sentence, None, rate, (0, 1)
-    )
+    return Curves("Accuracy on the 10,000 test images", "dropout rate", "accuracy", (scaled, sampled), sentence, y_range=(0, 1))
 
 
 # ---- neurons as pictures -----------------------------------------------------------------------------------------------
@@ -529,3 +530,22 @@ def firing_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves
         f"{within.at(gap).mean:.2f} within against {across.at(gap).mean:.2f} across, on held-out images."
     )
     return Curves("Do copies fire together?", "dropout rate", "correlation of activations", (within, across), sentence)
+
+
+@dataclass(frozen=True)
+class Table2Charts:
+    """All that is shown of one layer, number of clusters and width of Table 2."""
+
+    rand: Curves
+    adjusted: Curves
+    accuracy: Curves
+    corrected: Curves
+    firing: Curves
+    again: Paper2
+
+
+def table_2(table: pd.DataFrame, layer: int, k: int, width: int) -> Table2Charts:
+    """Everything at once, so that it is made once for all viewers."""
+    makers = (rand_curves, adjusted_curves, corrected_curves, firing_curves)
+    rand, adjusted, corrected, firing = (make(table, layer, k, width) for make in makers)
+    return Table2Charts(rand, adjusted, accuracy_curves(table, width), corrected, firing, paper_table_2(table, layer, k, width))

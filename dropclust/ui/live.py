@@ -14,6 +14,7 @@ from dropclust.core.paths import cache_folder
 from dropclust.experiments import table2
 from dropclust.service import results
 from dropclust.service.store import Store, Stored
+from dropclust.ui import charts
 from dropclust.ui.explorer import Scene, build_scene
 from dropclust.ui.guess import Guesses
 
@@ -65,6 +66,18 @@ def table(name: str) -> tuple[pd.DataFrame, str] | None:
         st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.")
         return None
     return found.table, found.command
+
+
+@st.cache_resource(show_spinner=False, max_entries=200)
+def table_2(recipe: str, layer: int, k: int, width: int) -> charts.Table2Charts:
+    """What is shown of the shipped Table 2, made once for all viewers.
+
+    Raises
+    ------
+    dropclust.service.results.ResultError
+        When the table is missing or damaged.
+    """
+    return charts.table_2(result(results.file_name("table2", recipe)).table, layer, k, width)
 
 
 @st.cache_resource(show_spinner=False)

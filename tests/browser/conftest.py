@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 # No sandbox, so that a container's root can run it; the rest keeps a browser from asking anything of the network by itself.
@@ -32,14 +32,17 @@ START_SECONDS = 60
 Serve = Callable[[Path, Mapping[str, str]], str]
 
 
+def chromium(playwright: Playwright) -> str | None:
+    """Path of the system's Chromium where Playwright has none of its own; None where it has."""
+    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return None if Path(playwright.chromium.executable_path).exists() else system
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium: Playwright's own where it is installed, else the system's."""
     with sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-        system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        executable = None if own.exists() else system
-        started = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=chromium(playwright), args=CHROMIUM_ARGUMENTS)
         yield started
         started.close()
 

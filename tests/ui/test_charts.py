@@ -31,7 +31,7 @@ def table(rates=(0.0, 0.4, 0.8), seeds=3) -> pd.DataFrame:
 
 
 def test_rand_is_a_mean_over_seeds_with_a_student_t_interval():
-    info = charts.rand_curves(table(), 2, 10, 100, 0.4)
+    info = charts.rand_curves(table(), 2, 10, 100).marked(0.4)
     rand, chance = info.series
     assert rand.x == (0.0, 0.4, 0.8)
     assert rand.mean == pytest.approx((0.712, 0.752, 0.792))
@@ -86,9 +86,9 @@ def test_the_table_behind_a_chart_holds_what_it_shows():
 def test_every_chart_draws_every_odd_table(make, rates, seeds):
     data = table(rates, seeds)
     info = {
-        "rand": lambda: charts.rand_curves(data, 1, 5, 100, rates[0]),
-        "adjusted": lambda: charts.adjusted_curves(data, 1, 5, 100, rates[0]),
-        "accuracy": lambda: charts.accuracy_curves(data, 100, rates[0]),
+        "rand": lambda: charts.rand_curves(data, 1, 5, 100).marked(rates[0]),
+        "adjusted": lambda: charts.adjusted_curves(data, 1, 5, 100).marked(rates[0]),
+        "accuracy": lambda: charts.accuracy_curves(data, 100).marked(rates[0]),
     }[make]()
     figure = charts.curves(info)
     drawn = {trace.name: trace for trace in figure.data if trace.name}
