@@ -58,9 +58,7 @@ def plain(rate: float, open_: bool) -> None:
             stored.weights, layer, part["incoming"], part["outgoing"], part["agree"] == 1, int(part["dead"].sum())
         )
         controls.picture(sheet, charts.neuron_sheet(sheet), "neurons", command)
-    curves = (
-        {"accuracy": shown.accuracy} if open_ else {"rand": shown.rand, "adjusted": shown.adjusted, "accuracy": shown.accuracy}
-    )
+    names = ["accuracy"] if open_ else ["rand", "adjusted", "accuracy"]
     for column, name in zip(st.columns(len(names)), names, strict=True):
         info = getattr(shown, name)
         with column:
