@@ -2,9 +2,12 @@
 
 import streamlit as st
 
+from dropclust.core.spec import RECIPES
 from dropclust.experiments import paper, table2
+from dropclust.experiments.experiment import Settings
 from dropclust.service import results
-from dropclust.ui import charts, controls, explorer, guess, live, state
+from dropclust.service.jobs import ENDED
+from dropclust.ui import charts, controls, explorer, guess, live, runs, state
 from dropclust.ui.state import Parameter
 
 RATE = Parameter("rate", "Dropout rate", 0.4, table2.RATES, step=0.05, show="{:.2f}".format)
@@ -14,7 +17,17 @@ CLUSTERS = Parameter(
 )
 ASK = Parameter("guess", "Guess first", "on", ("on", "off"))
 PLAIN = Parameter("plain", "Plain slider", "off", ("off", "on"))
-ASKED_RATE, RECIPE = 0.5, "modern"
+RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help="How the networks were trained; see the README.")
+SEED = Parameter(
+    "seed",
+    "Seed",
+    table2.SHOWN_SEED,
+    low=0,
+    high=Settings().seeds - 1,
+    step=1,
+    help="Whose neurons are drawn; the curves are of all.",
+)
+ASKED_RATE = 0.5
 
 
 def ask(answer: charts.Curves) -> bool:
@@ -49,15 +62,13 @@ def ask(answer: charts.Curves) -> bool:
 
 def plain(rate: float, open_: bool) -> None:
     """The neurons of one rate as a still picture, and the curves, for browsers that cannot run the explorer."""
-    stored = live.store().get(table2.shown_spec(rate, RECIPE).key)
-    if stored is None:
-        st.info(f"The network of rate {rate:.2f} is not stored here; `{command}` trains it again.")
-    else:
-        part = neurons[(neurons["dropout"] == rate) & (neurons["layer"] == layer) & (neurons["k"] == k)].sort_values("neuron")
-        sheet = charts.neurons(
-            stored.weights, layer, part["incoming"], part["outgoing"], part["agree"] == 1, int(part["dead"].sum())
-        )
-        controls.picture(sheet, charts.neuron_sheet(sheet), "neurons", command)
+    stored = live.store().get(table2.shown_spec(rate, recipe, seed).key)
+    every = live.neurons(recipe, seed, layer, k)
+    part = every[every["dropout"].round(4) == rate].sort_values("neuron")
+    sheet = charts.neurons(
+        stored.weights, layer, part["incoming"], part["outgoing"], part["agree"] == 1, int(part["dead"].sum())
+    )
+    controls.picture(sheet, charts.neuron_sheet(sheet), "neurons", command)
     names = ["accuracy"] if open_ else ["rand", "adjusted", "accuracy"]
     for column, name in zip(st.columns(len(names)), names, strict=True):
         info = getattr(shown, name)
@@ -65,7 +76,34 @@ def plain(rate: float, open_: bool) -> None:
             controls.chart(info, charts.curves(info.marked(rate)), name, command)
 
 
-state.enter([RATE, LAYER, CLUSTERS, ASK, PLAIN])
+def stored_here() -> bool:
+    """Whether the networks of this seed are stored; what is not is offered as one click to train."""
+    absent = live.missing(recipe, seed)
+    if absent:
+        waiting = [run for spec in absent if (run := live.queue().get(spec.key)) and run.state not in ENDED]
+        speed = live.calibration()
+        about = f", about {runs.duration(sum(map(speed.seconds, absent)) / live.queue().workers)}" if speed else ""
+        st.info(
+            f"{len(absent)} of the {len(table2.RATES)} networks of seed {seed} under the {recipe} recipe are not stored here."
+        )
+        if waiting:
+            st.fragment(watch, run_every=0.5)()
+        elif st.button(f"Train them{about}", type="primary", icon=":material/play_arrow:"):
+            for spec in absent:
+                live.queue().submit(spec, controls.submitter())
+            st.rerun()
+    return not absent
+
+
+def watch() -> None:
+    """How many of the missing networks are trained by now."""
+    left = len(live.missing(recipe, seed))
+    st.progress(1 - left / len(table2.RATES), f"{len(table2.RATES) - left} of {len(table2.RATES)} networks are trained.")
+    if not left:
+        st.rerun()
+
+
+state.enter([RATE, LAYER, CLUSTERS, RECIPE, SEED, ASK, PLAIN])
 st.title("Neurons become copies of each other")
 st.markdown(
     "**Dropout** switches hidden neurons off at random while a network learns. The paper says that the others answer by "
@@ -73,36 +111,36 @@ st.markdown(
     "clusterings agree more than chance allows. Drag the rate and see."
 )
 controls.damage(live.store())
-found = live.table(results.file_name("table2", RECIPE))
-listed = live.table(results.file_name("table2-neurons", RECIPE))
-if found and listed:
-    (_, command), (neurons, _) = found, listed
-    left, right, far = st.columns(3)
-    with left:
-        layer = controls.choose(LAYER)
-    with right:
-        k = controls.choose(CLUSTERS)
-    with far:
-        as_plain = controls.choose(PLAIN) == "on"
-    shown = live.table_2(RECIPE, layer, k, table2.HIDDEN[layer - 1])
+columns = st.columns(5)
+with columns[0]:
+    layer = controls.choose(LAYER)
+with columns[1]:
+    k = controls.choose(CLUSTERS)
+with columns[2]:
+    recipe = controls.choose(RECIPE)
+with columns[3]:
+    seed = controls.number(SEED)
+with columns[4]:
+    as_plain = controls.choose(PLAIN) == "on"
+found = live.table(results.file_name("table2", recipe))
+listed = live.table(results.file_name("table2-neurons", recipe))
+if found and listed and stored_here():
+    _, command = found
+    shown = live.table_2(recipe, layer, k, table2.HIDDEN[layer - 1])
     still_open = ask(shown.rand)
     if as_plain:
         rate = controls.slide(RATE)
-    elif (scene := live.scene(RECIPE, layer, k)) is None:
-        st.info(f"The networks of this layer are not stored here; `{command}` trains them again.")
-        st.stop()
+        plain(rate, still_open)
     else:
         rate = state.value(RATE)
-        index = explorer.explorer(scene, scene.rates.index(rate) if rate in scene.rates else 0, "explorer", still_open)
-        rate = scene.rates[index]
-        state.put(RATE, rate)
-    if as_plain:
-        plain(rate, still_open)
-    elif not still_open:
-        st.markdown(scene.readings[index].sentence)
-        numbers = controls.side_by_side([shown.rand, shown.adjusted, shown.accuracy])
-        st.caption(f"{numbers.sentence} Paper: {paper.CITATION}.")
-        controls.behind(numbers, "explore", command)
+        scene = live.scene(recipe, seed, layer, k)
+        index = explorer.explorer(scene, scene.rates.index(rate), "explorer", still_open)
+        state.put(RATE, scene.rates[index])
+        if not still_open:
+            st.markdown(scene.readings[index].sentence)
+            numbers = controls.side_by_side([shown.rand, shown.adjusted, shown.accuracy])
+            st.caption(f"{numbers.sentence} Paper: {paper.CITATION}.")
+            controls.behind(numbers, "explore", command)
 
 live.queue()
 live.settle()

@@ -26,9 +26,9 @@ SHOWN_SEED = 0  # the seed whose networks are kept, for their neurons to be look
 SAMPLES = 100
 
 
-def shown_spec(rate: float, recipe: str = "modern") -> RunSpec:
-    """The kept network of a rate."""
-    return RunSpec(hidden=HIDDEN, dropout=(rate, rate, rate), recipe=recipe, seed=SHOWN_SEED)
+def shown_spec(rate: float, recipe: str = "modern", seed: int = SHOWN_SEED) -> RunSpec:
+    """The network of a rate; that of the default seed is kept."""
+    return RunSpec(hidden=HIDDEN, dropout=(rate, rate, rate), recipe=recipe, seed=seed)
 
 
 class Table2(Experiment):
@@ -114,35 +114,36 @@ class Table2(Experiment):
 
     def details(self, networks: Sequence[Network], data: Data, settings: Settings) -> dict[str, pd.DataFrame]:
         """The clusters of every neuron of the kept networks, for the picture: a row a rate, layer, k and neuron."""
-        from dropclust.core import similarity
-        from dropclust.core.prediction import hidden_activations
-
         keys = self.kept(settings)
         frames = []
         for network in networks:
             spec = _spec(network)
             if spec.key not in keys:
                 continue
-            activations = [a.numpy() for a in hidden_activations(network, data.held_x)]
-            for layer in LAYERS:
-                dead = similarity.dead(activations[layer - 1])
-                for k in CLUSTERS:
-                    found = similarity.neuron_similarity(network, layer, k, seed=spec.seed)
-                    frames.append(
-                        pd.DataFrame(
-                            {
-                                "dropout": spec.dropout[layer - 1],
-                                "layer": layer,
-                                "k": k,
-                                "neuron": range(len(dead)),
-                                "incoming": found.incoming_labels,
-                                "outgoing": found.outgoing_labels,
-                                "agree": similarity.agreement(found.incoming_labels, found.outgoing_labels).astype(int),
-                                "dead": dead.astype(int),
-                            }
-                        )
-                    )
+            frames += [neurons(network, data, layer, k) for layer in LAYERS for k in CLUSTERS]
         return {"table2-neurons": pd.concat(frames, ignore_index=True)} if frames else {}
+
+
+def neurons(network: Network, data: Data, layer: int, k: int) -> pd.DataFrame:
+    """The clusters of a layer's neurons, a row a neuron, and which of them never fire on the held-out images."""
+    from dropclust.core import similarity
+    from dropclust.core.prediction import hidden_activations
+
+    spec = _spec(network)
+    dead = similarity.dead(hidden_activations(network, data.held_x)[layer - 1].numpy())
+    found = similarity.neuron_similarity(network, layer, k, seed=spec.seed)
+    return pd.DataFrame(
+        {
+            "dropout": spec.dropout[layer - 1],
+            "layer": layer,
+            "k": k,
+            "neuron": range(len(dead)),
+            "incoming": found.incoming_labels,
+            "outgoing": found.outgoing_labels,
+            "agree": similarity.agreement(found.incoming_labels, found.outgoing_labels).astype(int),
+            "dead": dead.astype(int),
+        }
+    )
 
 
 def _spec(network: Network) -> RunSpec:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from dropclust.core.cost import Calibration
 from dropclust.core.paths import cache_folder
+from dropclust.core.spec import RunSpec
 from dropclust.experiments import table2
 from dropclust.service import results
 from dropclust.service.store import Store, Stored
@@ -86,18 +87,46 @@ def guesses() -> Guesses:
     return Guesses()
 
 
+def missing(recipe: str, seed: int) -> list[RunSpec]:
+    """The networks of Table 2 of one seed that are not stored here."""
+    specs = [table2.shown_spec(rate, recipe, seed) for rate in table2.RATES]
+    return [spec for spec in specs if store().get(spec.key) is None]
+
+
 @st.cache_resource(show_spinner="Laying out the neurons", max_entries=24)
-def scene(recipe: str, layer: int, k: int) -> Scene | None:
-    """The explorer's picture of one layer, the same object for all viewers; None when no network of it is stored.
+def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame:
+    """The clusters of a layer's neurons at every rate: shipped for one seed, found here for another.
 
     Raises
     ------
     dropclust.service.results.ResultError
+        When the shipped table is missing or damaged.
+    FileNotFoundError
+        When another seed is asked for and MNIST is not there.
+    """
+    if seed == table2.SHOWN_SEED:
+        listed = result(results.file_name("table2-neurons", recipe)).table
+        return listed[(listed["layer"] == layer) & (listed["k"] == k)]
+    from dropclust.core import mnist
+
+    kept = [_stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES]
+    return pd.concat([table2.neurons(each.network(), mnist.load(), layer, k) for each in kept], ignore_index=True)
+
+
+@st.cache_resource(show_spinner="Laying out the neurons", max_entries=24)
+def scene(recipe: str, seed: int, layer: int, k: int) -> Scene:
+    """The explorer's picture of one layer, the same object for all viewers.
+
+    Raises
+    ------
+    LookupError
+        When a network of that seed is not stored here.
+    dropclust.service.results.ResultError
         When a table is missing or damaged.
     """
-    rates = {rate: found for rate in table2.RATES if (found := store().get(table2.shown_spec(rate, recipe).key))}
-    table, neurons = (result(results.file_name(name, recipe)).table for name in ("table2", "table2-neurons"))
-    return build_scene(table, neurons, rates, layer, k) if rates else None
+    networks = {rate: _stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES}
+    table = result(results.file_name("table2", recipe)).table
+    return build_scene(table, neurons(recipe, seed, layer, k), networks, layer, k)
 
 
 @st.cache_data(show_spinner=False, max_entries=500)

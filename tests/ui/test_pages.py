@@ -148,11 +148,26 @@ def test_explore_shows_rand_next_to_chance(shipped, layer):
     assert f"chance {table['chance_rand'].mean():.2f}".replace("0.", ".") in text
 
 
-def test_without_its_networks_explore_says_how_to_get_them(cache):
-    app = open_page("explore.py", guess="off")
-    assert "The networks of this layer are not stored here; `python -m dropclust reproduce table2" in said(app)
-    app = open_page("explore.py", guess="off", plain="on")
-    assert "The network of rate 0.40 is not stored here; `python -m dropclust reproduce table2" in said(app)
+def test_networks_that_are_not_stored_are_one_click_away(cache):
+    app = open_page("explore.py", guess="off", recipe="paper", seed="3")
+    assert "19 of the 19 networks of seed 3 under the paper recipe are not stored here." in said(app)
+    next(button for button in app.button if button.label.startswith("Train them")).click().run()
+    assert [run.spec for run in live.queue().runs()] == [table2.shown_spec(rate, "paper", 3) for rate in table2.RATES]
+
+
+def test_a_seed_of_ones_own_is_shown_like_the_shipped_one(shipped):
+    for rate in table2.RATES:
+        spec = table2.shown_spec(rate, "modern", 4)
+        live.store().put(finished(hidden=spec.hidden, seed=4, dropout=spec.dropout))
+    app = open_page("explore.py", guess="off", seed="4", plain="on")
+    assert "100 neurons in 10 clusters by incoming weights" in said(app)
+
+
+@pytest.mark.parametrize("recipe", ["modern", "paper"])
+def test_both_recipes_can_be_explored(shipped, recipe):
+    text = said(open_page("explore.py", guess="off", recipe=recipe))
+    table = results.read(f"table2-{recipe}").table.query("layer == 1 and k == 10 and width == 100 and dropout == 0.4")
+    assert f"Rand {table['rand'].mean():.2f}".replace("0.", ".") in text
 
 
 def test_a_damaged_result_costs_one_sentence(shipped):
