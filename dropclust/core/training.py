@@ -298,6 +298,8 @@ class Stack:
             for buffer in (self._working, self._working_gradient, self._master)
         )
         self._masters = masters
+        # The same tensors for a net alone, as matrices.
+        self._alone = [tensor[0] for tensor in self.parameters], [tensor[0] for tensor in self.gradients]
         self._start = [initial_weights(row[0]) for row in self.grid]
         for seed, weights in enumerate(self._start):
             masters[0][seed].view(n_live, settings, h1).copy_(weights[0][self.live].unsqueeze(1))
@@ -361,44 +363,58 @@ class Stack:
         Backpropagation by hand (Rumelhart et al. 1986). ReLU's gradient at 0 is 0.
         """
         spec, seeds, settings, nets = self.spec, self.n_seeds, self.n_settings, len(self.members)
-        (w1, w2, w3, w4, b1, b2, b3, b4), grads = self.parameters, self.gradients
         batch, h1 = spec.batch_size, spec.hidden[0]
         connect = spec.noise == "dropconnect"
+        alone = nets == 1
+        if alone:
+            # Plain matrices: their products alone spread over threads, and a view less a product is a tenth of a small step.
+            x, y = x[0], y[0]
+            noise = [r if r is None else r.flatten(0, -2) for r in noise]  # [B, h], or a weight mask [in, out]
+        affine, product = (torch.addmm, torch.mm) if alone else (torch.baddbmm, torch.bmm)
+        (w1, w2, w3, w4, b1, b2, b3, b4), grads = self._alone if alone else (self.parameters, self.gradients)
         on_units = [None] * 3 if connect else noise
         masked = [w if r is None or not connect else w * r for w, r in zip((w2, w3, w4), noise, strict=True)]
 
-        a1 = _affine(b1, x, w1).relu_().view(seeds, batch, settings, h1)
+        # Shapes are of a stack; a net alone lacks their first dimension.
+        a1 = affine(b1, x, w1).relu_()  # [G, B, N h1]
+        if not alone:
+            a1 = a1.view(seeds, batch, settings, h1)
         d1 = a1 if on_units[0] is None else a1 * on_units[0]
-        d1 = d1.transpose(1, 2).reshape(nets, batch, h1)  # [M, B, h1]; a copy only where G and N are both above 1
-        a2 = _affine(b2, d1, masked[0]).relu_()  # [M, B, h2]
+        if not alone:
+            d1 = d1.transpose(1, 2).reshape(nets, batch, h1)  # [M, B, h1]; a copy only where G and N are both above 1
+        a2 = affine(b2, d1, masked[0]).relu_()  # [M, B, h2]
         d2 = a2 if on_units[1] is None else a2 * on_units[1]
-        a3 = _affine(b3, d2, masked[1]).relu_()  # [M, B, h3]
+        a3 = affine(b3, d2, masked[1]).relu_()  # [M, B, h3]
         d3 = a3 if on_units[2] is None else a3 * on_units[2]
         # Classes before images: torch's softmax is vectorised along every dimension but a short last one.
-        logits = _affine(b4.transpose(1, 2), masked[2].transpose(1, 2), d3.transpose(1, 2))  # [M, 10, B]
-        error = logits.float().softmax(1)
-        error.view(seeds, settings, OUTPUTS, batch).sub_(y.transpose(1, 2).unsqueeze(1))
+        logits = affine(b4.mT, masked[2].mT, d3.mT)  # [M, 10, B]
+        error = logits.float().softmax(-2)
+        if alone:
+            error.sub_(y.mT)
+        else:
+            error.view(seeds, settings, OUTPUTS, batch).sub_(y.mT.unsqueeze(1))
         if spec.recipe == "modern":
             error.mul_(1 / batch)
-        q = error.to(self.dtype).transpose(1, 2)  # [M, B, 10]
+        q = error.to(self.dtype).mT  # [M, B, 10]
 
         for layer, (below, unit_noise, above) in enumerate(
             zip((a3, a2, a1), reversed(on_units), (d3, d2, d1), strict=True), start=1
         ):
             weight = masked[3 - layer]
-            _product(above.transpose(1, 2), q, out=grads[4 - layer])
+            product(above.mT, q, out=grads[4 - layer])
             if connect and (mask := noise[3 - layer]) is not None:
                 grads[4 - layer].mul_(mask)
-            torch.sum(q, 1, keepdim=True, out=grads[8 - layer])
-            q = _product(q, weight.transpose(1, 2))  # [M, B, h]
-            if below is a1:
+            torch.sum(q, -2, keepdim=True, out=grads[8 - layer])
+            q = product(q, weight.mT)  # [M, B, h]
+            if below is a1 and not alone:
                 q = q.view(seeds, settings, batch, h1).transpose(1, 2).contiguous()  # [G, B, N, h1]
             if unit_noise is not None:
                 q.mul_(unit_noise)
             q = torch.ops.aten.threshold_backward(q, below, 0)
-        q = q.view(seeds, batch, settings * h1)
-        _product(x.transpose(1, 2), q, out=grads[0])
-        torch.sum(q, 1, keepdim=True, out=grads[4])
+        if not alone:
+            q = q.view(seeds, batch, settings * h1)
+        product(x.mT, q, out=grads[0])
+        torch.sum(q, -2, keepdim=True, out=grads[4])
 
     def update(self) -> None:
         """One step of Adam (Kingma & Ba 2015) or of plain SGD on all nets at once."""
@@ -487,30 +503,16 @@ class Stack:
         n, h1 = min(CURVE_IMAGES, len(self.data.held_x)), self.spec.hidden[0]
         x, y = self.data.held_x[:n, self.live].to(self.dtype), self.data.held_y[:n]
         (w1, *upper, b1, b2, b3, b4) = self.parameters
-        a = _affine(b1, x.expand(self.n_seeds, *x.shape), w1).relu_()
+        a = torch.baddbmm(b1, x.expand(self.n_seeds, *x.shape), w1).relu_()
         a = a.view(self.n_seeds, n, self.n_settings, h1).transpose(1, 2).reshape(len(self.members), n, h1)
         for weight, bias in zip(upper, (b2, b3, b4), strict=True):
-            a = _affine(bias, a, weight)
+            a = torch.baddbmm(bias, a, weight)
             if weight is not upper[-1]:
                 a.relu_()
         log_p = a.float().log_softmax(2)
         loss = -log_p.gather(2, y.expand(len(self.members), n).unsqueeze(2)).mean((1, 2))
         accuracy = (log_p.argmax(2) == y).float().mean(1)
         return list(zip(loss.tolist(), accuracy.tolist(), strict=True))
-
-
-def _affine(bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """Bias + x weight, batched. One matrix goes through the unbatched product, which alone spreads over threads."""
-    if len(x) == 1:
-        return torch.addmm(bias[0], x[0], weight[0]).unsqueeze(0)
-    return torch.baddbmm(bias, x, weight)
-
-
-def _product(x: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
-    if len(x) == 1:
-        result = torch.mm(x[0], y[0], out=None if out is None else out[0])
-        return result.unsqueeze(0) if out is None else out
-    return torch.bmm(x, y, out=out)
 
 
 def calibrate(data: mnist.Data | None = None) -> Calibration:
