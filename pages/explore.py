@@ -76,23 +76,19 @@ def plain(rate: float, open_: bool) -> None:
             controls.chart(info, charts.curves(info.marked(rate)), name, command)
 
 
-def stored_here() -> bool:
-    """Whether the networks of this seed are stored; what is not is offered as one click to train."""
+def offer() -> None:
+    """What is not stored here is one click to train."""
     absent = live.missing(recipe, seed)
-    if absent:
-        waiting = [run for spec in absent if (run := live.queue().get(spec.key)) and run.state not in ENDED]
-        speed = live.calibration()
-        about = f", about {runs.duration(sum(map(speed.seconds, absent)) / live.queue().workers)}" if speed else ""
-        st.info(
-            f"{len(absent)} of the {len(table2.RATES)} networks of seed {seed} under the {recipe} recipe are not stored here."
-        )
-        if waiting:
-            st.fragment(watch, run_every=0.5)()
-        elif st.button(f"Train them{about}", type="primary", icon=":material/play_arrow:"):
-            for spec in absent:
-                live.queue().submit(spec, controls.submitter())
-            st.rerun()
-    return not absent
+    waiting = [run for spec in absent if (run := live.queue().get(spec.key)) and run.state not in ENDED]
+    speed = live.calibration()
+    about = f", about {runs.duration(sum(map(speed.seconds, absent)) / live.queue().workers)}" if speed else ""
+    st.info(f"{len(absent)} of the {len(table2.RATES)} networks of seed {seed} under the {recipe} recipe are not stored here.")
+    if waiting:
+        st.fragment(watch, run_every=0.5)()
+    elif st.button(f"Train them{about}", type="primary", icon=":material/play_arrow:"):
+        for spec in absent:
+            live.queue().submit(spec, controls.submitter())
+        st.rerun()
 
 
 def watch() -> None:
@@ -111,20 +107,24 @@ st.markdown(
     "clusterings agree more than chance allows. Drag the rate and see."
 )
 controls.damage(live.store())
-columns = st.columns(5)
+columns = st.columns([1, 1, 2])
 with columns[0]:
     layer = controls.choose(LAYER)
 with columns[1]:
     k = controls.choose(CLUSTERS)
-with columns[2]:
+with columns[2], st.popover("Recipe, seed, plain slider", icon=":material/tune:"):
     recipe = controls.choose(RECIPE)
-with columns[3]:
     seed = controls.number(SEED)
-with columns[4]:
     as_plain = controls.choose(PLAIN) == "on"
 found = live.table(results.file_name("table2", recipe))
 listed = live.table(results.file_name("table2-neurons", recipe))
-if found and listed and stored_here():
+scene = None
+if found and listed:
+    try:
+        scene = live.scene(recipe, seed, layer, k)
+    except LookupError:
+        offer()
+if found and scene is not None:
     _, command = found
     shown = live.table_2(recipe, layer, k, table2.HIDDEN[layer - 1])
     still_open = ask(shown.rand)
@@ -133,7 +133,6 @@ if found and listed and stored_here():
         plain(rate, still_open)
     else:
         rate = state.value(RATE)
-        scene = live.scene(recipe, seed, layer, k)
         index = explorer.explorer(scene, scene.rates.index(rate), "explorer", still_open)
         state.put(RATE, scene.rates[index])
         if not still_open:
