@@ -21,12 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def first_chart(context: BrowserContext, url: str) -> float:
     """Go to the page in a new tab; seconds until its first chart is drawn."""
     page = context.new_page()
-    began = time.perf_counter()
     page.goto(url, wait_until="commit")
     page.wait_for_selector("figure[data-chart=accuracy] svg path", state="attached")
-    took = time.perf_counter() - began
+    # By the browser's own clock, from the start of the navigation: asking from outside costs a tenth of a second.
+    took = page.evaluate("performance.getEntriesByName('explorer drawn')[0].startTime") / 1000
     page.close()
-    return took
+    return float(took)
 
 
 def once(browser: Browser) -> tuple[float, float, float, float]:
