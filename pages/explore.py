@@ -100,7 +100,7 @@ def watch() -> None:
 
 
 state.enter([RATE, LAYER, CLUSTERS, RECIPE, SEED, ASK, PLAIN])
-st.title("Neurons become copies of each other")
+st.title("Do neurons become copies of each other?")
 st.markdown(
     "**Dropout** switches hidden neurons off at random while a network learns. The paper says that the others answer by "
     "becoming **copies**: cluster a layer's neurons by what comes in, cluster them again by what goes out, and the two "

@@ -187,7 +187,7 @@ def rand_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:
     best = max(rand.x, key=lambda x: rand.at(x).mean - chance.at(x).mean)
     sentence = (
         f"Layer {layer}, {k} clusters, {rand.n} seeds: the Rand index is above its chance band "
-        + (f"at {len(above)} of {len(rand.x)} rates, most at {best:g}" if above else "at no rate")
+        + (f"at {len(above)} of {len(rand.x)} rates; furthest above chance at {best:g}" if above else "at no rate")
         + f": {rand.at(best).mean:.3f} against {chance.at(best).mean:.3f} by chance."
     )
     return Curves(
@@ -205,7 +205,8 @@ def adjusted_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curv
     dead = part.groupby("dropout")["dead"].mean()
     sentence = (
         f"With chance taken out, agreement is {whole.at(whole.x[0]).mean:.2f} without dropout and greatest at {best:g}: "
-        f"{whole.at(best).text(2)}. At {whole.x[-1]:g}, {dead.iloc[-1]:.0f} of {width} neurons never fire."
+        f"{whole.at(best).text(2)}. At {whole.x[-1]:g}, {dead.iloc[-1]:.0f} of {width} neurons never fire, on average over "
+        "seeds."
     )
     return Curves(
         "Adjusted Rand: the same, with chance taken out", "dropout rate", "adjusted Rand index", (whole, living), sentence,
@@ -220,7 +221,9 @@ def accuracy_curves(table: pd.DataFrame, width: int) -> Curves:
     best = max(scaled.x, key=lambda x: scaled.at(x).mean)
     lost = next((x for x in scaled.x if scaled.at(x).mean < 0.5), None)
     sentence = f"Test accuracy is best at {best:g}: {scaled.at(best).text()}"
-    sentence += f"; from {lost:g} on three layers of {width} no longer learn." if lost is not None else "."
+    sentence += (
+        f"; from {lost:g} on it is below one half: three layers of {width} hardly learn any more." if lost is not None else "."
+    )
     return Curves("Accuracy on the 10,000 test images", "dropout rate", "accuracy", (scaled, sampled), sentence, y_range=(0, 1))
 
 

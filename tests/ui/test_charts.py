@@ -44,8 +44,8 @@ def test_rand_is_a_mean_over_seeds_with_a_student_t_interval():
     assert info.marker == 0.4
     # At 0.8 the interval begins at .767 and so lies above the chance band, which ends at .75; at 0.4 it begins at .727.
     assert info.sentence == (
-        "Layer 2, 10 clusters, 3 seeds: the Rand index is above its chance band at 1 of 3 rates, most at 0.8: "
-        "0.792 against 0.600 by chance."
+        "Layer 2, 10 clusters, 3 seeds: the Rand index is above its chance band at 1 of 3 rates; furthest above chance at "
+        "0.8: 0.792 against 0.600 by chance."
     )
 
 
@@ -59,16 +59,16 @@ def test_adjusted_rand_leaves_out_what_is_not_defined():
     whole, living = info.series
     assert whole.mean == pytest.approx((0.0, 0.4, 0.8))
     assert living.x == (0.0, 0.4)
-    assert "At 0.8, 80 of 100 neurons never fire." in info.sentence
+    assert "At 0.8, 80 of 100 neurons never fire, on average over seeds." in info.sentence
 
 
 def test_accuracy_counts_each_network_once_and_says_where_it_is_lost():
     info = charts.accuracy_curves(table(), 100)
     assert info.series[0].n == 3
     assert info.series[0].mean == pytest.approx((0.9, 0.5, 0.1))
-    assert info.sentence.endswith("from 0.8 on three layers of 100 no longer learn.")
+    assert info.sentence.endswith("from 0.8 on it is below one half: three layers of 100 hardly learn any more.")
     learns = table().assign(scaled_accuracy=0.9)
-    assert "no longer learn" not in charts.accuracy_curves(learns, 100).sentence
+    assert "hardly learn" not in charts.accuracy_curves(learns, 100).sentence
 
 
 def test_the_table_behind_a_chart_holds_what_it_shows():
