@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dropclust import experiments
-from dropclust.core.spec import NOISES, PRECISIONS, RECIPES, RunSpec
+from dropclust.core.spec import HELD_OUT_IMAGES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
 from dropclust.service.cluster import ClusterError, RemoteCluster
 
 
@@ -131,7 +131,7 @@ def _evaluate(parsed: argparse.Namespace) -> None:
 
 
 def _print(measured: dict[str, float]) -> None:
-    for part, name, n in (("test", "test", 10_000), ("held_out", "held out", 5_000)):
+    for part, name, n in (("test", "test", TEST_IMAGES), ("held_out", "held out", HELD_OUT_IMAGES)):
         accuracy = measured[f"{part}_accuracy"]
         print(
             f"{name:>9}: accuracy {accuracy:.4f} ({round((1 - accuracy) * n):,} of {n:,} wrong), "

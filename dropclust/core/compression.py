@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dropclust.core import mnist, similarity
+from dropclust.core.checks import whole
 from dropclust.core.metrics import accuracy
 from dropclust.core.network import Network
 from dropclust.core.noise import generator
@@ -692,16 +692,6 @@ def _point(view: _Layer, method: Method, units: int, seed: int) -> CurvePoint:
     return CurvePoint(units, len(plan.b_in), view.accuracy(plan), bic, harabasz)
 
 
-def _whole(name: str, value: object, low: int, high: int) -> int:
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = low - 1
-    if isinstance(value, bool) or not low <= number <= high:
-        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}; got {value!r}")
-    return number
-
-
 def _method(name: object) -> Method:
     if not isinstance(name, str) or name not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {name!r}")
@@ -709,15 +699,15 @@ def _method(name: object) -> Method:
 
 
 def _seed(value: object) -> int:
-    return _whole("seed", value, *map(int, LIMITS["seed"]))
+    return whole("seed", value, *map(int, LIMITS["seed"]))
 
 
 def _layer(network: Network, value: object) -> int:
-    return _whole("layer", value, 1, len(network.hidden))
+    return whole("layer", value, 1, len(network.hidden))
 
 
 def _units(name: str, value: object, width: int) -> int:
-    return _whole(name, value, 1, width)
+    return whole(name, value, 1, width)
 
 
 METHODS: dict[str, Method] = {

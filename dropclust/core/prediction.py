@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dropclust.core import metrics
+from dropclust.core.checks import whole
 from dropclust.core.mnist import Data, check_images
 from dropclust.core.network import Network
 from dropclust.core.noise import generator, multiplier
@@ -180,8 +180,8 @@ def _checked(
     network: Network, n_samples: int, seed: int, dropout: Sequence[float] | float | None, noise: str | None
 ) -> tuple[int, list[float], str]:
     layers, (low, high) = len(network.hidden), LIMITS["dropout"]
-    n_samples = _whole("n_samples", n_samples, 1, MAX_SAMPLES)
-    _whole("seed", seed, *map(int, LIMITS["seed"]))
+    n_samples = whole("n_samples", n_samples, 1, MAX_SAMPLES)
+    whole("seed", seed, *map(int, LIMITS["seed"]))
     if dropout is None:
         if network.spec is None:
             raise ValueError("dropout must be given for a network that does not know the rates it was trained with; got None")
@@ -200,16 +200,6 @@ def _checked(
     if not isinstance(noise, str) or noise not in NOISES:
         raise ValueError(f"noise must be one of {', '.join(NOISES)}; got {noise!r}")
     return n_samples, [float(rate) for rate in rates], noise
-
-
-def _whole(name: str, value: int, low: int, high: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if isinstance(value, bool) or not low <= number <= high:
-        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}; got {value!r}")
-    return number
 
 
 def _thin(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from dropclust.core.checks import whole
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -111,18 +112,8 @@ class Choice:
     scores: dict[int, float]
 
 
-def _whole(name: str, value: object, low: int, high: int) -> int:
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = low - 1
-    if isinstance(value, (bool, np.bool_)) or not low <= number <= high:
-        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}; got {value!r}")
-    return number
-
-
 def _seed(value: object) -> int:
-    return _whole("seed", value, 0, 2**32 - 1)
+    return whole("seed", value, 0, 2**32 - 1)
 
 
 def _array(name: str, value: Any, shape: str) -> Floats:
@@ -221,7 +212,7 @@ def incoming(weights: Sequence[Any], biases: Sequence[Any], layer: int, bias: bo
     ValueError
         When there is no such hidden layer.
     """
-    layer = _whole("layer", layer, 1, len(weights) - 1)
+    layer = whole("layer", layer, 1, len(weights) - 1)
     vectors = _array(f"weight of layer {layer}", weights[layer - 1], "[in, out]").T  # [h, in]
     if not bias:
         return vectors
@@ -248,7 +239,7 @@ def outgoing(weights: Sequence[Any], layer: int) -> Floats:
     ValueError
         When there is no such hidden layer.
     """
-    layer = _whole("layer", layer, 1, len(weights) - 1)
+    layer = whole("layer", layer, 1, len(weights) - 1)
     return _array(f"weight of layer {layer + 1}", weights[layer], "[in, out]")
 
 
@@ -296,7 +287,7 @@ def cluster(vectors: npt.ArrayLike, k: int, seed: int = 0) -> Ints:
         For a k or seed that is not allowed, and for vectors that are empty or not finite.
     """
     points, inverse, counts = _distinct(_array("vectors", vectors, "[h, d]"))
-    k, seed = _whole("k", k, 1, len(inverse)), _seed(seed)
+    k, seed = whole("k", k, 1, len(inverse)), _seed(seed)
     if len(points) <= k:
         found = np.arange(len(points))
     else:
@@ -486,8 +477,8 @@ def expected_rand_num(n: int, k_a: int, k_b: int) -> float:
     ----------
     Gates and Ahn (2017), The impact of random models on clustering similarity, JMLR 18(87).
     """
-    n = _whole("n", n, 1, 1_000_000)
-    k_a, k_b = _whole("k_a", k_a, 1, n), _whole("k_b", k_b, 1, n)
+    n = whole("n", n, 1, 1_000_000)
+    k_a, k_b = whole("k_a", k_a, 1, n), whole("k_b", k_b, 1, n)
     if n == 1:
         return 1.0
     q_a, q_b = _together_num(n, k_a), _together_num(n, k_b)
@@ -588,7 +579,7 @@ def chance_band(a: npt.ArrayLike, b: npt.ArrayLike, n: int = PERMUTATIONS, seed:
         Low and high end; equal when permuting can change nothing, as with a single cluster.
     """
     pair = _Pair.of("a", a, "b", b)
-    return _band(pair.rand(pair.permuted(_whole("n", n, 1, 1_000_000), _seed(seed))))
+    return _band(pair.rand(pair.permuted(whole("n", n, 1, 1_000_000), _seed(seed))))
 
 
 def p_value(a: npt.ArrayLike, b: npt.ArrayLike, n: int = PERMUTATIONS, seed: int = 0, ties: str = "against") -> float:
@@ -623,7 +614,7 @@ def p_value(a: npt.ArrayLike, b: npt.ArrayLike, n: int = PERMUTATIONS, seed: int
     if ties not in ("against", "random"):
         raise ValueError(f"ties must be against or random; got {ties!r}")
     pair = _Pair.of("a", a, "b", b)
-    n, seed = _whole("n", n, 1, 1_000_000), _seed(seed)
+    n, seed = whole("n", n, 1, 1_000_000), _seed(seed)
     drawn = pair.permuted(n, seed)
     equal = int((drawn == pair.both).sum())
     if ties == "random":
@@ -724,7 +715,7 @@ def shuffled_weights_similarity(
     Filan, Casper, Hod, Wild, Critch and Russell (2021), Clusterability in neural networks, arXiv:2103.03386.
     """
     sides = _array("incoming_vectors", incoming_vectors, "[h, in]"), _array("outgoing_vectors", outgoing_vectors, "[h, out]")
-    draws = _whole("draws", draws, 1, 10_000)
+    draws = whole("draws", draws, 1, 10_000)
     rng = np.random.default_rng(_seed(seed))
     scores = np.empty((draws, 2))
     for draw in range(draws):
@@ -895,7 +886,7 @@ def choose_k(vectors: npt.ArrayLike, candidates: Iterable[int], method: str = "h
     if method not in _CRITERIA:
         raise ValueError(f"method must be one of {', '.join(_CRITERIA)}; got {method!r}")
     points, inverse, counts = _distinct(_array("vectors", vectors, "[h, d]"))
-    wanted, seed = sorted({_whole("candidates", k, 1, len(inverse)) for k in candidates}), _seed(seed)
+    wanted, seed = sorted({whole("candidates", k, 1, len(inverse)) for k in candidates}), _seed(seed)
     if not wanted:
         raise ValueError("candidates must be at least one number of clusters; got none")
     scores = {k: _CRITERIA[method](np.repeat(points, counts, axis=0), k, seed) for k in wanted}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import operator
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from dropclust.core.checks import whole
 
 INPUTS, OUTPUTS = 784, 10
 TRAIN_IMAGES, HELD_OUT_IMAGES, TEST_IMAGES = 55_000, 5_000, 10_000
@@ -52,14 +53,8 @@ def _one_of(name: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def _whole(name: str, value: object) -> int:
-    low, high = (int(limit) for limit in LIMITS[name])
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = low - 1
-    if isinstance(value, bool) or not low <= number <= high:
-        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}; got {value!r}")
-    return number
+    low, high = LIMITS[name]
+    return whole(name, value, int(low), int(high))
 
 
 def _three(name: str, value: object) -> tuple[Any, Any, Any]:

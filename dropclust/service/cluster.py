@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -47,16 +48,16 @@ class ClusterLost(ClusterError):
     """The cluster was there and is gone, with all that ran on it; a new one may work."""
 
 
-class Cluster:
+class Cluster(ABC):
     """What a real cluster and a private one share: a client, and a few calls that never wait for ever."""
 
     def __init__(self) -> None:
         self.client: Any = None
         self._asides: list[threading.Thread] = []
 
+    @abstractmethod
     def open(self, closing: threading.Event) -> None:
         """Start or reach the cluster; comes back early when ``closing`` is set. Raises `ClusterError`."""
-        raise NotImplementedError
 
     def check(self) -> None:
         """Raise `ClusterLost` when the cluster is gone; replace what can be replaced."""

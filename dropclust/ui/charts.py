@@ -18,6 +18,7 @@ import plotly.graph_objects as go
 
 from dropclust.core.intervals import Interval, mean_interval
 from dropclust.core.similarity import Choice, ShuffledWeights, Similarity
+from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import paper
 
 _CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
@@ -191,7 +192,7 @@ def rand_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:
         + f": {rand.at(best).mean:.3f} against {chance.at(best).mean:.3f} by chance."
     )
     return Curves(
-        "Rand index: do the two clusterings agree?", "dropout rate", "Rand index", (rand, chance), sentence,
+        "Do the two clusterings agree?", "dropout rate", "Rand index", (rand, chance), sentence,
         paper.TABLE_2,
     )  # fmt: skip
 
@@ -209,7 +210,7 @@ def adjusted_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curv
         "seeds."
     )
     return Curves(
-        "Adjusted Rand: the same, with chance taken out", "dropout rate", "adjusted Rand index", (whole, living), sentence,
+        "Adjusted Rand: chance taken out", "dropout rate", "adjusted Rand index", (whole, living), sentence,
     )  # fmt: skip
 
 
@@ -224,7 +225,9 @@ def accuracy_curves(table: pd.DataFrame, width: int) -> Curves:
     sentence += (
         f"; from {lost:g} on it is below one half: three layers of {width} hardly learn any more." if lost is not None else "."
     )
-    return Curves("Accuracy on the 10,000 test images", "dropout rate", "accuracy", (scaled, sampled), sentence, y_range=(0, 1))
+    return Curves(
+        f"Accuracy on the {TEST_IMAGES:,} test images", "dropout rate", "accuracy", (scaled, sampled), sentence, y_range=(0, 1)
+    )
 
 
 # ---- neurons as pictures -----------------------------------------------------------------------------------------------
