@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from dropclust.core.spec import RunSpec
-from dropclust.experiments.experiment import Experiment, Settings
+from dropclust.experiments.experiment import Experiment, Settings, spec_of
 
 if TYPE_CHECKING:
     from dropclust.core.mnist import Data
@@ -74,7 +74,7 @@ class Table2(Experiment):
 
         rows = []
         for network in networks:
-            spec = _spec(network)
+            spec = spec_of(network)
             scaled = accuracy(scaled_logits(network, data.test_x), data.test_y)
             sampled = accuracy(sample(network, data.test_x, SAMPLES).log_probs, data.test_y)
             activations = [a.numpy() for a in hidden_activations(network, data.held_x)]
@@ -117,7 +117,7 @@ class Table2(Experiment):
         keys = self.kept(settings)
         frames = []
         for network in networks:
-            spec = _spec(network)
+            spec = spec_of(network)
             if spec.key not in keys:
                 continue
             frames += [neurons(network, data, layer, k) for layer in LAYERS for k in CLUSTERS]
@@ -129,7 +129,7 @@ def neurons(network: Network, data: Data, layer: int, k: int) -> pd.DataFrame:
     from dropclust.core import similarity
     from dropclust.core.prediction import hidden_activations
 
-    spec = _spec(network)
+    spec = spec_of(network)
     dead = similarity.dead(hidden_activations(network, data.held_x)[layer - 1].numpy())
     found = similarity.neuron_similarity(network, layer, k, seed=spec.seed)
     return pd.DataFrame(
@@ -144,12 +144,6 @@ def neurons(network: Network, data: Data, layer: int, k: int) -> pd.DataFrame:
             "dead": dead.astype(int),
         }
     )
-
-
-def _spec(network: Network) -> RunSpec:
-    if network.spec is None:
-        raise ValueError("network must know the run that made it; got one without a spec")
-    return network.spec
 
 
 def _living(network: Network, layer: int, k: int, dead, seed: int) -> float:  # type: ignore[no-untyped-def]
