@@ -138,6 +138,7 @@ def _one(
         "settings": asdict(settings),
         "command": command(experiment.name, settings),
         "networks": sum(map(len, groups)),
+        "precision": ", ".join(sorted({spec.precision for specs in groups for spec in specs})),
         "versions": versions(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "date": datetime.now(UTC).date().isoformat(),

@@ -70,6 +70,7 @@ def test_tables_conditions_and_kept_runs_are_written(counted, tmp_path):
     found = results.read("counted-modern", tmp_path)
     assert found.table["seed"].tolist() == [0, 1, 2]
     assert found.conditions["networks"] == 3
+    assert found.conditions["precision"] == "float32"
     assert found.command == "python -m dropclust reproduce counted --recipe modern --seeds 3"
     assert heard == [("counted", 0, 3), ("counted", 1, 3), ("counted", 2, 3), ("counted", 3, 3)]
     [kept] = store.list()
