@@ -10,11 +10,14 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from dropclust import experiments
 from dropclust.core.spec import HELD_OUT_IMAGES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
 from dropclust.service.cluster import ClusterError, RemoteCluster
+
+if TYPE_CHECKING:
+    from dropclust.core.compression import Choice
 
 
 class _Parser(argparse.ArgumentParser):
@@ -22,6 +25,21 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+class _ListMethods(argparse.Action):
+    """An option that says what methods there are and ends, as --help does: nothing else needs to be given."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print them and end."""
+        from dropclust.core.compression import METHODS
+
+        for method in METHODS.values():
+            print(f"{method.name}{' (control)' if method.control else ''}: {method.sentence} Source: {method.source}.")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +70,22 @@ def _parser() -> argparse.ArgumentParser:
     _spec_arguments(train)
     train.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz or .onnx file")
     train.set_defaults(command=_train)
+
+    compress = commands.add_parser("compress", help="make a layer of a network smaller and write the network to a file")
+    compress.add_argument("network", type=Path, metavar="FILE", help="a .safetensors or .npz file")
+    compress.add_argument("--layer", type=int, default=1, help="which hidden layer (default 1)")
+    wanted = compress.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--units", type=int, help="width wanted; for agreement the number of clusters")
+    wanted.add_argument(
+        "--tolerance",
+        type=float,
+        help="largest loss of held-out accuracy, 0.01 for a percentage point: as few units as keep it",
+    )
+    compress.add_argument("--method", default="paper", help="see --list-methods (default paper)")
+    compress.add_argument("--seed", type=int, default=0, help="of clusterings and random clusters (default 0)")
+    compress.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz or .onnx file")
+    compress.add_argument("--list-methods", action=_ListMethods, help="say what methods there are, and end")
+    compress.set_defaults(command=_compress)
 
     evaluate = commands.add_parser("evaluate", help="measure a network's accuracy and cross-entropy on MNIST")
     evaluate.add_argument("network", type=Path, metavar="FILE", help="a .safetensors or .npz file")
@@ -97,12 +131,18 @@ def _dashboard(parsed: argparse.Namespace) -> int:
     return start(parsed.port, parsed.address, browser=not parsed.no_browser)
 
 
+def _check_suffix(path: Path) -> None:
+    from dropclust.service.export import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"the suffix of a network's file must be one of {', '.join(SUFFIXES)}; got {path.suffix!r}")
+
+
 def _train(parsed: argparse.Namespace) -> None:
     spec = _spec(parsed)
-    from dropclust.service.export import SUFFIXES, save
+    from dropclust.service.export import save
 
-    if parsed.out.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"the suffix of a network's file must be one of {', '.join(SUFFIXES)}; got {parsed.out.suffix!r}")
+    _check_suffix(parsed.out)
     from dropclust.core import mnist, training
     from dropclust.core.prediction import evaluate
 
@@ -119,14 +159,48 @@ def _train(parsed: argparse.Namespace) -> None:
     _print(measured)
 
 
-def _evaluate(parsed: argparse.Namespace) -> None:
-    from dropclust.service.export import load
+def _compress(parsed: argparse.Namespace) -> None:
+    from dropclust.service.export import load, save
 
+    _check_suffix(parsed.out)
     network = load(parsed.network)
+    from dropclust.core import mnist
+    from dropclust.core.compression import METHODS, choose_units, compress
+    from dropclust.service.proof import compression_proof, sentence
+
+    data, units, chosen = mnist.load(), parsed.units, ""
+    if units is None:
+        choice = choose_units(network, parsed.layer, parsed.method, parsed.tolerance, parsed.seed, data)
+        units, chosen = choice.units, _chosen(choice, METHODS[parsed.method].unit)
+    found = compress(network, parsed.layer, units, parsed.method, parsed.seed, data)
+    proof = compression_proof(network, found, data)
+    save(found.network, parsed.out, proof)
+    print(f"{chosen}{parsed.out}: {sentence(proof)}")
+
+
+def _chosen(choice: Choice, unit: str) -> str:
+    """The line that says which number was chosen and why."""
+    kept = choice.accuracy >= choice.accuracy_before - choice.tolerance - 1e-12
+    why = "the fewest found within" if kept else "all there are, for none came within"
+    criteria = {"BIC": choice.bic_units, "Calinski-Harabasz": choice.calinski_harabasz_units}
+    others = "".join(f"; {name} would take {units:,}" for name, units in criteria.items() if units is not None)
+    return (
+        f"{choice.units:,} {unit}, {why} {choice.tolerance:g} of the held-out accuracy {choice.accuracy_before:.4f} "
+        f"({choice.accuracy:.4f}){others}\n"
+    )
+
+
+def _evaluate(parsed: argparse.Namespace) -> None:
+    from dropclust.service.export import load_with_proof
+    from dropclust.service.proof import sentence
+
+    network, proof = load_with_proof(parsed.network)
     from dropclust.core import mnist
     from dropclust.core.prediction import evaluate
 
     print(f"{parsed.network}: hidden layers {', '.join(map(str, network.hidden))}; {network.n_parameters:,} parameters")
+    if (proved := sentence(proof)) is not None:
+        print(f"by its proof: {proved}")
     _print(evaluate(network, mnist.load()))
 
 

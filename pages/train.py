@@ -153,7 +153,7 @@ def results() -> None:
         one.weights, layer, found.incoming_labels, found.outgoing_labels, agree, int(one.metrics.get(f"dead_{layer}", 0))
     )
     controls.picture(sheet, charts.neuron_sheet(sheet), "run-neurons", runs.command(one.spec))
-    controls.downloads(one)
+    controls.downloads(one, one.key[:12], {"metrics": one.metrics})
 
 
 state.enter(ALL)

@@ -1,13 +1,17 @@
 """The command line as somebody types it: what it prints, and one line with exit code 2 for what is wrong."""
 
+import itertools
 import re
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from dropclust import __main__ as command_line
-from dropclust.service import export
+from dropclust.core.compression import METHODS, choose_units
+from dropclust.core.network import Network
+from dropclust.service import export, proof
 
 
 def run(environment, *arguments):
@@ -34,6 +38,95 @@ def test_train_then_evaluate(tmp_path, subprocess_environment):
     assert 0.7 < float(re.search(r"accuracy (0\.\d+)", last[0])[1]) < 0.99
 
 
+@pytest.fixture(scope="module")
+def doubled(tmp_path_factory):
+    """A file with a network in whose second layer of 24 each neuron stands twice."""
+    stream = torch.Generator().manual_seed(0)
+    widths = (784, 15, 12, 8, 10)
+    weights = [torch.randn(a, b, generator=stream) * (2 / a) ** 0.5 for a, b in itertools.pairwise(widths)]
+    biases = [torch.randn(b, generator=stream) * 0.3 for b in widths[1:]]
+    twice = torch.arange(24) % 12
+    weights[1], biases[1], weights[2] = weights[1][:, twice], biases[1][twice], weights[2][twice]
+    path = tmp_path_factory.mktemp("networks") / "doubled.safetensors"
+    export.save(Network(weights, biases), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".onnx"])
+def test_compress_then_evaluate(suffix, doubled, tmp_path, capsys):
+    path = tmp_path / f"small{suffix}"
+    wanted = ["--layer", "2", "--units", "12", "--method", "fold", "--seed", "3"]
+    assert command_line.main(["compress", str(doubled), *wanted, "--out", str(path)]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{path}: layer 2 of 24 units made 12 by fold (seed 3): test accuracy ")
+    assert "change 0.0000 (95 % interval 0.0000 to 0.0000, 10000 images)" in line
+    assert export.digest(export.load(doubled))[:12] in line
+    if suffix == ".onnx":
+        return
+    network, facts = export.load_with_proof(path)
+    assert network.hidden == (15, 12, 8)
+    assert facts["method"] == "fold"
+    assert facts["seed"] == 3
+    assert command_line.main(["evaluate", str(path)]) == 0
+    first, second, measured, _ = capsys.readouterr().out.splitlines()
+    assert first == f"{path}: hidden layers 15, 12, 8; {network.n_parameters:,} parameters"
+    assert second == f"by its proof: {line.removeprefix(f'{path}: ')}" == f"by its proof: {proof.sentence(facts)}"
+    assert f"accuracy {facts['accuracy']:.4f} " in measured
+
+
+def test_compress_to_a_tolerance(doubled, tmp_path, capsys):
+    path = tmp_path / "small.npz"
+    wanted = ["--layer", "2", "--tolerance", "0", "--method", "fold"]
+    assert command_line.main(["compress", str(doubled), *wanted, "--out", str(path)]) == 0
+    chosen, line = capsys.readouterr().out.splitlines()
+    choice = choose_units(export.load(doubled), 2, "fold", 0.0)
+    assert export.load(path).hidden == (15, choice.units, 8)
+    assert chosen.startswith(f"{choice.units} units, the fewest found within 0 of the held-out accuracy ")
+    assert chosen.endswith(
+        f"; BIC would take {choice.bic_units}; Calinski-Harabasz would take {choice.calinski_harabasz_units}"
+    )
+    assert line.startswith(f"{path}: layer 2 of 24 units made {choice.units} by fold (seed 0): ")
+
+
+def test_the_methods_are_listed_with_sources_and_controls(capsys):
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(["compress", "--list-methods"])
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [re.match(r"\w+", line)[0] for line in lines] == list(METHODS)
+    for line, method in zip(lines, METHODS.values(), strict=True):
+        assert method.sentence in line
+        assert method.source in line
+        assert ("(control)" in line) == method.control
+
+
+WRONG_COMPRESS = [
+    (["--units", "0"], r"units must be a whole number from 1 to 24; got 0"),
+    (["--units", "-1"], r"units must be a whole number from 1 to 24; got -1"),
+    (["--units", "25"], r"units must be a whole number from 1 to 24; got 25"),
+    (["--units", "2.5"], r"argument --units: invalid int value: '2.5'"),
+    (["--units", "5", "--layer", "4"], r"layer must be a whole number from 1 to 3; got 4"),
+    (["--units", "5", "--layer", "0"], r"layer must be a whole number from 1 to 3; got 0"),
+    (["--units", "5", "--method", "squeeze"], r"method must be one of paper, .*, random; got 'squeeze'"),
+    (["--units", "5", "--seed", "-1"], r"seed must be a whole number from 0 to 2,147,483,647; got -1"),
+    (["--tolerance", "1.5"], r"tolerance must be a share from 0 to 1; got 1.5"),
+    (["--tolerance", "nan"], r"tolerance must be a share from 0 to 1; got nan"),
+    (["--tolerance", "0.1", "--method", "squeeze"], r"method must be one of paper, .*, random; got 'squeeze'"),
+    (["--units", "5", "--tolerance", "0.01"], r"argument --tolerance: not allowed with argument --units"),
+    ([], r"one of the arguments --units --tolerance is required"),
+    (["--units", "5", "--out", "small.pt"], r"must be one of \.safetensors, \.npz, \.onnx; got '\.pt'"),
+    (["--units", "5", "--out", "small"], r"must be one of \.safetensors, \.npz, \.onnx; got ''"),
+    (["--units", "5", "--out", "nowhere/small.npz"], r"'nowhere/small\.npz' could not be written: No such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), WRONG_COMPRESS)
+def test_what_cannot_be_compressed_costs_one_line_and_exit_code_2(arguments, sentence, doubled, capsys, monkeypatch, tmp_path):
+    layer = [] if "--layer" in arguments else ["--layer", "2"]
+    out = [] if "--out" in arguments else ["--out", "small.npz"]
+    refused(["compress", str(doubled), *layer, *arguments, *out], sentence, capsys, monkeypatch, tmp_path)
+
+
 WRONG = [
     (["train", "--dropout", "1", "--out", "n.npz"], r"dropclust: dropout must be rates from 0 to 0.95; got 1.0"),
     (["train", "--dropout", "-0.1", "--out", "n.npz"], r"dropout must be rates from 0 to 0.95; got -0.1"),
@@ -46,6 +139,11 @@ WRONG = [
     (["train", "--hidden", "2000", "2000", "2000", "--out", "n.npz"], r"must take less than about 120 seconds"),
     (["train", "--out", "net.pt"], r"must be one of \.safetensors, \.npz, \.onnx; got '\.pt'"),
     (["train"], r"the following arguments are required: --out"),
+    (["compress", "n.npz", "--units", "5"], r"the following arguments are required: --out"),
+    (["compress", "--units", "5", "--out", "small.npz"], r"the following arguments are required: FILE"),
+    (["compress", "nothing.npz", "--units", "5", "--out", "small.npz"], r"nothing\.npz"),
+    (["compress", "net.onnx", "--units", "5", "--out", "small.npz"], r"must be a \.safetensors or \.npz file to be read"),
+    (["compress", "net.pt", "--units", "5", "--out", "small.npz"], r"may be a pickle"),
     (["evaluate", "nothing.npz"], r"nothing\.npz"),
     (["reproduce", "table9"], r"an experiment must be one of .*; got 'table9'"),
     (["reproduce", "table2", "--seeds", "0"], r"seeds must be a whole number from 1 to 100; got 0"),
@@ -58,6 +156,11 @@ WRONG = [
 
 @pytest.mark.parametrize(("arguments", "sentence"), WRONG)
 def test_what_is_wrong_costs_one_line_and_exit_code_2(arguments, sentence, capsys, monkeypatch, tmp_path):
+    refused(arguments, sentence, capsys, monkeypatch, tmp_path)
+
+
+def refused(arguments, sentence, capsys, monkeypatch, tmp_path):
+    """One line on stderr, exit code 2, nothing printed and nothing written."""
     monkeypatch.chdir(tmp_path)
     try:
         code = command_line.main(arguments)

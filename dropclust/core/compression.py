@@ -183,23 +183,53 @@ def compress(
     """
     chosen, seed = _method(method), _seed(seed)
     view = _Layer(network, _layer(network, layer), data)
-    units = _units("units", units, view.width)
-    plan = chosen.plan(view, units, seed)
-    labels = torch.empty(view.width, dtype=torch.int64)
-    labels[torch.from_numpy(view.order)] = torch.from_numpy(plan.labels)
-    return Compressed(
-        network=view.network_of(plan),
-        labels=labels,
-        method=method,
-        layer=view.layer,
-        units=units,
-        seed=seed,
-        scale=plan.scale,
-        chosen=plan.chosen,
-        ridge=plan.ridge,
-        accuracy_before=view.accuracy_before,
-        accuracy=view.accuracy(plan),
-    )
+    return view.compressed(chosen, _units("units", units, view.width), seed)
+
+
+def side_by_side(
+    network: Network,
+    layer: int,
+    widths: Iterable[int],
+    methods: Iterable[str] | None = None,
+    seed: int = 0,
+    data: mnist.Data | None = None,
+) -> dict[tuple[str, int], Compressed]:
+    """Make one hidden layer as small by every method, at each of several widths, for the methods to be compared.
+
+    What methods and widths have in common (activations, clusterings, the order in which a greedy method merges) is computed
+    once. For "agreement", whose width follows, the number of clusters is searched: more clusters give more units, not
+    strictly so, and the one taken has at least the width wanted where one cluster fewer, which was tried, has not.
+
+    Parameters
+    ----------
+    widths
+        Widths wanted, 1 to the layer's width.
+    methods
+        Some of `METHODS`; all when None.
+    network, layer, seed, data
+        As for `compress`.
+
+    Returns
+    -------
+    dict
+        By method and width wanted, what `compress` returns for the same arguments; its ``units`` are what to give to
+        `compress`, the width wanted or, for "agreement", the number of clusters.
+
+    Raises
+    ------
+    ValueError
+        As for `compress`.
+    """
+    chosen, seed = [_method(name) for name in (METHODS if methods is None else methods)], _seed(seed)
+    view = _Layer(network, _layer(network, layer), data)
+    wanted = [_units("widths", width, view.width) for width in widths]
+    return {
+        (method.name, width): view.compressed(
+            method, width if method.unit == "units" else _clusters_for(view, width, seed), seed
+        )
+        for width in wanted
+        for method in chosen
+    }
 
 
 def compress_layers(
@@ -468,6 +498,25 @@ class _Layer:
             return plan.accuracy
         return self.score(self.held_activations(plan) @ plan.w_out + plan.b_out)
 
+    def compressed(self, method: Method, units: int, seed: int) -> Compressed:
+        """What `compress` returns."""
+        plan = method.plan(self, units, seed)
+        labels = torch.empty(self.width, dtype=torch.int64)
+        labels[torch.from_numpy(self.order)] = torch.from_numpy(plan.labels)
+        return Compressed(
+            network=self.network_of(plan),
+            labels=labels,
+            method=method.name,
+            layer=self.layer,
+            units=units,
+            seed=seed,
+            scale=plan.scale,
+            chosen=plan.chosen,
+            ridge=plan.ridge,
+            accuracy_before=self.accuracy_before,
+            accuracy=self.accuracy(plan),
+        )
+
     def network_of(self, plan: _Plan) -> Network:
         weights, biases = list(self.network.weights), list(self.network.biases)
         weights[self.layer - 1 : self.layer + 1] = plan.w_in, plan.w_out
@@ -513,9 +562,42 @@ def _random(view: _Layer, units: int, seed: int) -> _Plan:
     return _better(view, [_folded(view, _relabelled(view.labels(side, units, seed)[shuffled]), side) for side in SIDES])
 
 
+def _together(view: _Layer, clusters: int, seed: int) -> NDArray[np.int64]:
+    """Neurons that are together in both clusterings, as one clustering."""
+    incoming, outgoing = (view.labels(side, clusters, seed) for side in SIDES)
+    return _relabelled(incoming * clusters + outgoing)
+
+
 def _agreement(view: _Layer, units: int, seed: int) -> _Plan:
-    incoming, outgoing = (view.labels(side, units, seed) for side in SIDES)
-    return _folded(view, _relabelled(incoming * units + outgoing), None)
+    return _folded(view, _together(view, units, seed), None)
+
+
+def _clusters_for(view: _Layer, width: int, seed: int) -> int:
+    """Clusters of each clustering with which "agreement" keeps ``width`` units or more, and with one fewer does not.
+
+    k clusters of each give at most k^2 units, and k or more. A ladder of half octaves finds where to look: few clusters are
+    found fast, and all widths climb the same rungs.
+    """
+    if width == view.width:
+        return width  # nothing merges, whatever the number of clusters
+
+    def enough(clusters: int) -> bool:
+        return int(_together(view, clusters, seed).max()) + 1 >= width
+
+    low = math.isqrt(width - 1)  # its square is below the width
+    rungs = (round(2 ** (step / 2)) for step in range(2 * width.bit_length() + 1))
+    for rung in rungs:
+        if low < rung < width:
+            if enough(rung):
+                high = rung
+                break
+            low = rung
+    else:
+        high = width
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
 
 
 def _least_squares(view: _Layer, units: int, seed: int) -> _Plan:

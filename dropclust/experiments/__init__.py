@@ -7,7 +7,7 @@ from typing import Any
 
 from dropclust.experiments.experiment import Experiment
 
-NAMES = ("figure1", "table1", "figure2", "table2")
+NAMES = ("figure1", "table1", "figure2", "table2", "figure3", "table3")
 
 
 def get(name: str) -> Experiment:

@@ -566,6 +566,17 @@ def load(path: str | Path) -> Network:
     LoadError
         One sentence, whatever is wrong with the file. A pickle is refused by its name and by its first bytes, never opened.
     """
+    return load_with_proof(path)[0]
+
+
+def load_with_proof(path: str | Path) -> tuple[Network, dict[str, Any] | None]:
+    """Read a network as `load` does, and the proof that this project wrote beside it, where it did.
+
+    Raises
+    ------
+    LoadError
+        As `load` does.
+    """
     path = Path(path)
     _check_name(path.name)
     try:
@@ -594,7 +605,7 @@ def from_bytes(data: bytes, name: str) -> Network:
     _check_name(name)
     if len(data) > MAX_BYTES:
         raise LoadError(f"{_short(name)} must have at most {MAX_BYTES:,} bytes to be uploaded; it has {len(data):,}")
-    return _network(data, name)
+    return _network(data, name)[0]
 
 
 def _check_name(name: str) -> None:
@@ -608,7 +619,7 @@ def _check_name(name: str) -> None:
         raise LoadError(f"{_short(name)} must be a .safetensors or .npz file to be read")
 
 
-def _network(data: bytes, name: str) -> Network:
+def _network(data: bytes, name: str) -> tuple[Network, dict[str, Any] | None]:
     try:
         if (data[:1] == b"\x80" and data[8:9] != b"{") or (data[:2] == b"PK" and b"data.pkl" in data):
             raise LoadError("is a pickle, which can run programs when it is read, and is not opened")
@@ -622,7 +633,8 @@ def _network(data: bytes, name: str) -> Network:
                 check_tensors(facts, tensors)
         weights, biases = layers_of(tensors)
         spec = None if facts is None or facts.get("spec") is None else RunSpec.from_json(canonical(facts["spec"]))
-        return network_of(weights, biases, spec)
+        proof = None if facts is None else facts.get("proof")
+        return network_of(weights, biases, spec), proof if isinstance(proof, dict) else None
     except LoadError as error:
         raise LoadError(f"{_short(name)} {error}") from error
     except ValueError as error:

@@ -258,6 +258,20 @@ class Neurons:
         )  # fmt: skip
 
 
+def pictures(weights: Sequence[np.ndarray], layer: int) -> np.ndarray:
+    """A layer's neurons as pictures ``[h, height, width]`` in [-1, 1], each by its own largest weight.
+
+    Layer 1: incoming weights as the 28 x 28 image they look at. Other layers: outgoing weights, as a strip.
+    """
+    if layer == 1:
+        drawn = weights[0].T.reshape(-1, 28, 28)
+    else:
+        strips = weights[layer]  # [h, out]
+        drawn = np.repeat(strips[:, None, :], 12, axis=1)
+        drawn = np.repeat(drawn, max(1, 100 // strips.shape[1]), axis=2)
+    return np.asarray(drawn / np.maximum(np.abs(drawn).max(axis=(1, 2), keepdims=True), 1e-12))
+
+
 def neurons(
     weights: Sequence[np.ndarray],
     layer: int,
@@ -266,19 +280,9 @@ def neurons(
     agree: Sequence[bool],
     dead: int | None = None,
 ) -> Neurons:
-    """Sort a layer's neurons by cluster and turn their weights into pictures.
-
-    Layer 1: incoming weights as the 28 x 28 image they look at. Layers 2 and 3: outgoing weights, as a strip.
-    """
+    """Sort a layer's neurons by cluster and turn their weights into pictures."""
     labels = np.asarray(incoming)
     order = np.lexsort((np.asarray(outgoing), labels))
-    if layer == 1:
-        pictures = weights[0].T.reshape(-1, 28, 28)
-    else:
-        strips = weights[layer]  # [h, out]
-        pictures = np.repeat(strips[:, None, :], 12, axis=1)
-        pictures = np.repeat(pictures, max(1, 100 // strips.shape[1]), axis=2)
-    pictures = pictures / np.maximum(np.abs(pictures).max(axis=(1, 2), keepdims=True), 1e-12)
     sizes = np.bincount(labels)
     agreeing = np.asarray(agree, bool)
     sentence = (
@@ -286,7 +290,9 @@ def neurons(
         f"outgoing weights agrees on {agreeing.sum()} of them"
         + ("." if dead is None else f". Never active on the held-out images: {dead}.")
     )
-    return Neurons(pictures[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence)
+    return Neurons(
+        pictures(weights, layer)[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence
+    )
 
 
 def neuron_sheet(info: Neurons) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -11,8 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dropclust.service.export import SUFFIXES, to_bytes
-from dropclust.service.store import Store, Stored, Summary
+from dropclust.service.export import SUFFIXES, Described, to_bytes
+from dropclust.service.store import Store, Summary
 from dropclust.ui import runs
 from dropclust.ui.state import Parameter
 
@@ -22,7 +22,9 @@ LISTED = 100  # finished runs that the list offers
 class Info(Protocol):
     """What stands behind a chart."""
 
-    sentence: str
+    @property
+    def sentence(self) -> str:
+        """What to see."""
 
     def table(self) -> pd.DataFrame:
         """Its numbers."""
@@ -32,7 +34,7 @@ def choose(parameter: Parameter) -> Any:
     """A few options side by side, held by the address."""
     return st.segmented_control(
         parameter.label, parameter.options, default=parameter.default, format_func=parameter.show, key=parameter.name,
-        bind="query-params", required=True, help=parameter.help,
+        bind="query-params", required=True, help=parameter.help, wrap=True,
     )  # fmt: skip
 
 
@@ -106,14 +108,14 @@ def damage(store: Store) -> None:
             st.warning(sentence, icon=":material/healing:")
 
 
-def downloads(stored: Stored) -> None:
-    """A stored run's network to take home; a file is made when it is asked for."""
+def downloads(network: Described, name: str, proof: Mapping[str, Any]) -> None:
+    """A network to take home, with what is known about it; a file is made when it is asked for."""
     st.caption("Take the network home")
     for column, suffix in zip(st.columns(len(SUFFIXES)), SUFFIXES, strict=True):
         column.download_button(
             suffix,
-            partial(to_bytes, stored, suffix, {"metrics": stored.metrics}),
-            f"dropclust-{stored.key[:12]}{suffix}",
+            partial(to_bytes, network, suffix, proof),
+            f"dropclust-{name}{suffix}",
             key=f"download{suffix}",
             on_click="ignore",
             icon=":material/download:",

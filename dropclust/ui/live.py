@@ -15,7 +15,7 @@ from dropclust.core.spec import RunSpec
 from dropclust.experiments import table2
 from dropclust.service import results
 from dropclust.service.store import Store, Stored
-from dropclust.ui import charts
+from dropclust.ui import batch, charts, power, variance
 from dropclust.ui.explorer import Scene, build_scene
 from dropclust.ui.guess import Guesses
 
@@ -193,3 +193,39 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def table_1(recipe: str, prediction: str) -> batch.BatchCharts:
+    """What is shown of the shipped Table 1, made once for all viewers.
+
+    Raises
+    ------
+    dropclust.service.results.ResultError
+        When the table is missing or damaged.
+    """
+    return batch.table_1(result(results.file_name("table1", recipe)).table, prediction)
+
+
+@st.cache_resource(show_spinner=False, max_entries=24)
+def figure_2(recipe: str, prediction: str, of: str) -> variance.VarianceCharts:
+    """What is shown of the shipped Figure 2, made once for all viewers.
+
+    Raises
+    ------
+    dropclust.service.results.ResultError
+        When the table is missing or damaged.
+    """
+    return variance.figure_2(result(results.file_name("figure2", recipe)).table, prediction, of)
+
+
+@st.cache_resource(show_spinner=False, max_entries=200)
+def figure_3(recipe: str, rate: float, of: str, low: float, high: float) -> power.PowerCharts:
+    """What is shown of the shipped Figure 3 on a range of widths, made once for all viewers.
+
+    Raises
+    ------
+    dropclust.service.results.ResultError
+        When the table is missing or damaged.
+    """
+    return power.figure_3(result(results.file_name("figure3", recipe)).table, rate, of, low, high)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pandas as pd
 
@@ -115,6 +116,25 @@ def command(spec: RunSpec) -> str:
         if getattr(spec, name) != getattr(default, name):
             words.append(f"--{name.replace('_', '-')} {getattr(spec, name)}")
     return " ".join([*words, f"--seed {spec.seed} --out net.safetensors"])
+
+
+def train_link(spec: RunSpec) -> str:
+    """Address of the Train page with a run's settings, as a link on another page writes it; the precision is Train's own."""
+    default, query = RunSpec(), {}
+    if len(set(spec.dropout)) == 1:
+        query["rate"] = f"{spec.dropout[0]:g}"
+    else:
+        query |= {"each": "true"} | {f"rate{layer}": f"{rate:g}" for layer, rate in enumerate(spec.dropout, start=1)}
+    query |= {
+        f"width{layer}": str(width)
+        for layer, (width, usual) in enumerate(zip(spec.hidden, default.hidden, strict=True), start=1)
+        if width != usual
+    }
+    fields = {"batch": "batch_size", "examples": "examples", "images": "train_size", "recipe": "recipe", "seed": "seed"}
+    query |= {name: str(getattr(spec, of)) for name, of in fields.items() if getattr(spec, of) != getattr(default, of)}
+    if spec.noise != default.noise:
+        query["noise"] = NOISES[spec.noise].split(" ")[0]
+    return f"train?{urlencode(query)}"
 
 
 def stored(store: Store, key: str) -> Stored | None:

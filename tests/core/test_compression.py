@@ -21,6 +21,7 @@ from dropclust.core.compression import (
     compress,
     compress_layers,
     least_squares,
+    side_by_side,
 )
 from dropclust.core.metrics import accuracy
 from dropclust.core.network import Network
@@ -509,6 +510,42 @@ def test_a_curve_is_compress_at_every_number(method):
     for point in curve:
         found = compress(network, 1, point.units, method, 1, data)
         assert (point.width, point.accuracy) == (found.network.hidden[0], found.accuracy)
+
+
+def same_result(a, b) -> bool:
+    facts = ("method", "layer", "units", "seed", "scale", "chosen", "ridge", "accuracy_before", "accuracy")
+    alike = all(getattr(a, fact) == getattr(b, fact) for fact in facts)
+    return alike and same_network(a.network, b.network) and torch.equal(a.labels, b.labels)
+
+
+def test_methods_side_by_side_are_compress_each_alone():
+    network = make_network(spec=RunSpec())
+    data = make_data(network, noise=0.2)
+    found = side_by_side(network, 1, [3, 9, 14], seed=4, data=data)
+    assert list(found) == [(method, width) for width in (3, 9, 14) for method in METHODS]
+    for (method, width), result in found.items():
+        assert same_result(result, compress(network, 1, result.units, method, 4, data))
+        if METHODS[method].unit == "units":
+            assert result.units == result.network.hidden[0] == width
+    few = side_by_side(network, 1, [9], ["prune", "agreement"], seed=4, data=data)
+    assert list(few) == [("prune", 9), ("agreement", 9)]
+    assert all(same_result(result, found[key]) for key, result in few.items())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_agreement_has_the_width_wanted_and_one_cluster_fewer_has_not(seed):
+    network = make_network((40, 9), seed)
+    data = make_data(network)
+
+    def width_of(clusters: int) -> int:
+        return compress(network, 1, clusters, "agreement", seed, data).network.hidden[0]
+
+    for (_, width), result in side_by_side(network, 1, range(1, 41), ["agreement"], seed, data).items():
+        assert result.network.hidden[0] >= width
+        if width == 40:  # nothing merges, and the search is left out
+            assert result.units == 40
+        elif result.units > 1:
+            assert width_of(result.units - 1) < width
 
 
 @pytest.mark.parametrize("method", ["fold", "random"])

@@ -9,10 +9,12 @@ import json
 import os
 import pickle
 import random
+import re
 import socket
 import struct
 import subprocess
 import sys
+import textwrap
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +30,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dropclust.core import mnist
 from dropclust.core.network import Network
+from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
 from dropclust.service.export import (
     MAX_BYTES,
@@ -51,6 +55,7 @@ HIDDEN = (8, 6, 5)
 SPEC = RunSpec(hidden=HIDDEN, seed=3)
 PROOF = {"method": "fold", "units": 6, "accuracy": [0.9, 0.875], "note": "ümlaut \u2028"}
 ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
 
 
 def network(hidden: tuple[int, ...] = HIDDEN, seed: int = 0, spec: RunSpec | None = SPEC) -> Network:
@@ -178,6 +183,34 @@ def test_onnx_in_onnxruntime(hidden: tuple[int, ...]) -> None:
     for n in (1, 100):
         (found,) = session.run(None, {"x": images(n).numpy()})
         np.testing.assert_allclose(found, logits(network(hidden), images(n)), atol=1e-4, rtol=0)
+
+
+def readme_lines(word: str) -> str:
+    """The indented lines of the README among which ``word`` stands."""
+    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", README.read_text(encoding="utf-8"), re.MULTILINE)
+    [found] = [block for block in blocks if word in block]
+    return textwrap.dedent(found)
+
+
+@pytest.mark.parametrize("hidden", [(40, 30, 20), (30, 20)])
+def test_the_lines_of_the_readme_and_onnx_give_the_same_logits_on_test_images(
+    hidden: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = mnist.load().test_x
+    monkeypatch.chdir(tmp_path)
+    net = network(hidden, spec=None)
+    for suffix in SUFFIXES:
+        save(net, f"small{suffix}", PROOF)
+    Path("cache").symlink_to(cache_folder(), target_is_directory=True)
+    names: dict[str, Any] = {}
+    exec(readme_lines('np.load("small.npz")'), names)
+    exec(readme_lines('load_file("small.safetensors")'), names)
+    session = onnxruntime.InferenceSession("small.onnx", providers=["CPUExecutionProvider"])
+    expected = logits(net, x)
+    assert names["logits"].shape == (10_000, 10)
+    assert np.array_equal(names["x"], x.numpy())
+    for found in (names["logits"], names["model"](x).detach().numpy(), session.run(None, {"x": x.numpy()})[0]):
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
 
 
 def test_bad_arguments_are_one_sentence(tmp_path: Path) -> None:

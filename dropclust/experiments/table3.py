@@ -1,0 +1,138 @@
+"""Table 3: what is left of the accuracy when copies are merged, with and without dropout, by every method and control."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from dropclust.core.spec import RunSpec
+from dropclust.experiments import paper
+from dropclust.experiments.experiment import Experiment, Settings, spec_of
+
+if TYPE_CHECKING:
+    from dropclust.core.mnist import Data
+    from dropclust.core.network import Network
+
+RATE = max(paper.TABLE_3)  # 0.5
+UNITS = MappingProxyType({h: units for h, (_, units, _) in paper.TABLE_3[RATE].items()})  # 400 -> 162 .. 700 -> 177
+UPPER = (100, 100)
+# The paper does not say where the dropout is: in the layer that is compressed, or in all.
+TRAINED = MappingProxyType({"none": (0.0, 0.0, 0.0), "first": (RATE, 0.0, 0.0), "all": (RATE, RATE, RATE)})
+QUICK_WIDTHS = (min(UNITS), max(UNITS))
+QUICK_SEEDS = 3
+LAYER = 1
+# The whole curve is drawn for the widest layer and the first seeds: a point of it costs as much as a row of the table.
+CURVE_WIDTH = max(UNITS)
+CURVE_UNITS = (10, 18, 32, 56, 100, UNITS[CURVE_WIDTH], 310, CURVE_WIDTH)
+CURVE_SEEDS = 5
+QUICK_CURVE_UNITS = (10, 56, UNITS[CURVE_WIDTH])
+QUICK_CURVE_SEEDS = 1
+SHOWN_SEED = 0  # the seed whose networks are kept, to be compressed on the page
+SHOWN = ("none", "all")
+
+
+def shown_spec(
+    h: int,
+    trained: str,
+    recipe: str = "modern",
+    seed: int = SHOWN_SEED,
+    examples: int = 320_000,
+    precision: str = Settings().precision,
+) -> RunSpec:
+    """The network with h units in layer 1, trained as `TRAINED` says."""
+    return RunSpec(
+        hidden=(h, *UPPER), dropout=TRAINED[trained], recipe=recipe, seed=seed, examples=examples, precision=precision
+    )
+
+
+class Table3(Experiment):
+    """Test accuracy before and after compression of layer 1, by width, training and method (paper 4.4).
+
+    Everything that a method chooses it chooses on held-out images. Methods are compared at equal width: for "agreement", whose
+    width follows from its number of clusters, that number is the one whose width comes nearest to the paper's from above.
+    """
+
+    name = "table3"
+    title = "Table 3"
+    question = "Can a layer trained with dropout lose more of its neurons than one trained without?"
+    section = "4.4"
+
+    def specs(self, settings: Settings) -> list[RunSpec]:
+        """Every width and training for every seed; those of one seed share images, and of one width initial weights."""
+        seeds, widths = (min(settings.seeds, QUICK_SEEDS), QUICK_WIDTHS) if settings.quick else (settings.seeds, tuple(UNITS))
+        examples = 64_000 if settings.quick else 320_000
+        return [
+            shown_spec(h, trained, settings.recipe, seed, examples, settings.precision)
+            for seed in range(seeds)
+            for h in widths
+            for trained in TRAINED
+        ]
+
+    def group(self, spec: RunSpec) -> Hashable:
+        """The trainings of one seed and width."""
+        return spec.seed, spec.hidden
+
+    def kept(self, settings: Settings) -> frozenset[str]:
+        """The widest networks of one seed, with dropout in all layers and without, unless quick."""
+        if settings.quick:
+            return frozenset()
+        return frozenset(
+            shown_spec(CURVE_WIDTH, trained, settings.recipe, precision=settings.precision).key for trained in SHOWN
+        )
+
+    def measure(self, networks: Sequence[Network], data: Data, settings: Settings) -> pd.DataFrame:
+        """A row a network and method, at the paper's number of units."""
+        return _rows(networks, lambda h: [UNITS[h]], data, settings)
+
+    def details(self, networks: Sequence[Network], data: Data, settings: Settings) -> dict[str, pd.DataFrame]:
+        """Accuracy against units for the widest networks of the first seeds: a row a network, method and number of units."""
+        seeds = QUICK_CURVE_SEEDS if settings.quick else CURVE_SEEDS
+        units = QUICK_CURVE_UNITS if settings.quick else CURVE_UNITS
+        wide = [n for n in networks if n.hidden[LAYER - 1] == CURVE_WIDTH and spec_of(n).seed < seeds]
+        return {"table3-curve": _rows(wide, lambda _: units, data, settings)} if wide else {}
+
+
+def _rows(
+    networks: Sequence[Network], units_of: Callable[[int], Iterable[int]], data: Data, settings: Settings
+) -> pd.DataFrame:
+    """Each network compressed to each of the numbers of units that belong to its width, by every method."""
+    from dropclust.core.compression import METHODS, side_by_side
+    from dropclust.core.metrics import accuracy
+    from dropclust.core.prediction import scaled_logits
+
+    names = {rates: name for name, rates in TRAINED.items()}
+    rows = []
+    for network in networks:
+        made, h = spec_of(network), network.hidden[LAYER - 1]
+        before = accuracy(scaled_logits(network, data.test_x), data.test_y)
+        for (method, units), found in side_by_side(network, LAYER, units_of(h), seed=made.seed, data=data).items():
+            after = accuracy(scaled_logits(found.network, data.test_x), data.test_y)
+            rows.append(
+                {
+                    "recipe": settings.recipe,
+                    "seed": made.seed,
+                    "h": h,
+                    "trained": names[made.dropout],
+                    "method": method,
+                    "units": units,
+                    "width": found.network.hidden[LAYER - 1],
+                    "clusters": found.units if METHODS[method].clusters else None,
+                    "accuracy_before": before,
+                    "accuracy": after,
+                    "loss": before - after,
+                    "parameters_before": network.n_parameters,
+                    "parameters": found.network.n_parameters,
+                    "held_out_accuracy_before": found.accuracy_before,
+                    "held_out_accuracy": found.accuracy,
+                    "scale": found.scale,
+                    "chosen": found.chosen,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+EXPERIMENT = Table3()
+run = EXPERIMENT.run

@@ -1,0 +1,214 @@
+"""Compress: Table 3 made again with every method and control, and a network of one's own made smaller and taken home."""
+
+import math
+import shlex
+from dataclasses import replace
+
+import streamlit as st
+
+from dropclust.core.spec import LIMITS, RECIPES, TEST_IMAGES
+from dropclust.experiments import paper, table2, table3
+from dropclust.service import export
+from dropclust.service.results import ResultError
+from dropclust.ui import charts, compressing, controls, live, state
+from dropclust.ui.compressing import Source
+from dropclust.ui.state import Parameter
+
+RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help="How the networks were trained; see the README.")
+BEFORE = Parameter("before", "Units before", max(table3.UNITS), tuple(table3.UNITS))
+TRAINED = Parameter("trained", "Trained", compressing.TRAININGS["all"], tuple(compressing.TRAININGS.values()))
+LAYER = Parameter("layer", "Hidden layer", 1, tuple(range(1, export.MAX_TENSORS // 2)))
+METHOD = Parameter("method", "Method", compressing.NAMES["paper"], tuple(compressing.NAMES.values()))
+SEED = Parameter(
+    "seed", "Seed", 0, **state.within("seed"), step=1, help="Of k-means, which starts at random, and of random clusters."
+)
+UNITS = Parameter("units", "Units left", 1, low=1, high=LIMITS["hidden"][1], step=1)
+TOLERANCE = Parameter("tolerance", "Points that may be lost", 1.0, (0.5, 1.0, 2.0), help="Of accuracy on the held-out images.")
+IMAGE = Parameter("image", "Test image", 0, low=0, high=TEST_IMAGES - 1, step=1, help="Type a number, or press the arrow keys.")
+SHARE_LEFT = 0.4  # as in the paper, 162 of 400
+
+
+def paper_again() -> None:
+    """Table 3 over seeds."""
+    try:
+        again, losses, curves, command = compressing.table_3(recipe, before, trained)
+    except ResultError as error:
+        st.info(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        return
+    st.table(again.formatted())
+    st.caption(f"{again.sentence} Paper: {paper.CITATION}, Table 3.")
+    left, right = st.columns(2)
+    with left:
+        controls.chart(losses, compressing.losses_figure(losses), "table3-losses", command)
+    with right:
+        controls.chart(curves, charts.curves(curves, 640), "table3-curves", command)
+
+
+def choose_source() -> Source | None:
+    """A network of the viewer's own, or a stored one; what is wrong with a file costs one sentence."""
+    left, right = st.columns(2)
+    with right:
+        file = st.file_uploader(
+            "Or a file of your own: .safetensors or .npz",
+            key="file",
+            help="A perceptron with ReLU, 784 inputs, one to six hidden layers and 10 outputs, of at most 20 MB: a file of "
+            "this project, or one with torch's names (fc1.weight). It stays in this session alone.",
+        )
+        if file is None:
+            st.session_state.pop("compress_file", None)
+        else:
+            brought = st.session_state.get("compress_file")
+            if brought is None or brought[0] != file.file_id:
+                try:
+                    network = export.from_bytes(file.getvalue(), file.name)
+                    begins = f"python -m dropclust compress {shlex.quote(file.name)} "
+                    brought = file.file_id, Source.of(network, file.name, begins)
+                except export.LoadError as error:
+                    brought = file.file_id, str(error)
+                st.session_state["compress_file"] = brought
+            if isinstance(brought[1], Source):
+                with left:
+                    widths = " - ".join(map(str, brought[1].network.hidden))
+                    st.success(
+                        f"Your file: hidden layers {widths}, {brought[1].network.n_parameters:,} parameters. Take it away to "
+                        "return to the stored networks.",
+                        icon=":material/upload_file:",
+                    )
+                return brought[1]
+            st.error(f"{brought[1]}.", icon=":material/error:")
+    with left:
+        run = controls.choose_run(live.store().list(), table2.shown_spec(0.5).key)
+    stored = None if run is None else live.store().get(run.key)
+    return None if stored is None else compressing.source_of(stored.key, stored.created, stored)
+
+
+def choose_units(width: int, method: str) -> int:
+    """How many units are left: two fifths, as in the paper, until the viewer says otherwise."""
+    counted = "Units left" if method != "agreement" else "Clusters of each clustering (the units left follow)"
+    parameter = replace(UNITS, label=counted, default=math.ceil(SHARE_LEFT * width), high=width)
+    state.check([parameter])
+    return controls.drag(parameter) if width > 1 else 1
+
+
+def one_network(source: Source) -> None:
+    """The chosen network made smaller: what it costs, what it looks like, what it says, and its files."""
+    network = source.network
+    depth = len(network.hidden)
+    of_layer = replace(LAYER, options=LAYER.options[:depth])
+    state.check([of_layer])
+    if st.session_state.get("layer", of_layer.default) not in of_layer.options:
+        st.session_state["layer"] = of_layer.default
+    left, right = st.columns([3, 1])
+    with left:
+        method = compressing.named(compressing.NAMES, controls.choose(METHOD))
+        about = compressing.methods()[method]
+        st.caption(f"{about.sentence} Source: {about.source}.{' A control.' if about.control else ''}")
+    with right:
+        layer = controls.choose(of_layer)
+        seed = controls.number(SEED)
+    width = network.hidden[layer - 1]
+    units = choose_units(width, method)
+    arguments = source.digest, layer, units, method, seed, network
+    curve = st.container()
+    small = compressing.compressed(*arguments)
+    found = compressing.answers(*arguments)
+    proof = compressing.proof(*arguments)
+    info = compressing.effect(proof, found, compressing.passes(*arguments))
+    said, drawn = st.columns([2, 3])
+    command = f"{source.command}--layer {layer} --units {units} --method {method} --seed {seed} --out small.safetensors"
+    with said:
+        st.subheader("Lost and gained")
+        effect(info, command)
+        controls.downloads(small.network, f"smaller-{export.digest(small.network)[:12]}", proof)
+    with drawn:
+        st.subheader("A digit through both")
+        st.fragment(one_digit)(found)
+    st.subheader("Which neurons merged")
+    sheet = compressing.merges(
+        *([weight.cpu().numpy() for weight in each.weights] for each in (network, small.network)), layer, small.labels.numpy()
+    )
+    controls.picture(sheet, charts.neuron_sheet(sheet), "merges", command)
+    with curve:
+        accuracy_curve(source, layer, method, seed, units, width)
+
+
+def effect(info: compressing.Effect, command: str) -> None:
+    """What was lost and what was gained."""
+    original, smaller = info.rows
+    numbers = st.columns(2) + st.columns(2)
+    numbers[0].metric("Test accuracy", f"{smaller['test accuracy']:.4f}", f"{100 * info.change.mean:+.2f} points")
+    numbers[1].metric(
+        "Speed", f"{info.speed[0]:.2f} x", f"{info.speed[1]:.2f} to {info.speed[2]:.2f}", delta_color="off", delta_arrow="off"
+    )
+    for column, name in zip(numbers[2:], ("parameters", "bytes"), strict=True):
+        share = smaller[name] / original[name] - 1
+        column.metric(name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", delta_color="inverse")
+    st.caption(info.sentence)
+    controls.behind(info, "compressed", command)
+
+
+def one_digit(found: compressing.Answers) -> None:
+    """A test image through both networks."""
+    left, right = st.columns([1, 2])
+    with left:
+        image = controls.number(IMAGE)
+        st.button(
+            "Next difference",
+            on_click=lambda: st.session_state.update(image=compressing.next_differing(found, st.session_state["image"])),
+            disabled=not len(found.differing),
+            icon=":material/skip_next:",
+            help="The next test image that the two read differently.",
+            width="stretch",
+        )
+        info = compressing.digit(found, image)
+        st.image(compressing.picture(image), alt=f"Test image {image}: a {info.truth}.", width=160)
+    with right:
+        controls.chart(info, compressing.digit_figure(info), "digit")
+
+
+def accuracy_curve(source: Source, layer: int, method: str, seed: int, units: int, width: int) -> None:
+    """What other numbers of units would leave; for a wide layer when asked for."""
+    asked = st.session_state.setdefault("compress_curves", set())
+    this = source.digest, layer, method, seed
+    if width > compressing.AUTOMATIC and this not in asked:
+        if not st.button("Draw accuracy against units", icon=":material/show_chart:", help="A minute for a very wide layer."):
+            return
+        asked.add(this)
+    left, right = st.columns([3, 1])
+    with right:
+        tolerance = controls.choose(TOLERANCE)
+        choice = compressing.chosen(source.digest, layer, method, tolerance, seed, source.network)
+        st.button(
+            f"Keep {choice.units}", on_click=lambda: st.session_state.update(units=choice.units), type="primary",
+            icon=":material/compress:", help="The fewest found that lose no more on the held-out images.", width="stretch",
+        )  # fmt: skip
+    others = compressing.controls_of(source.digest, layer, method, seed, source.network)
+    info = compressing.held_curves(choice, others, method, units)
+    with left:
+        controls.chart(info, charts.curves(info), "held-curve")
+
+
+state.enter([RECIPE, BEFORE, TRAINED, METHOD, SEED, TOLERANCE, IMAGE])
+st.title("Can copies be merged away?")
+st.markdown(
+    "If neurons are copies, one can do the work of several: the paper clusters layer 1, replaces each cluster by **one "
+    "neuron**, and finds that networks trained with dropout lose little by it (section 4.4). Here its method stands beside "
+    "others, and beside **pruning**, which merges nothing."
+)
+controls.damage(live.store())
+columns = st.columns([1, 1, 2])
+with columns[0]:
+    recipe = controls.choose(RECIPE)
+with columns[1]:
+    before = controls.choose(BEFORE)
+with columns[2]:
+    trained = compressing.named(compressing.TRAININGS, controls.choose(TRAINED))
+st.header("Table 3, made again")
+paper_again()
+st.header("Make a network smaller")
+chosen = choose_source()
+if chosen is not None:
+    try:
+        one_network(chosen)
+    except FileNotFoundError as error:
+        st.warning(f"Nothing can be merged without images: {error}", icon=":material/image_not_supported:")

@@ -1,0 +1,112 @@
+"""Batch size and Model variance in a real browser, over made-up tables whose truth is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from dropclust.service import results
+from dropclust.ui import batch, variance
+from tests.browser.conftest import Serve
+from tests.ui import test_batch, test_variance
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.browser
+TITLES = {"batch": "Does a larger batch help more with dropout?", "variance": "Do models agree more with dropout?"}
+
+
+@pytest.fixture(scope="module")
+def address(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The app over Table 1 and Figure 2 of one recipe."""
+    cache = tmp_path_factory.mktemp("cache")
+    for name, table in (("table1-modern", test_batch.table()), ("figure2-modern", test_variance.table())):
+        results.write(cache / "results", name, table, {"command": f"make {name}"})
+    return serve(ROOT / "app.py", {"DROPCLUST_CACHE": str(cache)})
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1400, "height": 1200})
+    context.set_default_timeout(60_000)
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    assert errors == []
+    expect(opened.get_by_test_id("stException")).to_have_count(0)
+    context.close()
+
+
+def visit(page: Page, address: str, name: str, query: str = "") -> None:
+    page.goto(f"{address}/{name}{query}")
+    expect(page.get_by_role("heading", name=TITLES[name])).to_be_visible(timeout=60_000)
+
+
+def test_the_verdict_follows_the_choice_and_the_address_keeps_it(address: str, page: Page) -> None:
+    sampled, scaled = (batch.table_1(test_batch.table(), way) for way in ("sampled", "scaled"))
+    assert sampled.accuracy.sentence != scaled.accuracy.sentence
+    visit(page, address, "batch")
+    expect(page.get_by_text(sampled.accuracy.sentence)).to_be_visible(timeout=60_000)
+    assert sampled.trend is not None
+    expect(page.get_by_text(sampled.trend.verdict)).to_be_visible()
+    page.get_by_role("radio", name="scaled").click()
+    expect(page.get_by_text(scaled.accuracy.sentence)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(sampled.accuracy.sentence)).to_have_count(0)
+    expect(page).to_have_url(re.compile("prediction=scaled"))
+    page.reload()
+    expect(page.get_by_text(scaled.accuracy.sentence)).to_be_visible(timeout=60_000)
+
+
+def test_the_papers_values_are_drawn_and_can_be_left_out(address: str, page: Page) -> None:
+    visit(page, address, "batch")
+    legend = page.locator(".legendtext", has_text="paper, dropout 0.4")
+    expect(legend).to_be_visible(timeout=60_000)
+    page.get_by_role("radio", name="left out").click()
+    expect(legend).to_have_count(0, timeout=60_000)
+    expect(page.locator(".legendtext", has_text="no dropout").first).to_be_visible()
+
+
+def test_a_link_leads_to_the_train_page_with_the_settings(address: str, page: Page) -> None:
+    visit(page, address, "batch")
+    link = page.get_by_role("link", name="64").first
+    expect(link).to_be_visible(timeout=60_000)
+    assert link.evaluate("link => link.href") == f"{address}/train?rate=0.4&batch=64"
+
+
+def test_logits_and_probabilities_are_one_click_apart(address: str, page: Page) -> None:
+    logits, probabilities = (variance.figure_2(test_variance.table(), "sampled", of) for of in variance.COLUMNS)
+    visit(page, address, "variance")
+    for claim in logits.claims:
+        expect(page.get_by_text(claim)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(logits.sampling[0].sentence)).to_be_visible(timeout=60_000)
+    page.get_by_role("radio", name="probabilities").click()
+    expect(page.get_by_text(probabilities.sampling[0].sentence)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("logits are linear in the mask")).to_have_count(0)
+    expect(page).to_have_url(re.compile("of=probabilities"))
+    page.get_by_text("Ratios to no dropout, with intervals").click()
+    expect(page.get_by_text(probabilities.ratios.sentence)).to_be_visible(timeout=60_000)
+
+
+@pytest.mark.parametrize(("name", "table"), [("batch", "table1"), ("variance", "figure2")])
+def test_a_table_that_is_not_there_costs_one_sentence(address: str, page: Page, name: str, table: str) -> None:
+    visit(page, address, name, "?recipe=paper")
+    expect(page.get_by_text(f"The table {table}-paper is not there")).to_be_visible(timeout=60_000)
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_a_phone_shows_everything(address: str, browser: Browser, name: str) -> None:
+    phone = browser.new_page(viewport={"width": 400, "height": 900}, color_scheme="dark")
+    visit(phone, address, name)
+    expect(phone.locator(".main-svg").first).to_be_visible(timeout=60_000)
+    phone.wait_for_load_state("networkidle")
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 400
+    for title in phone.locator(".gtitle").all():
+        box = title.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 400
+    phone.close()
