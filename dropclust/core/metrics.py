@@ -306,7 +306,9 @@ def share_error(share: Tensor, n_samples: int) -> Tensor:
 
 
 def jackknife_error(samples: Tensor, statistic: Callable[[Tensor], float], groups: int | None = None) -> float:
-    """Monte Carlo standard error of any smooth figure taken from masks: MSTD, the accuracy of their mean, its Brier score.
+    """Monte Carlo standard error of a smooth figure taken from masks: MSTD, or the Brier score of their mean.
+
+    Not of an accuracy: right or wrong is a step, and leaving a few masks out seldom moves an image across it.
 
     Delete-a-group jackknife (Efron and Stein 1981): the figure is taken without one group of masks at a time, and
     error^2 = (G - 1) / G times the sum over groups of (figure without it - mean of those)^2. It covers what no formula

@@ -42,11 +42,19 @@ class Data:
         """Training labels as float32 ``[55000, 10]``."""
         return torch.nn.functional.one_hot(self.train_y, OUTPUTS).float()
 
-    def train_live(self, dtype: torch.dtype) -> Tensor:
-        """The live pixels of the training images, one contiguous tensor a dtype, made once."""
-        made: dict[torch.dtype, Tensor] = self.__dict__.setdefault("_train_live", {})
+    def lit(self, images: Tensor, dtype: torch.dtype) -> Tensor:
+        """Images ``[n, 784]`` as the engine multiplies them: live pixels, a column of ones, zeros up to a multiple of 16."""
+        n, live = len(images), len(self.live)
+        rows = torch.zeros(n, -(-(live + 1) // 16) * 16, dtype=dtype)
+        rows[:, :live] = images[:, self.live]
+        rows[:, live] = 1
+        return rows
+
+    def train_lit(self, dtype: torch.dtype) -> Tensor:
+        """The training images as `lit` makes them, one contiguous tensor a dtype, made once."""
+        made: dict[torch.dtype, Tensor] = self.__dict__.setdefault("_train_lit", {})
         if dtype not in made:
-            made[dtype] = self.train_x[:, self.live].to(dtype)
+            made[dtype] = self.lit(self.train_x, dtype)
         return made[dtype]
 
 

@@ -22,14 +22,23 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
-def uniform(shape: Sequence[int], stream: torch.Generator) -> Tensor:
-    """Uniform draws for `bernoulli`: float32 of the given shape, whole numbers from -32768 to 32767.
+def draws(noise: str, shape: Sequence[int], stream: torch.Generator, steps: int) -> Tensor:
+    """What the noise of some steps is made of: normal draws for "gaussian", else uniform ones, ``[steps, *shape]``.
 
-    Sixteen bits each: drawing is a large part of a small network's step, and torch's generator makes 64 at a time.
+    Steps drawn together are those that would have been drawn one by one. Uniform draws are int16, every value as likely:
+    drawing is a large part of a small network's step, and torch's generator makes 64 bits at a time.
     """
     n = math.prod(shape)
-    draws = torch.empty((n + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=stream)
-    return draws.view(torch.int16)[:n].view(*shape).float()
+    if noise == "gaussian":  # torch makes them sixteen at a time, and otherwise where a tensor ends within sixteen
+        drawn = torch.empty(steps, -(-n // 16) * 16).normal_(generator=stream)
+    else:
+        drawn = torch.empty(steps, -(-n // 4), dtype=torch.int64).random_(-(2**63), None, generator=stream).view(torch.int16)
+    return drawn[:, :n].view(steps, *shape)
+
+
+def uniform(shape: Sequence[int], stream: torch.Generator) -> Tensor:
+    """Uniform draws for `bernoulli`: float32 of the given shape, whole numbers from -32768 to 32767."""
+    return draws("bernoulli", shape, stream, 1)[0].float()
 
 
 def quantised(rate: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import cached_property
+from itertools import islice, pairwise
 from typing import TypeVar
 
 import torch
@@ -18,8 +19,8 @@ from torch import Tensor
 from dropclust.core import mnist
 from dropclust.core.cost import CURVE_IMAGES, Calibration, curve_steps
 from dropclust.core.network import Network
-from dropclust.core.noise import generator, multiplier
-from dropclust.core.spec import OUTPUTS, RunSpec
+from dropclust.core.noise import bernoulli, draws, gaussian, generator
+from dropclust.core.spec import RunSpec
 
 ADAM_RATE, ADAM_BETAS, ADAM_EPSILON = 1e-3, (0.9, 0.999), 1e-8
 SGD_RATE = 5e-5  # on the summed loss of a batch, as section 4.1.2 of the paper writes its gradient
@@ -29,6 +30,7 @@ POLL_SECONDS = 0.05  # how often a run asks whether it should stop
 # the time in which somebody expects "stop" to act.
 _STACK_PARAMETERS = 1_100_000
 _STACK_STEP_FLOPS = 4e9
+_BLOCK = 2**18  # values of noise to draw at once: many small steps, or one large
 
 
 @dataclass(frozen=True)
@@ -255,9 +257,26 @@ def batches(spec: RunSpec) -> Iterator[Tensor]:
         yield from whole.view(-1, spec.batch_size)
 
 
+# oneDNN's own product where this torch has it: torch gives large float32 products to MKL, which leaves half of an
+# AVX-512 processor idle unless Intel made it.
+_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _times_transposed(a: Tensor, b: Tensor) -> Tensor:
+    """A large product ``a b^T`` of ``[n, k]`` and ``[m, k]``: ``[n, m]``."""
+    if _ONEDNN and a.dtype == torch.float32:
+        product: Tensor = torch.ops.mkldnn._linear_pointwise.default(a, b, None, "none", [], "")
+        return product
+    return torch.mm(a, b.mT)
+
+
 @dataclass(eq=False)
 class Stack:
     """G seeds x N settings of one shape, trained in lockstep; M = G N nets.
+
+    Weights lie ``[out, in]`` and activations ``[units, images]``: the N nets of a seed are one product in layer 1, whose
+    result lies as layer 2 takes it. A bias is a column of its weights, met by an input of ones; columns of zeros, whose
+    gradient is 0, fill each row up to whole vectors of the processor.
 
     Parameters
     ----------
@@ -270,168 +289,173 @@ class Stack:
 
     grid: list[list[RunSpec]]
     data: mnist.Data
-    parameters: list[Tensor] = field(init=False)  # W1 [G, live, N h1], W2..W4 [M, in, out], b1 [G, 1, N h1], b2..b4 [M, 1, out]
+    parameters: list[Tensor] = field(init=False)  # G times W1 [N h1, live + 1 ..], then W2..W4 [M, out, in + 1 ..]
     gradients: list[Tensor] = field(init=False)  # of the same shapes
 
     def __post_init__(self) -> None:
         spec = self.grid[0][0]
         self.spec, self.n_seeds, self.n_settings = spec, len(self.grid), len(self.grid[0])
         self.members = [member for row in self.grid for member in row]
-        seeds, settings, nets = self.n_seeds, self.n_settings, len(self.members)
-        _, h1, h2, h3, out = spec.widths
+        seeds, settings, nets, batch = self.n_seeds, self.n_settings, len(self.members), spec.batch_size
         self.dtype = torch.bfloat16 if spec.precision == "bfloat16" else torch.float32
         self.live = self.data.live
-        n_live = len(self.live)
+        self._images = self.data.train_lit(self.dtype)
 
-        shapes = [
-            (seeds, n_live, settings * h1), (nets, h1, h2), (nets, h2, h3), (nets, h3, out),
-            (seeds, 1, settings * h1), (nets, 1, h2), (nets, 1, h3), (nets, 1, out),
-        ]  # fmt: skip
+        shapes: list[tuple[int, ...]] = [(settings * spec.hidden[0], self._images.shape[1])] * seeds
+        shapes += [(nets, above, -(-(below + 1) // 8) * 8) for below, above in pairwise(spec.widths[1:])]
         sizes = [math.prod(shape) for shape in shapes]
-        # One buffer each, so that one fused step updates everything.
+
+        def shaped(buffer: Tensor) -> list[Tensor]:
+            return [part.view(shape) for part, shape in zip(torch.split(buffer, sizes), shapes, strict=True)]
+
+        # The optimiser's weights and those of the products, each one buffer, so that one copy makes them alike.
         self._master = torch.zeros(sum(sizes))
-        self._gradient = torch.zeros_like(self._master)
         self._working = self._master.to(self.dtype)  # the same tensor in float32
-        self._working_gradient = self._gradient.to(self.dtype)
-        self.parameters, self.gradients, masters = (
-            [part.view(shape) for part, shape in zip(torch.split(buffer, sizes), shapes, strict=True)]
-            for buffer in (self._working, self._working_gradient, self._master)
-        )
-        self._masters = masters
-        # The same tensors for a net alone, as matrices.
-        self._alone = [tensor[0] for tensor in self.parameters], [tensor[0] for tensor in self.gradients]
+        self._masters, self.parameters = shaped(self._master), shaped(self._working)
+        self.gradients = [torch.zeros_like(weights) for weights in self.parameters]
         self._start = [initial_weights(row[0]) for row in self.grid]
         for seed, weights in enumerate(self._start):
-            masters[0][seed].view(n_live, settings, h1).copy_(weights[0][self.live].unsqueeze(1))
-            for layer in (1, 2, 3):
-                masters[layer].view(seeds, settings, *weights[layer].shape)[seed].copy_(weights[layer])
+            self._masters[seed].view(settings, spec.hidden[0], -1)[..., : len(self.live)] = weights[0][self.live].mT
+            for layer, weight in enumerate(weights[1:]):
+                upper = self._masters[seeds + layer].view(seeds, settings, weight.shape[1], -1)[seed]
+                upper[..., : weight.shape[0]] = weight.mT
         self._working.copy_(self._master)
         if spec.recipe == "modern":
-            self._moments = torch.zeros_like(self._master), torch.zeros_like(self._master)
+            self._moments = shaped(torch.zeros(sum(sizes))), shaped(torch.zeros(sum(sizes)))
             self._time = torch.zeros(())
 
         self._rates = torch.tensor([[m.dropout for m in row] for row in self.grid])  # [G, N, 3]
         self._noisy = [bool((self._rates[..., layer] > 0).any()) for layer in range(3)]
-        self._streams = [[generator(row[0].seed, "noise", layer) for layer in (1, 2, 3)] for row in self.grid]
+        self._streams = [[generator(row[0].seed, "noise", layer) for row in self.grid] for layer in (1, 2, 3)]
         self._order = [batches(row[0]) for row in self.grid]
-        self._images = self.data.train_live(self.dtype)
-        self._onehot = self.data.train_onehot
-        self._x = torch.empty(seeds, spec.batch_size, n_live, dtype=self.dtype)
-        self._y = torch.empty(seeds, spec.batch_size, out)
+        # Minus the one-hot labels, and their mean over a batch where the loss is one.
+        self._targets = self.data.train_onehot * (-1 / batch if spec.recipe == "modern" else -1)
+        self._noise_shapes = [
+            (above, width) if spec.noise == "dropconnect" else (width, batch) for width, above in pairwise(spec.widths[1:])
+        ]
+        most = nets * max(map(math.prod, self._noise_shapes))
+        self._block_steps = min(max(1, _BLOCK // most), 64)
+        self._batches: Iterator[tuple[Sequence[Tensor], Tensor]] = iter(())
+        self._noises: Iterator[tuple[Tensor | None, ...]] = iter(())
+
+        # What a step writes into, and its views, made once. A net alone has plain matrices: their products alone spread
+        # over threads.
+        inputs = [torch.zeros(nets, shape[2], batch, dtype=self.dtype) for shape in shapes[seeds:]]
+        for tensor, width in zip(inputs, spec.hidden, strict=True):
+            tensor[:, width] = 1
+        self._x = [torch.empty(batch, shape[1], dtype=self.dtype) for shape in shapes[:seeds]]
+        self._alone = nets == 1
+
+        def plain(tensors: Sequence[Tensor]) -> list[Tensor]:
+            return [tensor[0] if self._alone else tensor for tensor in tensors]
+
+        self._inputs = plain(inputs)  # of layers 2 to 4, [M, in + 1 .., B]
+        self._units = [tensor[..., :width, :] for tensor, width in zip(self._inputs, spec.hidden, strict=True)]
+        self._upper, self._upper_gradients = plain(self.parameters[seeds:]), plain(self.gradients[seeds:])
+        self._output_bias_gradient = self.gradients[-1][:, 0, spec.hidden[2]]
 
     # -- one step ---------------------------------------------------------------------------------------------------
 
-    def next_batch(self) -> tuple[Tensor, Tensor]:
-        """The next images ``[G, B, live]`` and labels, one-hot, ``[G, B, 10]`` of every seed."""
-        for seed, order in enumerate(self._order):
-            index = next(order)
-            torch.index_select(self._images, 0, index, out=self._x[seed])
-            torch.index_select(self._onehot, 0, index, out=self._y[seed])
-        return self._x, self._y
+    def next_batch(self) -> tuple[list[Tensor], Tensor]:
+        """What a step learns from.
 
-    def draw(self) -> list[Tensor | None]:
+        The next images of each seed, ``[B, live + 1 ..]``, and the gradient of the loss by the log-probabilities,
+        ``[G, 10, B]``: minus the one-hot labels, divided by B if "modern".
+        """
+        batch = next(self._batches, None)
+        if batch is None:
+            indices = torch.stack([torch.stack(list(islice(order, self._block_steps))) for order in self._order], 1)
+            targets = self._targets[indices].mT.contiguous()  # [steps, G, 10, B]
+            self._batches = zip([of_step.unbind() for of_step in indices.unbind()], targets.unbind(), strict=True)
+            batch = next(self._batches)
+        index, target = batch
+        for x, chosen in zip(self._x, index, strict=True):
+            torch.index_select(self._images, 0, chosen, out=x)
+        return self._x, target
+
+    def draw(self) -> tuple[Tensor | None, ...]:
         """The noise of one step, a tensor of mean 1 for each hidden layer, or None where no net of the stack has any.
 
-        Bernoulli and Gaussian: ``[G, B, N, h1]`` for layer 1, ``[M, B, h]`` for layers 2 and 3. DropConnect: one weight
-        mask for the batch, ``[M, in, out]``. Nets of one seed share their draws.
+        Bernoulli and Gaussian: ``[M, h, B]``. DropConnect: one weight mask for the batch, ``[M, out, in]``. Nets of one
+        seed share their draws.
         """
-        spec, seeds, settings = self.spec, self.n_seeds, self.n_settings
-        noise: list[Tensor | None] = []
-        for layer, width in enumerate(spec.hidden):
-            if not self._noisy[layer]:
-                noise.append(None)
-                continue
-            rate = self._rates[:, :, layer]
-            shape = [width, spec.widths[layer + 2]] if spec.noise == "dropconnect" else [spec.batch_size, width]
-            by_row = layer == 0 and spec.noise != "dropconnect"  # layer 1 lies [B, N, h1]: it was one product for all N
-            drawn = [
-                multiplier(
-                    spec.noise,
-                    [shape[0], 1, shape[1]] if by_row else [1, *shape],
-                    rate[seed].view(1, settings, 1) if by_row else rate[seed].view(settings, 1, 1),
-                    self._streams[seed][layer],
-                )
-                for seed in range(seeds)
-            ]
-            together = torch.stack(drawn) if by_row else torch.cat(drawn)
-            noise.append(together if self.dtype == torch.float32 else together.to(self.dtype))
+        noise = next(self._noises, None)
+        if noise is None:
+            scale = gaussian if self.spec.noise == "gaussian" else bernoulli
+            layers: list[Sequence[Tensor | None]] = []
+            for layer, shape in enumerate(self._noise_shapes):
+                if not self._noisy[layer]:
+                    layers.append([None] * self._block_steps)
+                    continue
+                drawn = [draws(self.spec.noise, shape, stream, self._block_steps) for stream in self._streams[layer]]
+                together = torch.stack(drawn, 1).float().unsqueeze(2)  # [steps, G, 1, *shape]
+                together = scale(together, self._rates[:, :, layer, None, None]).flatten(1, 2)
+                layers.append(together.to(self.dtype).unbind())
+            self._noises = zip(*layers, strict=True)
+            noise = next(self._noises)
         return noise
 
-    def differentiate(self, x: Tensor, y: Tensor, noise: list[Tensor | None]) -> None:
+    def differentiate(self, x: Sequence[Tensor], target: Tensor, noise: Sequence[Tensor | None]) -> None:
         """Write the gradient of every net's loss into ``gradients``: mean over the batch if "modern", sum if "paper".
 
         Backpropagation by hand (Rumelhart et al. 1986). ReLU's gradient at 0 is 0.
         """
-        spec, seeds, settings, nets = self.spec, self.n_seeds, self.n_settings, len(self.members)
-        batch, h1 = spec.batch_size, spec.hidden[0]
+        spec, seeds, nets, batch = self.spec, self.n_seeds, len(self.members), self.spec.batch_size
+        if self._alone:
+            target, noise = target[0], [r if r is None else r[0] for r in noise]
+        elif self.n_settings > 1:
+            target = target.repeat_interleave(self.n_settings, 0)
+        product = torch.mm if self._alone else torch.bmm
         connect = spec.noise == "dropconnect"
-        alone = nets == 1
-        if alone:
-            # Plain matrices: their products alone spread over threads, and a view less a product is a tenth of a small step.
-            x, y = x[0], y[0]
-            noise = [r if r is None else r.flatten(0, -2) for r in noise]  # [B, h], or a weight mask [in, out]
-        affine, product = (torch.addmm, torch.mm) if alone else (torch.baddbmm, torch.bmm)
-        (w1, w2, w3, w4, b1, b2, b3, b4), grads = self._alone if alone else (self.parameters, self.gradients)
         on_units = [None] * 3 if connect else noise
-        masked = [w if r is None or not connect else w * r for w, r in zip((w2, w3, w4), noise, strict=True)]
+        weights = self._upper
+        if connect:
+            weights = [w if r is None else _masked(w, r) for w, r in zip(weights, noise, strict=True)]
 
         # Shapes are of a stack; a net alone lacks their first dimension.
-        a1 = affine(b1, x, w1).relu_()  # [G, B, N h1]
-        if not alone:
-            a1 = a1.view(seeds, batch, settings, h1)
-        d1 = a1 if on_units[0] is None else a1 * on_units[0]
-        if not alone:
-            d1 = d1.transpose(1, 2).reshape(nets, batch, h1)  # [M, B, h1]; a copy only where G and N are both above 1
-        a2 = affine(b2, d1, masked[0]).relu_()  # [M, B, h2]
-        d2 = a2 if on_units[1] is None else a2 * on_units[1]
-        a3 = affine(b3, d2, masked[1]).relu_()  # [M, B, h3]
-        d3 = a3 if on_units[2] is None else a3 * on_units[2]
+        first = [_times_transposed(weight, rows) for weight, rows in zip(self.parameters[:seeds], x, strict=True)]
+        z = first[0] if seeds == 1 else torch.cat(first)
+        if not self._alone:
+            z = z.view(nets, spec.hidden[0], batch)
+        active = []
+        for weight, r, inputs, units in zip(weights, on_units, self._inputs, self._units, strict=True):
+            if r is None:
+                active.append(torch.clamp_min(z, 0, out=units))
+            else:
+                active.append(z.relu_())
+                torch.mul(z, r, out=units)
+            z = product(weight, inputs)  # [M, out, B]
         # Classes before images: torch's softmax is vectorised along every dimension but a short last one.
-        logits = affine(b4.mT, masked[2].mT, d3.mT)  # [M, 10, B]
-        error = logits.float().softmax(-2)
-        if alone:
-            error.sub_(y.mT)
-        else:
-            error.view(seeds, settings, OUTPUTS, batch).sub_(y.mT.unsqueeze(1))
-        if spec.recipe == "modern":
-            error.mul_(1 / batch)
-        q = error.to(self.dtype).mT  # [M, B, 10]
+        log_p = z.float().log_softmax(-2)
+        q = torch._log_softmax_backward_data(target, log_p, -2, torch.float32).to(self.dtype)  # [M, 10, B]
 
-        for layer, (below, unit_noise, above) in enumerate(
-            zip((a3, a2, a1), reversed(on_units), (d3, d2, d1), strict=True), start=1
-        ):
-            weight = masked[3 - layer]
-            product(above.mT, q, out=grads[4 - layer])
-            if connect and (mask := noise[3 - layer]) is not None:
-                grads[4 - layer].mul_(mask)
-            torch.sum(q, -2, keepdim=True, out=grads[8 - layer])
-            q = product(q, weight.mT)  # [M, B, h]
-            if below is a1 and not alone:
-                q = q.view(seeds, settings, batch, h1).transpose(1, 2).contiguous()  # [G, B, N, h1]
-            if unit_noise is not None:
-                q.mul_(unit_noise)
-            q = torch.ops.aten.threshold_backward(q, below, 0)
-        if not alone:
-            q = q.view(seeds, batch, settings * h1)
-        product(x.mT, q, out=grads[0])
-        torch.sum(q, -2, keepdim=True, out=grads[4])
+        for layer in (2, 1, 0):
+            gradient, width = self._upper_gradients[layer], spec.hidden[layer]
+            product(q, self._inputs[layer].mT, out=gradient)
+            if connect and (mask := noise[layer]) is not None:
+                gradient[..., :width].mul_(mask)
+            q = product(weights[layer].mT, q)[..., :width, :]  # [M, h, B]
+            if (r := on_units[layer]) is not None:
+                q.mul_(r)
+            q = torch.ops.aten.threshold_backward(q, active[layer], 0)
+        for seed, (part, rows) in enumerate(zip(q.reshape(seeds, -1, batch), x, strict=True)):
+            self.gradients[seed] = _times_transposed(part, rows.mT)
 
     def update(self) -> None:
         """One step of Adam (Kingma & Ba 2015) or of plain SGD on all nets at once."""
+        gradients = self.gradients
         if self.dtype != torch.float32:
-            self._gradient.copy_(self._working_gradient)
-            gradient = self._gradient
-        else:
-            gradient = self._working_gradient
+            gradients = [gradient.float() for gradient in gradients]
         if self.spec.recipe == "modern":
             self._time += 1
             torch._fused_adam_(  # what torch.optim.Adam(fused=True) calls; building that optimiser imports a compiler
-                [self._master], [gradient], [self._moments[0]], [self._moments[1]], [], [self._time],
+                self._masters, gradients, self._moments[0], self._moments[1], [], [self._time] * len(gradients),
                 lr=ADAM_RATE, beta1=ADAM_BETAS[0], beta2=ADAM_BETAS[1], weight_decay=0.0, eps=ADAM_EPSILON,
                 amsgrad=False, maximize=False,
             )  # fmt: skip
         else:
-            self._master.add_(gradient, alpha=-SGD_RATE)
+            for master, gradient in zip(self._masters, gradients, strict=True):
+                master.add_(gradient, alpha=-SGD_RATE)
         if self.dtype != torch.float32:
             self._working.copy_(self._master)
 
@@ -460,7 +484,7 @@ class Stack:
                     break
                 self.differentiate(*self.next_batch(), self.draw())
                 self.update()
-                trace[done].copy_(self.gradients[7][:, 0, 0])
+                trace[done].copy_(self._output_bias_gradient)
                 done += 1
                 if (now := time.perf_counter()) - asked > POLL_SECONDS:
                     asked = now
@@ -488,37 +512,46 @@ class Stack:
     def network(self, member: int) -> Network:
         """One net of the stack, copied out."""
         seed, setting = divmod(member, self.n_settings)
-        h1 = self.spec.hidden[0]
-        first = self._start[seed][0].clone()
-        first[self.live] = self._masters[0][seed].view(-1, self.n_settings, h1)[:, setting]
-        bias = self._masters[4][seed].view(self.n_settings, h1)[setting]
-        return Network(
-            [first, *(self._masters[layer][member].clone() for layer in (1, 2, 3))],
-            [bias.clone(), *(self._masters[4 + layer][member, 0].clone() for layer in (1, 2, 3))],
-            self.members[member],
-        )
+        first = self._masters[seed].view(self.n_settings, self.spec.hidden[0], -1)[setting]
+        layers = [first, *(upper[member] for upper in self._masters[self.n_seeds :])]
+        below = [len(self.live), *self.spec.hidden]
+        weights = [
+            layer[:, :width].t().clone(memory_format=torch.contiguous_format)
+            for layer, width in zip(layers, below, strict=True)
+        ]
+        whole = self._start[seed][0].clone()
+        whole[self.live] = weights[0]
+        biases = [layer[:, width].clone() for layer, width in zip(layers, below, strict=True)]
+        return Network([whole, *weights[1:]], biases, self.members[member])
+
+    @cached_property
+    def _held_images(self) -> Tensor:
+        return self.data.lit(self.data.held_x[:CURVE_IMAGES], self.dtype)
 
     def held_out(self) -> list[tuple[float, float]]:
         """Loss and accuracy of every net on the first held-out images, scaled."""
-        n, h1 = min(CURVE_IMAGES, len(self.data.held_x)), self.spec.hidden[0]
-        x, y = self.data.held_x[:n, self.live].to(self.dtype), self.data.held_y[:n]
-        (w1, *upper, b1, b2, b3, b4) = self.parameters
-        a = torch.baddbmm(b1, x.expand(self.n_seeds, *x.shape), w1).relu_()
-        a = a.view(self.n_seeds, n, self.n_settings, h1).transpose(1, 2).reshape(len(self.members), n, h1)
-        for weight, bias in zip(upper, (b2, b3, b4), strict=True):
-            a = torch.baddbmm(bias, a, weight)
-            if weight is not upper[-1]:
-                a.relu_()
-        log_p = a.float().log_softmax(2)
-        loss = -log_p.gather(2, y.expand(len(self.members), n).unsqueeze(2)).mean((1, 2))
-        accuracy = (log_p.argmax(2) == y).float().mean(1)
+        nets, x = len(self.members), self._held_images
+        z = torch.cat([_times_transposed(weight, x) for weight in self.parameters[: self.n_seeds]])
+        z = z.view(nets, -1, len(x))
+        for weight, width in zip(self.parameters[self.n_seeds :], self.spec.hidden, strict=True):
+            z = torch.baddbmm(weight[:, :, width, None], weight[:, :, :width], z.relu_())
+        y, log_p = self.data.held_y[: len(x)].expand(nets, -1), z.float().log_softmax(1)  # [M, 10, n]
+        loss = -log_p.gather(1, y.unsqueeze(1)).mean((1, 2))
+        accuracy = (log_p.argmax(1) == y).float().mean(1)
         return list(zip(loss.tolist(), accuracy.tolist(), strict=True))
+
+
+def _masked(weights: Tensor, mask: Tensor) -> Tensor:
+    """Weights times a mask, and their bias columns as they are."""
+    masked = weights.clone()
+    masked[..., : mask.shape[-1]].mul_(mask)
+    return masked
 
 
 def calibrate(data: mnist.Data | None = None) -> Calibration:
     """Train two short runs on one thread, small steps and large ones, and solve for the two numbers; about a second."""
     data = data or mnist.load()
-    trials = [RunSpec(batch_size=16, examples=16 * 400), RunSpec(hidden=(300, 300, 300), examples=128 * 60)]
+    trials = [RunSpec(batch_size=16, examples=16 * 400), RunSpec(hidden=(400, 200, 200), examples=128 * 60)]
     times = []
     for spec in trials:
         fit([spec], data=data, curve=False, threads=1)  # the first time includes first times

@@ -111,7 +111,7 @@ def reading(
     information = float(metrics.mutual_information(sampled.mean_probs, sampled.mean_entropy))
     error = tuple(metrics.share_error(sampled.votes[0].double(), n_samples).tolist())
     sentence = f"{_answers(scaled, mean, geometric, votes, n_samples)} {_doubt(entropy, information, n_samples)}"
-    return Reading(scaled, mean, geometric, votes, error, information, entropy, n_samples, sentence)
+    return Reading(scaled, mean, geometric, votes, error, entropy, information, n_samples, sentence)
 
 
 def _images(image: npt.ArrayLike | None, n: int) -> Any:

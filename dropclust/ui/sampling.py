@@ -247,7 +247,6 @@ MASKS = (1, 2, 5, *(BLOCK * n for n in (1, 2, 5, 10, 20, 50, BLOCKS)))
 JACKKNIFE_GROUPS = 20
 REPEATS = 25  # groups of as many masks, for the accuracy
 PROPAGATE_WIDTH = 200  # up to this width covariances are carried along; the work grows with its cube
-PROPAGATE_IMAGES = 50  # at a time: covariances then stay in a core's own cache
 
 
 @dataclass(frozen=True)
@@ -412,15 +411,10 @@ def settle(network: Network, x: Tensor, y: Tensor, rates: Sequence[float], noise
 
 
 def _propagated_mstd(network: Network, x: Tensor, rates: Sequence[float], noise: str, covariance: bool) -> float:
-    import torch
 
     from dropclust.core import theory
 
-    spread = [
-        theory.propagate_moments(network, part, rates, noise, covariance).variance.sqrt().sum().item()
-        for part in torch.split(x, PROPAGATE_IMAGES)
-    ]
-    return sum(spread) / (len(x) * network.biases[-1].numel())
+    return theory.propagate_moments(network, x, rates, noise, covariance).variance.sqrt().mean().item()
 
 
 def _distance(p: Tensor, q: Tensor) -> float:

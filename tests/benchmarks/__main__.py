@@ -66,6 +66,7 @@ def training_table(rounds: int) -> bool:
     """One network, and twenty in a stack, against their peers."""
     single = {
         "engine, one network": 120_000,
+        "engine, one network, bfloat16 products": 120_000,
         "PyTorch, DataLoader and ToTensor, no workers": 12_000,
         "PyTorch, DataLoader and ToTensor, 2 workers": 24_000,
         "PyTorch, tensors in memory, fused Adam": 60_000,

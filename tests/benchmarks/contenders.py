@@ -26,8 +26,8 @@ def ours(specs: Callable[[int], list[RunSpec]], data: mnist.Data) -> peers.Timed
     return run
 
 
-def one(images: int) -> list[RunSpec]:
-    return [RunSpec(examples=images)]
+def one(precision: str = "float32") -> Callable[[int], list[RunSpec]]:
+    return lambda images: [RunSpec(examples=images, precision=precision)]
 
 
 def rates(nets: int, precision: str = "float32") -> Callable[[int], list[RunSpec]]:
@@ -56,7 +56,8 @@ def engine_sampling(data: mnist.Data) -> peers.Timed:
 
 # Every contender has a process of its own: the thread pools of JAX and of OpenMP slow each other down within one.
 CONTENDERS: dict[str, Callable[[mnist.Data], peers.Timed]] = {
-    "engine, one network": lambda data: ours(one, data),
+    "engine, one network": lambda data: ours(one(), data),
+    "engine, one network, bfloat16 products": lambda data: ours(one("bfloat16"), data),
     "PyTorch, DataLoader and ToTensor, no workers": lambda data: peers.dataloader_loop(0),
     "PyTorch, DataLoader and ToTensor, 2 workers": lambda data: peers.dataloader_loop(2),
     "PyTorch, tensors in memory, fused Adam": peers.in_memory_loop,

@@ -79,8 +79,13 @@ def test_live_pixels_are_those_that_a_training_image_lights(data: Data) -> None:
     assert len(live) == 717
     lit = [bool((data.train_x[:, pixel] > 0).any()) for pixel in range(784)]
     assert live == {pixel for pixel in range(784) if lit[pixel]}
-    assert torch.equal(data.train_live(torch.float32), data.train_x[:, data.live])
-    assert data.train_live(torch.float32) is data.train_live(torch.float32)
+    rows = data.train_lit(torch.float32)
+    assert rows.shape == (55_000, 720)
+    assert torch.equal(rows[:, :717], data.train_x[:, data.live])
+    assert bool((rows[:, 717] == 1).all())
+    assert not bool(rows[:, 718:].any())
+    assert rows is data.train_lit(torch.float32)
+    assert torch.equal(data.train_lit(torch.bfloat16), rows.bfloat16())
     assert torch.equal(data.train_onehot.argmax(1), data.train_y)
     assert torch.equal(data.train_onehot.sum(1), torch.ones(55_000))
 

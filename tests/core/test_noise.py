@@ -9,9 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from dropclust.core import noise
-from dropclust.core.noise import bernoulli, gaussian, generator, multiplier, quantised, uniform
+from dropclust.core.noise import bernoulli, draws, gaussian, generator, multiplier, quantised, uniform
 
 LEVELS = torch.arange(-(2**15), 2**15).float()  # every value that a draw can have, each as likely
 RATES = st.integers(0, 9_500).map(lambda part: part / 10_000)  # as a run has them: to 4 decimals
@@ -63,6 +64,33 @@ def test_draws_have_the_shape_asked_for_and_are_whole_16_bit_numbers(shape: list
     assert draws.dtype == torch.float32
     assert torch.equal(draws, draws.round().clamp(-32768, 32767))
     assert torch.equal(draws, uniform(shape, generator(seed, "test")))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    kind=st.sampled_from(["bernoulli", "gaussian", "dropconnect"]),
+    shape=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    parts=st.lists(st.integers(1, 7), min_size=1, max_size=4),
+)
+def test_steps_drawn_together_are_those_drawn_one_by_one(kind: str, shape: list[int], parts: list[int]) -> None:
+    together, apart = generator(0, kind), generator(0, kind)
+    at_once = torch.cat([draws(kind, shape, together, steps) for steps in parts])
+    one_by_one = torch.cat([draws(kind, shape, apart, 1) for _ in range(sum(parts))])
+    assert list(at_once.shape) == [sum(parts), *shape]
+    assert at_once.dtype == (torch.float32 if kind == "gaussian" else torch.int16)
+    assert torch.equal(at_once, one_by_one)
+
+
+def test_normal_draws_of_many_steps_are_standard_normal() -> None:
+    """The p-values of many streams must be uniform: one alone may be small by chance."""
+    chances = []
+    for seed in range(60):
+        drawn = draws("gaussian", [5, 7], generator(seed, "test"), 5_000).double()
+        chances += [float(stats.kstest(drawn[:, row, column].numpy(), "norm").pvalue) for row, column in ((0, 0), (4, 6))]
+        for other in (drawn[:, 4, 6], drawn[:, 0, 1]):
+            assert abs(float((drawn[:, 0, 0] * other).mean())) < 4.5 / 5_000**0.5  # 120 of them
+        assert abs(float((drawn[:-1] * drawn[1:]).mean())) < 4.5 / drawn.numel() ** 0.5
+    assert stats.kstest(chances, "uniform").pvalue > 0.001
 
 
 def test_every_level_is_drawn_as_often_as_any_other() -> None:

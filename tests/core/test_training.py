@@ -39,26 +39,20 @@ def grid(spec: RunSpec, seeds: int, settings: int, noisy: Sequence[bool] = (True
 
 
 def of_member(stack: Stack, tensors: list[Tensor], member: int) -> list[Tensor]:
-    """One net's four weights (layer 1 without its dead pixels) and four biases, of a stack's parameters or gradients."""
+    """One net's four weights ``[in, out]`` (layer 1 without its dead pixels) and four biases, of parameters or gradients."""
     seed, setting = divmod(member, stack.n_settings)
     h1 = stack.spec.hidden[0]
-    columns = slice(setting * h1, (setting + 1) * h1)
+    layers = [tensors[seed][setting * h1 : (setting + 1) * h1], *(upper[member] for upper in tensors[stack.n_seeds :])]
+    widths = [len(stack.live), *stack.spec.hidden]
     return [
-        tensors[0][seed][:, columns],
-        *(tensors[layer][member] for layer in (1, 2, 3)),
-        tensors[4][seed, 0, columns],
-        *(tensors[4 + layer][member, 0] for layer in (1, 2, 3)),
+        *(layer[:, :width].t() for layer, width in zip(layers, widths, strict=True)),
+        *(layer[:, width] for layer, width in zip(layers, widths, strict=True)),
     ]
 
 
-def noise_of_member(stack: Stack, noise: list[Tensor | None], member: int) -> list[Tensor | None]:
+def noise_of_member(stack: Stack, noise: Sequence[Tensor | None], member: int) -> list[Tensor | None]:
     """One net's noise of one step: ``[B, h]`` or, for DropConnect, ``[in, out]`` a layer."""
-    seed, setting = divmod(member, stack.n_settings)
-    by_row = stack.spec.noise != "dropconnect"
-    return [
-        None if drawn is None else drawn[seed, :, setting] if layer == 0 and by_row else drawn[member]
-        for layer, drawn in enumerate(noise)
-    ]
+    return [None if drawn is None else drawn[member].t() for drawn in noise]
 
 
 def distance(a: Network, b: Network, start: list[Tensor] | None = None) -> float:
@@ -84,18 +78,19 @@ def same_bits(a: Network, b: Network) -> bool:
 def test_gradients_are_those_of_autograd(kind: str, recipe: str, noisy: tuple[bool, ...], data: Data) -> None:
     for seeds, n_settings in GRIDS:
         stack = Stack(grid(replace(SMALL, noise=kind, recipe=recipe), seeds, n_settings, noisy), data)
-        for number, bias in enumerate(stack.parameters[4:]):
-            bias.normal_(0, 0.1, generator=torch.Generator().manual_seed(number))
-        x, y = stack.next_batch()
+        for member in range(seeds * n_settings):
+            for number, bias in enumerate(of_member(stack, stack.parameters, member)[4:]):
+                bias.normal_(0, 0.1, generator=torch.Generator().manual_seed(number))
+        x, target = stack.next_batch()
         noise = stack.draw()
         assert [drawn is not None for drawn in noise] == [on and n_settings * 0.4 > 0 for on in noisy]
-        stack.differentiate(x, y, noise)
+        stack.differentiate(x, target, noise)
         for member in range(seeds * n_settings):
             parts = [part.double().requires_grad_() for part in of_member(stack, stack.parameters, member)]
             own = [None if drawn is None else drawn.double() for drawn in noise_of_member(stack, noise, member)]
             seed = member // n_settings
-            logits = reference.noisy_logits(parts[:4], parts[4:], x[seed].double(), kind, own)
-            reference.loss(logits, y[seed].argmax(1), recipe).backward()
+            logits = reference.noisy_logits(parts[:4], parts[4:], x[seed][:, : len(data.live)].double(), kind, own)
+            reference.loss(logits, target[seed].argmin(0), recipe).backward()
             for part, gradient in zip(parts, of_member(stack, stack.gradients, member), strict=True):
                 assert part.grad is not None
                 assert float((gradient - part.grad).norm() / part.grad.norm()) < 1e-5
@@ -134,11 +129,12 @@ def test_a_step_sees_the_images_and_labels_of_its_batch(data: Data) -> None:
     stack = Stack(grid(SMALL, 2, 1), data)
     orders = [list(islice(batches(row[0]), 3)) for row in stack.grid]
     for step in range(3):
-        x, y = stack.next_batch()
+        x, target = stack.next_batch()
         for seed, order in enumerate(orders):
-            assert torch.equal(x[seed], data.train_x[order[step]][:, data.live])
-            assert torch.equal(y[seed].argmax(1), data.train_y[order[step]])
-            assert torch.equal(y[seed].sum(1), torch.ones(16))
+            assert torch.equal(x[seed], data.train_lit(torch.float32)[order[step]])
+            assert torch.equal(target[seed].argmin(0), data.train_y[order[step]])
+            assert torch.equal(target[seed].sum(0), torch.full((16,), -1 / 16))
+            assert int((target[seed] == 0).sum()) == 16 * 9
 
 
 @settings(max_examples=30, deadline=None)
@@ -180,8 +176,8 @@ def test_nets_of_one_seed_share_everything_but_their_rates(kind: str, data: Data
     assert not torch.equal(square[0].flatten(), square[1].flatten())  # each layer draws for itself
     for _ in range(3):
         x = [stack.next_batch()[0] for stack in (one, other, both)]
-        assert torch.equal(x[0], x[1])
-        assert torch.equal(x[0], x[2])
+        assert torch.equal(x[0][0], x[1][0])
+        assert torch.equal(x[0][0], x[2][0])
         alone, stronger, together = one.draw(), other.draw(), both.draw()
         for layer in range(3):
             weak, strong = (noise_of_member(both, together, member)[layer] for member in (0, 1))
@@ -253,6 +249,38 @@ def test_a_whole_run_is_that_of_a_plain_loop(kind: str, recipe: str, data: Data)
     weights, biases, _ = plain_run(spec, data)
     assert (run.status, run.steps, run.diverged_at) == ("done", 40, None)
     assert distance(run.network, Network(weights, biases, spec)) < 1e-3  # Adam divides rounding by small numbers
+
+
+@pytest.mark.parametrize("kind", list(NOISES))
+def test_how_many_steps_are_drawn_at_once_changes_nothing(kind: str, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = grid(replace(SMALL, noise=kind, train_size=100), 2, 2)
+    runs = []
+    for block in (1, 4_000, 10**6):
+        monkeypatch.setattr(training, "_BLOCK", block)
+        runs.append(Stack(rows, data).run(lambda share: False, lambda member, point: None, False))
+    for several in runs[1:]:
+        assert all(same_bits(a.network, b.network) for a, b in zip(runs[0], several, strict=True))
+
+
+def test_a_torch_without_onednn_trains_the_same_nets(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = NEIGHBOURS[:4]
+    usual = fit(specs, data=data)
+    monkeypatch.setattr(training, "_ONEDNN", False)
+    for run, expected in zip(fit(specs, data=data), usual, strict=True):
+        assert distance(run.network, expected.network) < 1e-3
+        assert run.curve[-1].loss == pytest.approx(expected.curve[-1].loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("recipe", list(RECIPES))
+@pytest.mark.parametrize("kind", list(NOISES))
+def test_what_fills_rows_up_stays_zero(kind: str, recipe: str, data: Data) -> None:
+    stack = Stack(grid(replace(SMALL, noise=kind, recipe=recipe), 2, 2), data)
+    stack.run(lambda share: False, lambda member, point: None, False)
+    widths = [*[len(data.live)] * 2, *SMALL.hidden]
+    for weights, width in zip(stack.parameters, widths, strict=True):
+        assert weights.shape[-1] % 8 == 0
+        assert bool(weights[..., : width + 1].any())
+        assert not bool(weights[..., width + 1 :].any())
 
 
 def test_dead_pixels_keep_their_initial_weights_and_are_the_only_ones_left_out(data: Data) -> None:
@@ -518,8 +546,8 @@ def test_the_step_is_the_first_whose_gradient_is_not_finite(
 
 def poisoned(stack: Stack, member: int) -> Stack:
     """The stack with one net's second weights made so large that its products overflow."""
-    stack.parameters[1][member].mul_(1e30)
-    stack.parameters[2][member].mul_(1e30)
+    for layer in (2, 3):
+        of_member(stack, stack.parameters, member)[layer - 1].mul_(1e30)
     return stack
 
 
