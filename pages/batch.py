@@ -55,7 +55,7 @@ with columns[2]:
 found = live.table(results.file_name("table1", recipe))
 if found:
     _, command = found
-    shown = live.table_1(recipe, prediction)
+    shown = batch.table_1_of(recipe, prediction)
     own = batch.own_runs(live.store().list(), recipe)
     if shown.trend:
         st.markdown(f"**{shown.trend.verdict}**")

@@ -116,7 +116,7 @@ drawn = [
 found = live.table(results.file_name("figure3", recipe))
 if found:
     _, command = found
-    shown = live.figure_3(recipe, rate, of, low, high).showing(drawn)
+    shown = power.figure_3_of(recipe, rate, of, low, high).showing(drawn)
     if shown.refused:
         st.info(shown.refused)
     law(shown, command)

@@ -56,7 +56,7 @@ with columns[2]:
 found = live.table(results.file_name("figure2", recipe))
 if found:
     _, command = found
-    shown = live.figure_2(recipe, prediction, of)
+    shown = variance.figure_2_of(recipe, prediction, of)
     if shown.claims:
         counted, *claims = shown.claims
         st.markdown("\n".join([counted, "", *(f"- **{claim}**" for claim in claims)]))

@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
+import streamlit as st
 from scipy.special import stdtrit
 
 from dropclust.core.intervals import Interval, mean_interval, paired_difference
 from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import paper, table1
 from dropclust.experiments.experiment import Settings
+from dropclust.service import results
 from dropclust.service.store import Summary
-from dropclust.ui import charts, runs
+from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND, Series
 
 OFF, ON = table1.RATES  # no dropout, and the paper's rate
@@ -498,3 +500,15 @@ def table_1(table: pd.DataFrame, prediction: str) -> BatchCharts:
     """Everything at once, so that it is made once for all viewers."""
     makers = accuracy(table, prediction), trend(table, prediction), spread(table, prediction), again(table, prediction)
     return BatchCharts(*makers)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def table_1_of(recipe: str, prediction: str) -> BatchCharts:
+    """What is shown of the shipped Table 1, made once for all viewers.
+
+    Raises
+    ------
+    dropclust.service.results.ResultError
+        When the table is missing or damaged.
+    """
+    return table_1(live.result(results.file_name("table1", recipe)).table, prediction)

@@ -374,18 +374,10 @@ def _turn() -> threading.Lock:
     return threading.Lock()
 
 
-@st.cache_resource(show_spinner=False)
-def _one_thread() -> None:
-    """Torch computes on one thread in this process: the workers have the cores, and viewers are served side by side."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
 @contextmanager
 def _at_work(network: Network, layer: int) -> Iterator[None]:
     """Wide layers one after another, narrow ones at once: nobody with a small network waits for somebody with a large one."""
-    _one_thread()
+    live.one_thread()
     if network.hidden[layer - 1] <= WIDE:
         yield
         return

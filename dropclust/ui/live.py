@@ -15,7 +15,7 @@ from dropclust.core.spec import RunSpec
 from dropclust.experiments import table2
 from dropclust.service import results
 from dropclust.service.store import Store, Stored
-from dropclust.ui import batch, charts, power, variance
+from dropclust.ui import charts
 from dropclust.ui.explorer import Scene, build_scene
 from dropclust.ui.guess import Guesses
 
@@ -109,6 +109,7 @@ def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame:
         return listed[(listed["layer"] == layer) & (listed["k"] == k)]
     from dropclust.core import mnist
 
+    one_thread()
     kept = [_stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES]
     return pd.concat([table2.neurons(each.network(), mnist.load(), layer, k) for each in kept], ignore_index=True)
 
@@ -172,6 +173,7 @@ def firing(key: str, layer: int, k: int, bias: bool) -> tuple[int, float, float]
     from dropclust.core.prediction import hidden_activations
     from dropclust.core.similarity import activation_correlation, cluster, dead, incoming
 
+    one_thread()
     stored = _stored(key)
     activations = hidden_activations(stored.network(), mnist.load().held_x)[layer - 1].numpy()
     labels = cluster(incoming(stored.weights, stored.biases, layer, bias), k)
@@ -186,6 +188,17 @@ def _stored(key: str) -> Stored:
 
 
 @st.cache_resource(show_spinner=False)
+def one_thread() -> None:
+    """Torch computes on one thread in this process: the workers have the cores, and viewers are served side by side.
+
+    Two threads on small products wait for each other as soon as anything else runs.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@st.cache_resource(show_spinner=False)
 def settle() -> None:
     """After the first page's imports: take them out of the garbage collector's sight, which the app runs itself no more.
 
@@ -193,39 +206,3 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def table_1(recipe: str, prediction: str) -> batch.BatchCharts:
-    """What is shown of the shipped Table 1, made once for all viewers.
-
-    Raises
-    ------
-    dropclust.service.results.ResultError
-        When the table is missing or damaged.
-    """
-    return batch.table_1(result(results.file_name("table1", recipe)).table, prediction)
-
-
-@st.cache_resource(show_spinner=False, max_entries=24)
-def figure_2(recipe: str, prediction: str, of: str) -> variance.VarianceCharts:
-    """What is shown of the shipped Figure 2, made once for all viewers.
-
-    Raises
-    ------
-    dropclust.service.results.ResultError
-        When the table is missing or damaged.
-    """
-    return variance.figure_2(result(results.file_name("figure2", recipe)).table, prediction, of)
-
-
-@st.cache_resource(show_spinner=False, max_entries=200)
-def figure_3(recipe: str, rate: float, of: str, low: float, high: float) -> power.PowerCharts:
-    """What is shown of the shipped Figure 3 on a range of widths, made once for all viewers.
-
-    Raises
-    ------
-    dropclust.service.results.ResultError
-        When the table is missing or damaged.
-    """
-    return power.figure_3(result(results.file_name("figure3", recipe)).table, rate, of, low, high)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import streamlit as st
 
 from dropclust.core.intervals import Interval, mean_interval, paired_difference
 from dropclust.core.power_law import (
@@ -21,7 +22,8 @@ from dropclust.core.power_law import (
     slope_from_kappa,
 )
 from dropclust.experiments import figure3, paper
-from dropclust.ui import charts
+from dropclust.service import results
+from dropclust.ui import charts, live
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND, Series
 
 MEASURES = MappingProxyType({"MSTD": "mstd", "MSTD / logit spread": "relative_mstd"})
@@ -618,3 +620,15 @@ def _logarithmic_sentence(lines: Mapping[str, Line], main: str, paper_slope: flo
     if paper_slope is not None:
         sentence += f" Paper: {paper_slope:.3f}."
     return sentence
+
+
+@st.cache_resource(show_spinner=False, max_entries=200)
+def figure_3_of(recipe: str, rate: float, of: str, low: float, high: float) -> PowerCharts:
+    """What is shown of the shipped Figure 3 on a range of widths, made once for all viewers.
+
+    Raises
+    ------
+    dropclust.service.results.ResultError
+        When the table is missing or damaged.
+    """
+    return figure_3(live.result(results.file_name("figure3", recipe)).table, rate, of, low, high)

@@ -446,12 +446,9 @@ def settled(key: str, rates: tuple[float, ...]) -> Settling:
 
 def _opened(key: str) -> tuple[Network, str, Tensor, Tensor]:
     """A stored run's network and noise, and the test images with their classes."""
-    import torch
-
     from dropclust.core import mnist
 
-    # The workers have the cores, and viewers are served side by side: two threads on small products wait for each other.
-    torch.set_num_threads(1)
+    live.one_thread()
     stored, data = live.store().get(key), mnist.load()
     if stored is None:
         raise LookupError(f"the run {key[:12]} is not in the store")

@@ -11,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
+import streamlit as st
 from scipy.special import stdtrit
 
 from dropclust.core.intervals import Interval, mean_interval, paired_difference
 from dropclust.core.spec import NOISES
 from dropclust.experiments import figure2
 from dropclust.experiments.experiment import Settings
+from dropclust.service import results
 from dropclust.service.store import Summary
-from dropclust.ui import charts, runs
+from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, SECOND, Curves, Series
 
 COLUMNS = {"logits": "model_variance", "probabilities": "model_variance_probs"}
@@ -469,3 +471,15 @@ def figure_2(table: pd.DataFrame, prediction: str, of: str) -> VarianceCharts:
         sampling_charts(table, of),
         cross_entropy_charts(table, prediction),
     )
+
+
+@st.cache_resource(show_spinner=False, max_entries=24)
+def figure_2_of(recipe: str, prediction: str, of: str) -> VarianceCharts:
+    """What is shown of the shipped Figure 2, made once for all viewers.
+
+    Raises
+    ------
+    dropclust.service.results.ResultError
+        When the table is missing or damaged.
+    """
+    return figure_2(live.result(results.file_name("figure2", recipe)).table, prediction, of)

@@ -270,11 +270,15 @@ def test_nothing_is_said_to_python_before_a_stroke_ends_nor_by_moving_alone(open
 
 def test_what_lies_far_from_the_centre_of_mass_is_not_cut_off(open_page: Open):
     page = open_page()
-    disc = [[(0.3 + 0.01 * x, 0.45), (0.3 + 0.01 * x, 0.55)] for x in range(8)]
-    by_mouse(page, [*disc, [(0.3, 0.5), (0.95, 0.5)]])
-    image = sent(page, sent(page).tolist().__repr__())
-    across = np.flatnonzero(image.reshape(28, 28).any(0))
-    assert across[-1] - across[0] == 19
+    block = [[(0.3 + 0.02 * x, 0.2), (0.3 + 0.02 * x, 0.8)] for x in range(4)]
+    by_mouse(page, [*block, [(0.3, 0.5), (0.95, 0.5)]])
+    expect(page.get_by_test_id("stCode")).not_to_have_text("nothing", timeout=WAIT)
+    page.wait_for_function(
+        "() => JSON.parse(document.querySelector('[data-testid=stCode]').innerText).at(15 * 28 + 27) > 0", timeout=WAIT
+    )
+    across = sent(page).reshape(28, 28).sum(0)
+    assert np.flatnonzero(across).tolist() == list(range(8, 28))  # at the edge, though its centre of mass is left of 14
+    assert across @ (np.arange(28) + 0.5) / across.sum() < 14
 
 
 def test_clear_empties_the_canvas(open_page: Open):

@@ -67,7 +67,7 @@ def checked(message: Any) -> npt.NDArray[np.float32] | None:
     """An image from what a browser sent, which may be anything; None when it is no image, or one without ink."""
     if not isinstance(message, list) or len(message) != INPUTS:
         return None
-    if not all(type(value) in (int, float) and value <= 1 for value in message):  # NaN fails both
+    if not all(type(value) in (int, float) and 0 <= value <= 1 for value in message):  # NaN fails both
         return None
     return np.array(message, dtype=np.float32) if any(message) else None
 
