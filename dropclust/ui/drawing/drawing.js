@@ -62,7 +62,7 @@ function asMnist(context) {
   const [down, across] = [extent(rows), extent(turned(rows))];
   const scale = BOX / Math.max(down.last - down.first, across.last - across.first);
   const narrow = shrunk(rows, across, scale);
-  return shrunk(turned(narrow), down, scale).flat().map((ink) => Math.min(1, Math.round(ink * 1000) / 1000));
+  return turned(shrunk(turned(narrow), down, scale)).flat().map((ink) => Math.min(1, Math.round(ink * 1000) / 1000));
 }
 
 function createDrawing(root, start) {
