@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from dropclust.core.spec import LIMITS
-
-_ROUTER = Path(__file__).resolve().parents[2] / "app.py"
 
 
 @dataclass(frozen=True)
@@ -87,10 +83,10 @@ class Parameter:
 def enter(parameters: Sequence[Parameter]) -> None:
     """What a page calls first: the router has run, and the address holds nothing that the page cannot show."""
     # Until st.navigation first ran in a process, Streamlit takes the folder pages/ for a navigation of its own, and a link
-    # straight to a page would show it without the router's.
+    # straight to a page would show it without the router's, and lose what is asked of its fragments.
     if PagesManager.uses_pages_directory:
-        runpy.run_path(str(_ROUTER))
-        st.stop()
+        PagesManager.uses_pages_directory = False
+        st.rerun()
     check(parameters)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Executor, Future
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,6 +15,8 @@ from dropclust import experiments
 from dropclust.experiments.experiment import Experiment, Measured, Settings
 from dropclust.service import reproduce, results
 from dropclust.service.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Here(Executor):
@@ -112,6 +115,7 @@ def threads() -> int:
 
 
 def test_interrupted_at_the_keyboard_it_ends_its_processes_and_says_so(tmp_path, subprocess_environment):
+    (tmp_path / "MNIST").symlink_to(ROOT / "cache" / "MNIST")  # without images the first group would fail before the signal
     environment = subprocess_environment | {"DROPCLUST_CACHE": str(tmp_path)}
     command = [sys.executable, "-m", "dropclust", "reproduce", "table2", "--quick", "--seeds", "2", "--workers", "1"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
