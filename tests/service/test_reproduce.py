@@ -118,7 +118,11 @@ def test_interrupted_at_the_keyboard_it_ends_its_processes_and_says_so(tmp_path,
     (tmp_path / "MNIST").symlink_to(ROOT / "cache" / "MNIST")  # without images the first group would fail before the signal
     environment = subprocess_environment | {"DROPCLUST_CACHE": str(tmp_path)}
     command = [sys.executable, "-m", "dropclust", "reproduce", "table2", "--quick", "--seeds", "2", "--workers", "1"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs pass on that they ignore it
+    try:
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "table2" in process.stderr.readline()  # nothing is done yet, and the pool is being filled
     time.sleep(1)
     os.kill(process.pid, signal.SIGINT)
