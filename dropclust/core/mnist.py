@@ -14,7 +14,9 @@ from torch import Tensor
 
 from dropclust.core.noise import generator
 from dropclust.core.paths import cache_folder
-from dropclust.core.spec import INPUTS, OUTPUTS, TRAIN_IMAGES
+from dropclust.core.spec import INPUTS, TRAIN_IMAGES
+
+LEVELS = 255  # the brightest a pixel of the original files can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +39,6 @@ class Data:
         """Indices of the pixels that some training image lights: 717 of MNIST's 784."""
         return (self.train_x.amax(0) > 0).nonzero().flatten()
 
-    @cached_property
-    def train_onehot(self) -> Tensor:
-        """Training labels as float32 ``[55000, 10]``."""
-        return torch.nn.functional.one_hot(self.train_y, OUTPUTS).float()
-
     def lit(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         """Images ``[n, 784]`` as the engine multiplies them: live pixels, a column of ones, zeros up to a multiple of 16."""
         n, live = len(images), len(self.live)
@@ -50,12 +47,10 @@ class Data:
         rows[:, live] = 1
         return rows
 
-    def train_lit(self, dtype: torch.dtype) -> Tensor:
-        """The training images as `lit` makes them, one contiguous tensor a dtype, made once."""
-        made: dict[torch.dtype, Tensor] = self.__dict__.setdefault("_train_lit", {})
-        if dtype not in made:
-            made[dtype] = self.lit(self.train_x, dtype)
-        return made[dtype]
+    @cached_property
+    def train_lit(self) -> Tensor:
+        """The training images as `lit` makes them, in their original levels: uint8, of which `LEVELS` stands for 1."""
+        return self.lit(self.train_x, torch.float32).mul_(LEVELS).round_().to(torch.uint8)
 
 
 def load(root: Path | None = None) -> Data:
@@ -93,10 +88,10 @@ def _load(root: Path) -> Data:
             except OSError:  # no symbolic links here
                 shutil.copyfile(raw / name, copy / name)
         train, test = (MNIST(folder, train=part, download=True) for part in (True, False))
-    x, y = train.data.view(-1, INPUTS).float().div_(255), train.targets
+    x, y = train.data.view(-1, INPUTS).float().div_(LEVELS), train.targets
     return Data(
         x[:TRAIN_IMAGES], y[:TRAIN_IMAGES], x[TRAIN_IMAGES:], y[TRAIN_IMAGES:],
-        test.data.view(-1, INPUTS).float().div_(255), test.targets,
+        test.data.view(-1, INPUTS).float().div_(LEVELS), test.targets,
     )  # fmt: skip
 
 

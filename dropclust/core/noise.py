@@ -37,8 +37,8 @@ def draws(noise: str, shape: Sequence[int], stream: torch.Generator, steps: int)
 
 
 def uniform(shape: Sequence[int], stream: torch.Generator) -> Tensor:
-    """Uniform draws for `bernoulli`: float32 of the given shape, whole numbers from -32768 to 32767."""
-    return draws("bernoulli", shape, stream, 1)[0].float()
+    """Uniform draws for `bernoulli`: int16 of the given shape."""
+    return draws("bernoulli", shape, stream, 1)[0]
 
 
 def quantised(rate: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def quantised(rate: Tensor) -> Tensor:
     return (rate * _LEVELS).round() / _LEVELS
 
 
-def bernoulli(draws: Tensor, rate: Tensor) -> Tensor:
+def bernoulli(draws: Tensor, rate: Tensor, out: Tensor | None = None) -> Tensor:
     """Masks of vanilla dropout, of mean 1: 0 where dropped, 1 / (1 - rate) where kept (Srivastava et al. 2014).
 
     Parameters
@@ -55,13 +55,18 @@ def bernoulli(draws: Tensor, rate: Tensor) -> Tensor:
         What `uniform` drew. The same draws at a higher rate drop a superset.
     rate
         float32 rates that broadcast against ``draws``, 0 up to but not including 1.
+    out
+        Where to write them; a new tensor when None.
     """
     rate = quantised(rate)
-    # Compared by a subtraction: a comparison that makes booleans is not vectorised in torch and takes five times as long.
-    return torch.sub(draws, rate * _LEVELS - _LEVELS // 2).ge_(0).mul_(1 / (1 - rate))
+    threshold = (rate * _LEVELS - _LEVELS // 2).to(draws.dtype)
+    if out is None:
+        out = torch.empty(torch.broadcast_shapes(draws.shape, rate.shape))  # type: ignore[no-untyped-call]
+    # Into floats at once: a comparison that makes booleans is not vectorised in torch and takes four times as long.
+    return torch.ge(draws, threshold, out=out).mul_(1 / (1 - rate))
 
 
-def gaussian(normal: Tensor, rate: Tensor) -> Tensor:
+def gaussian(normal: Tensor, rate: Tensor, out: Tensor | None = None) -> Tensor:
     """Multiplicative Gaussian noise of mean 1 and dropout's variance p / (1 - p) (Srivastava et al. 2014, section 10).
 
     Parameters
@@ -70,8 +75,10 @@ def gaussian(normal: Tensor, rate: Tensor) -> Tensor:
         Standard normal draws. The same draws at a higher rate stray further the same way.
     rate
         float32 rates that broadcast against ``normal``, 0 up to but not including 1.
+    out
+        Where to write it; a new tensor when None.
     """
-    return torch.mul(normal, (rate / (1 - rate)).sqrt()).add_(1)
+    return torch.mul(normal, (rate / (1 - rate)).sqrt(), out=out).add_(1)
 
 
 def multiplier(noise: str, shape: Sequence[int], rate: Tensor, stream: torch.Generator) -> Tensor:

@@ -52,7 +52,7 @@ def of_member(stack: Stack, tensors: list[Tensor], member: int) -> list[Tensor]:
 
 def noise_of_member(stack: Stack, noise: Sequence[Tensor | None], member: int) -> list[Tensor | None]:
     """One net's noise of one step: ``[B, h]`` or, for DropConnect, ``[in, out]`` a layer."""
-    return [None if drawn is None else drawn[member].t() for drawn in noise]
+    return [None if drawn is None else (drawn if drawn.ndim == 2 else drawn[member]).t() for drawn in noise]
 
 
 def distance(a: Network, b: Network, start: list[Tensor] | None = None) -> float:
@@ -89,7 +89,8 @@ def test_gradients_are_those_of_autograd(kind: str, recipe: str, noisy: tuple[bo
             parts = [part.double().requires_grad_() for part in of_member(stack, stack.parameters, member)]
             own = [None if drawn is None else drawn.double() for drawn in noise_of_member(stack, noise, member)]
             seed = member // n_settings
-            logits = reference.noisy_logits(parts[:4], parts[4:], x[seed][:, : len(data.live)].double(), kind, own)
+            images = x[seed][:, : len(data.live)].double() / mnist.LEVELS
+            logits = reference.noisy_logits(parts[:4], parts[4:], images, kind, own)
             reference.loss(logits, target[seed].argmin(0), recipe).backward()
             for part, gradient in zip(parts, of_member(stack, stack.gradients, member), strict=True):
                 assert part.grad is not None
@@ -131,7 +132,7 @@ def test_a_step_sees_the_images_and_labels_of_its_batch(data: Data) -> None:
     for step in range(3):
         x, target = stack.next_batch()
         for seed, order in enumerate(orders):
-            assert torch.equal(x[seed], data.train_lit(torch.float32)[order[step]])
+            assert torch.equal(x[seed], data.train_lit[order[step]])
             assert torch.equal(target[seed].argmin(0), data.train_y[order[step]])
             assert torch.equal(target[seed].sum(0), torch.full((16,), -1 / 16))
             assert int((target[seed] == 0).sum()) == 16 * 9
