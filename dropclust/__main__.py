@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -96,6 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--recipe", choices=RECIPES, default="modern")
     reproduce.add_argument("--seeds", type=int, default=20, help="seeds 0 to SEEDS - 1 (default 20)")
     reproduce.add_argument("--quick", action="store_true", help="a coarser grid and fewer examples")
+    reproduce.add_argument(
+        "--precision", choices=["auto", *PRECISIONS], default="auto",
+        help="auto: float32 if quick, else what a short trial finds faster on this machine",
+    )  # fmt: skip
     reproduce.add_argument("--workers", type=int, default=None, help="processes (default: one a core)")
     reproduce.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster to use instead, tls://host:port")
     reproduce.set_defaults(command=_reproduce)
@@ -220,7 +225,7 @@ def _reproduce(parsed: argparse.Namespace) -> None:
     names = parsed.names or list(experiments.NAMES)
     for name in names:
         experiments.get(name)
-    settings = Settings(parsed.recipe, parsed.seeds, parsed.quick)
+    settings = Settings(parsed.recipe, parsed.seeds, parsed.quick, "" if parsed.precision == "auto" else parsed.precision)
     workers = parsed.workers if parsed.workers is not None else os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"workers must be a whole number of 1 or more; got {workers}")
@@ -232,6 +237,9 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             executor = cluster.client.get_executor()
         else:
             executor = stack.enter_context(reproduce.processes(workers))
+        if parsed.precision == "auto" and not parsed.quick:
+            settings = replace(settings, precision=reproduce.faster_precision(executor))
+            print(f"training in {settings.precision}: so said a short trial of both precisions here", file=sys.stderr)
         bars: dict[str, _Bar] = {}
 
         def progress(name: str, done: int, total: int) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
-from dropclust.core.spec import RECIPES, RunSpec
+from dropclust.core.spec import PRECISIONS, RECIPES, RunSpec
 
 if TYPE_CHECKING:
     from dropclust.core.mnist import Data
@@ -31,6 +31,11 @@ class Settings:
         Seeds 0 to ``seeds`` - 1, 1 to 100.
     quick
         A coarser grid and fewer examples: minutes instead of an hour, for a look and for tests.
+    precision
+        What the networks are trained in, of `PRECISIONS`. When left out, float32 if quick and bfloat16 products with float32
+        master weights otherwise: over 20 paired seeds of the default network the two are equal in test accuracy within 0.1
+        percentage points and not different in adjusted Rand index (``python -m tests.benchmarks --only precision``), and
+        where the processor has bfloat16 a full grid takes two thirds of the hours.
 
     Raises
     ------
@@ -41,21 +46,17 @@ class Settings:
     recipe: str = "modern"
     seeds: int = 20
     quick: bool = False
+    precision: str = ""
 
     def __post_init__(self) -> None:
+        if not self.precision:
+            object.__setattr__(self, "precision", "float32" if self.quick else "bfloat16")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}")
         if self.recipe not in RECIPES:
             raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; got {self.recipe!r}")
         if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or not 1 <= self.seeds <= MAX_SEEDS:
             raise ValueError(f"seeds must be a whole number from 1 to {MAX_SEEDS}; got {self.seeds!r}")
-
-    @property
-    def precision(self) -> str:
-        """What networks are trained in: bfloat16 products with float32 master weights for the full grids, or float32.
-
-        Over 20 paired seeds of the default network the two are equal in test accuracy within 0.1 percentage points, and in the
-        adjusted Rand index within its interval; where the processor has bfloat16 it halves the hours of a full grid.
-        """
-        return "float32" if self.quick else "bfloat16"
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,8 @@ class Experiment(ABC):
     ) -> pd.DataFrame:
         """Train and measure everything here, group after group, and return the table.
 
-        ``progress`` hears the share of the groups that are done, 0 to 1.
+        A full grid is trained in the precision that a short trial finds faster here. ``progress`` hears the share of the
+        groups that are done, 0 to 1.
 
         Raises
         ------
@@ -147,6 +149,10 @@ class Experiment(ABC):
             For a recipe or a number of seeds that is not allowed.
         """
         settings = Settings(recipe, seeds, quick)
+        if not quick:
+            from dropclust.core.training import faster_precision
+
+            settings = replace(settings, precision=faster_precision())
         groups, tables = self.groups(settings), []
         for number, specs in enumerate(groups, start=1):
             tables.append(self.measure_group(specs, settings).tables[self.name])

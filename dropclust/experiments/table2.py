@@ -49,7 +49,7 @@ class Table2(Experiment):
                 recipe=settings.recipe,
                 seed=seed,
                 examples=64_000 if settings.quick else 320_000,
-                precision="float32" if hidden == HIDDEN else "bfloat16",
+                precision="float32" if hidden == HIDDEN else settings.precision,  # the shown ones in the reference
             )
             for hidden, rates in shapes.items()
             for seed in range(settings.seeds)

@@ -42,6 +42,17 @@ def processes(workers: int) -> Iterator[Executor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def faster_precision(executor: Executor) -> str:
+    """The precision that a short trial, there where the networks are trained, finds faster."""
+    return executor.submit(_trial).result()
+
+
+def _trial() -> str:
+    from dropclust.core import training
+
+    return training.faster_precision()
+
+
 def _one_thread() -> None:
     import torch
 
@@ -96,7 +107,8 @@ def reproduce(
 def command(name: str, settings: Settings) -> str:
     """The command line that makes an experiment's tables."""
     quick = " --quick" if settings.quick else ""
-    return f"python -m dropclust reproduce {name} --recipe {settings.recipe} --seeds {settings.seeds}{quick}"
+    precision = "" if settings.precision == Settings(quick=settings.quick).precision else f" --precision {settings.precision}"
+    return f"python -m dropclust reproduce {name} --recipe {settings.recipe} --seeds {settings.seeds}{quick}{precision}"
 
 
 def _one(

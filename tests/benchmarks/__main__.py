@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from dropclust.core import mnist, training
-from dropclust.core.spec import RunSpec
+from dropclust.core import intervals, metrics, mnist, prediction, similarity, training
+from dropclust.core.spec import PRECISIONS, RunSpec
 from tests.benchmarks import contenders, peers
 
 EPOCH = 60_000  # images, as everybody counts them
@@ -157,6 +157,37 @@ def calibration_table(data: mnist.Data) -> bool:
     return worst <= 0.3
 
 
+def precision_table(data: mnist.Data, seeds: int = 20) -> bool:
+    """Whether bfloat16 products learn what float32 learns: the default network, alone and in a stack, paired by seed."""
+    print(
+        f"\nbfloat16 products against float32, {seeds} paired seeds, dropout {peers.RATE}, 320,000 examples\n\n"
+        "| | test accuracy, float32 | bfloat16 | difference, 95 % | equal within .001, TOST p | layer-2 ARI, float32 "
+        "| bfloat16 | difference, 95 % |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    good = True
+    for title, together in (("alone", False), ("in a stack of 20", True)):
+        accuracy: dict[str, list[float]] = {}
+        rand: dict[str, list[float]] = {}
+        for precision in PRECISIONS:
+            specs = [RunSpec(seed=seed, precision=precision) for seed in range(seeds)]
+            groups = [specs] if together else [[spec] for spec in specs]
+            nets = [net for group in groups for net in training.train(group)]
+            logits = [prediction.scaled_logits(net, data.test_x) for net in nets]
+            accuracy[precision] = [metrics.accuracy(each, data.test_y) for each in logits]
+            rand[precision] = [similarity.neuron_similarity(net, 2, 10).adjusted_rand for net in nets]
+        same = intervals.equivalent(accuracy["bfloat16"], accuracy["float32"], 0.001)
+        apart = intervals.paired_difference(accuracy["bfloat16"], accuracy["float32"])
+        ari = intervals.paired_difference(rand["bfloat16"], rand["float32"])
+        good &= same.equivalent and ari.low <= 0 <= ari.high
+        levels = [statistics.mean(values[precision]) for values in (accuracy, rand) for precision in ("float32", "bfloat16")]
+        print(
+            f"| {title} | {levels[0]:.5f} | {levels[1]:.5f} | {apart.low:+.5f} to {apart.high:+.5f} | {same.p_value:.3g} "
+            f"| {levels[2]:.3f} | {levels[3]:.3f} | {ari.low:+.3f} to {ari.high:+.3f} |"
+        )
+    print(f"\nA trial on this machine picks {training.faster_precision(data)} for full grids.")
+    return good
+
+
 def processor() -> str:
     """What the system calls its processor."""
     try:
@@ -170,7 +201,7 @@ def main() -> int:
     """Print all tables; exit with 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="how often each contender takes its turn (default 7)")
-    parser.add_argument("--only", choices=["training", "scale", "sampling", "calibration"], help="one table alone")
+    parser.add_argument("--only", choices=["training", "precision", "scale", "sampling", "calibration"], help="one table alone")
     parsed = parser.parse_args()
     print(
         f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
@@ -178,6 +209,7 @@ def main() -> int:
     )
     tables = {
         "training": lambda: training_table(parsed.rounds),
+        "precision": lambda: precision_table(mnist.load()),
         "scale": lambda: scale_table(parsed.rounds),
         "sampling": lambda: sampling_table(parsed.rounds),
         "calibration": lambda: calibration_table(mnist.load()),

@@ -21,7 +21,7 @@ from dropclust.core import metrics, mnist, training
 from dropclust.core.mnist import Data
 from dropclust.core.network import Network
 from dropclust.core.prediction import scaled_logits
-from dropclust.core.spec import NOISES, RECIPES, RunSpec
+from dropclust.core.spec import NOISES, PRECISIONS, RECIPES, RunSpec
 from dropclust.core.training import Point, Stack, Trained, batches, curve_steps, fit, initial_weights, plan, train
 from tests.core import reference
 
@@ -580,6 +580,28 @@ def test_a_stack_whose_every_net_blew_up_ends_at_once(data: Data, monkeypatch: p
 
 
 # -- the expected time --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.7, "bfloat16"), (0.95, "float32"), (8.0, "float32")])
+def test_a_trial_picks_the_reference_unless_bfloat16_saves_a_tenth(
+    ratio: float, expected: str, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+
+    def imagined(specs: list[RunSpec], **_: object) -> list[Trained]:
+        [precision] = {spec.precision for spec in specs}
+        first = precision not in runs  # first times count for nothing
+        runs.append(precision)
+        seconds = (ratio if precision == "bfloat16" else 1.0) * (1 if not first else 0.01 if ratio > 1 else 100)
+        return [Trained(spec, None, (), spec.steps, seconds, "done") for spec in specs]
+
+    monkeypatch.setattr(training, "fit", imagined)
+    assert training.faster_precision(data) == expected
+    assert runs == ["float32", "bfloat16"] * (len(runs) // 2)  # taking turns
+
+
+def test_a_trial_trains(data: Data) -> None:
+    assert training.faster_precision(data) in PRECISIONS
 
 
 def test_a_calibration_finds_the_two_numbers_of_a_machine_that_has_them(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,11 +35,24 @@ class Small(Experiment):
         ({"seeds": 101}, r"seeds must be a whole number from 1 to 100; got 101"),
         ({"seeds": True}, r"seeds must be a whole number from 1 to 100; got True"),
         ({"seeds": 2.0}, r"seeds must be a whole number from 1 to 100; got 2.0"),
+        ({"precision": "float16"}, r"precision must be one of float32, bfloat16; got 'float16'"),
     ],
 )
 def test_settings_say_what_is_allowed(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         Settings(**arguments)
+
+
+@pytest.mark.parametrize("name", experiments.NAMES)
+def test_the_precision_asked_for_is_the_networks_but_for_those_that_are_shown(name):
+    experiment, seen = experiments.get(name), set()
+    for settings in (Settings(seeds=1), Settings(seeds=1, precision="float32"), Settings(seeds=1, quick=True)):
+        specs = experiment.specs(settings)
+        reference = {spec.key for spec in specs if name == "table2" and spec.hidden == (100, 100, 100)}
+        assert {spec.precision for spec in specs if spec.key not in reference} <= {settings.precision}
+        assert {spec.precision for spec in specs if spec.key in reference} <= {"float32"}
+        seen |= {spec.precision for spec in specs}
+    assert seen == {"float32", "bfloat16"}
 
 
 def test_networks_of_one_seed_are_one_group():
@@ -57,9 +70,15 @@ def test_a_group_is_measured_and_its_kept_run_comes_with_curve_and_metrics():
     assert 0 <= metrics["test_accuracy"] <= 1
 
 
-def test_run_returns_all_rows_and_tells_its_progress():
-    heard = []
-    table = Small().run(seeds=2, progress=heard.append)
+def test_run_returns_all_rows_and_tells_its_progress(monkeypatch):
+    from dropclust.core import training
+
+    heard, used = [], []
+    small = Small()
+    monkeypatch.setattr(training, "faster_precision", lambda: "float32")
+    monkeypatch.setattr(small, "groups", lambda settings: used.append(settings) or Small().groups(settings))
+    table = small.run(seeds=2, progress=heard.append)
+    assert used == [Settings(seeds=2, precision="float32")]  # what the trial said
     assert list(zip(table["seed"], table["dropout"], strict=True)) == [(0, 0.0), (0, 0.5), (1, 0.0), (1, 0.5)]
     assert heard == [0.5, 1.0]
 

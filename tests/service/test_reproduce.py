@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from dropclust import experiments
+from dropclust.core.spec import PRECISIONS
 from dropclust.experiments.experiment import Experiment, Measured, Settings
 from dropclust.service import reproduce, results
 from dropclust.service.store import Store
@@ -101,6 +102,22 @@ def test_half_written_parts_are_not_taken_for_whole_ones(counted, tmp_path):
     (folder / f"{reproduce._group_digest(group)}.123.half").mkdir(parents=True)
     reproduce.reproduce(["counted"], settings, Here(), tmp_path)
     assert counted.measured == [0]
+
+
+def test_another_precision_is_part_of_the_command(counted):
+    assert reproduce.command("counted", Settings()) == "python -m dropclust reproduce counted --recipe modern --seeds 20"
+    assert reproduce.command("counted", Settings(precision="float32")).endswith(" --seeds 20 --precision float32")
+    assert reproduce.command("counted", Settings(quick=True)).endswith(" --quick")
+    assert reproduce.command("counted", Settings(quick=True, precision="bfloat16")).endswith(" --quick --precision bfloat16")
+
+
+def test_the_trial_is_made_where_the_networks_are_trained(monkeypatch):
+    from dropclust.core import training
+
+    monkeypatch.setattr(training, "faster_precision", lambda: "from here")
+    assert reproduce.faster_precision(Here()) == "from here"
+    with reproduce.processes(1) as pool:  # a process of its own knows nothing of this one's
+        assert reproduce.faster_precision(pool) in PRECISIONS
 
 
 def test_the_process_pool_measures_with_one_torch_thread():
