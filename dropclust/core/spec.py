@@ -100,7 +100,8 @@ class RunSpec:
         Decides initial weights, data order, subset and noise, 0 to 2**31 - 1. Runs that differ only in their rates share all
         four (common random numbers).
     precision
-        "float32", or "bfloat16": products in bfloat16, weights and their updates in float32.
+        "float32", or "bfloat16": products in bfloat16, weights and their updates in float32. Of a network trained alone it is
+        layer 1 whose products are.
 
     Raises
     ------
