@@ -1,8 +1,11 @@
 """Train: choose a network, train it on MNIST in the background, watch it learn, take it home."""
 
+import re
+
 import streamlit as st
 
-from dropclust.core.spec import LIMITS, NOISES, RECIPES, TRAIN_IMAGES, RunSpec
+from dropclust.core.cost import CURVE_IMAGES
+from dropclust.core.spec import NOISES, RECIPES, TEST_IMAGES, TRAIN_IMAGES, RunSpec
 from dropclust.experiments import table2
 from dropclust.service.jobs import ENDED
 from dropclust.ui import charts, controls, live, runs, state
@@ -16,16 +19,32 @@ LAYER_RATES = [
     for layer in (1, 2, 3)
 ]
 WIDTHS = [
-    Parameter(f"width{layer}", f"Units, layer {layer}", DEFAULT.hidden[layer - 1], step=10, **within("hidden"))
+    Parameter(f"width{layer}", f"Units, layer {layer}", DEFAULT.hidden[layer - 1], step=10, typed=True, **within("hidden"))
     for layer in (1, 2, 3)
 ]
-BATCH = Parameter("batch", "Batch size", DEFAULT.batch_size, step=1, **within("batch_size"))
-AMOUNT = Parameter("examples", "Examples shown", DEFAULT.examples, step=10_000, **within("examples"))
-SIZE = Parameter("images", "Training images", TRAIN_IMAGES, step=1_000, **within("train_size"))
-NOISE = Parameter("noise", "Noise", DEFAULT.noise, tuple(NOISES), show=lambda noise: NOISES[noise].split(" ")[0])
+BATCH = Parameter("batch", "Batch size", DEFAULT.batch_size, step=1, typed=True, **within("batch_size"))
+AMOUNT = Parameter(
+    "examples", "Examples shown", DEFAULT.examples, step=10_000, typed=True, **within("examples"),
+    help=f"How many images the network sees in all, repeats counted: {TRAIN_IMAGES:,} are one epoch.",
+)  # fmt: skip
+SIZE = Parameter(
+    "images", "Training images", TRAIN_IMAGES, step=1_000, typed=True, **within("train_size"),
+    help="How many different images it learns from, drawn at random by its seed.",
+)  # fmt: skip
+NOISE = Parameter(
+    "noise", "Noise", DEFAULT.noise, tuple(NOISES), show=lambda noise: NOISES[noise].split(" ")[0],
+    help="Bernoulli, the paper's vanilla dropout: a unit is kept or dropped. Gaussian: it is multiplied by noise of the same "
+    "variance. DropConnect: weights are dropped instead of units.",
+)  # fmt: skip
 RECIPE = Parameter("recipe", "Recipe", DEFAULT.recipe, tuple(RECIPES))
-SEEDS = Parameter("seeds", "Seeds", 1, step=1, low=1, high=8)
-FIRST = Parameter("seed", "First seed", 0, step=1, **within("seed"))
+SEEDS = Parameter(
+    "seeds", "Seeds", 1, step=1, low=1, high=8, typed=True,
+    help="So many networks alike, but for initial weights, order of the images and noise: their spread gives the interval.",
+)  # fmt: skip
+FIRST = Parameter(
+    "seed", "First seed", 0, step=1, typed=True, **within("seed"),
+    help="The others follow it. The same seed gives the same network.",
+)  # fmt: skip
 LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)
 CLUSTERS = Parameter("k", "Clusters", 10, table2.CLUSTERS)
 ALL = [EACH, RATE, *LAYER_RATES, *WIDTHS, BATCH, AMOUNT, SIZE, NOISE, RECIPE, SEEDS, FIRST, LAYER, CLUSTERS]
@@ -48,14 +67,24 @@ def chosen_specs() -> list[RunSpec]:
     seeds = controls.number(SEEDS)
     with st.expander("More"):
         first, size = controls.number(FIRST), controls.number(SIZE)
-    last = int(LIMITS["seed"][1])
+    if not SEEDS.low <= seeds <= SEEDS.high:
+        raise ValueError(f"{SEEDS.label} must be a whole number from {SEEDS.low} to {SEEDS.high}; got {seeds:,}")
     return [
         RunSpec(
             hidden=tuple(hidden), dropout=tuple(dropout), noise=noise, batch_size=batch, examples=amount, train_size=size,
-            recipe=recipe, seed=min(seed, last),
+            recipe=recipe, seed=seed,
         )
-        for seed in range(first, min(first + seeds, last + 1))
+        for seed in range(first, first + seeds)
     ]  # fmt: skip
+
+
+def in_words(error: ValueError) -> str:
+    """A spec's refusal, its fields named as their widgets are."""
+    labels = {
+        "hidden": "Units", "batch_size": BATCH.label, "examples": AMOUNT.label, "train_size": SIZE.label, "seed": FIRST.label,
+    }  # fmt: skip
+    text = re.sub(rf"\b({'|'.join(labels)})\b", lambda found: labels[found[0]].lower(), str(error))
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def column_number(column, parameter: Parameter):
@@ -70,9 +99,14 @@ def expected_seconds(specs: list[RunSpec]) -> float | None:
     return None if speed is None else sum(map(speed.seconds, specs)) / min(len(specs), live.queue().workers)
 
 
-def shown_runs() -> list:
-    """The runs whose keys the address carries; a key that nobody knows costs a sentence."""
-    keys = dict.fromkeys(st.query_params.get_all("run"))
+def shown_keys(specs: list[RunSpec]) -> list[str]:
+    """Keys of the runs that the address carries, else of what is chosen, where that was trained before."""
+    asked = list(dict.fromkeys(st.query_params.get_all("run")))
+    return asked or [spec.key for spec in specs if runs.stored(live.store(), spec.key)]
+
+
+def shown_runs(keys: list[str]) -> list:
+    """The runs of these keys; a key that nobody knows costs a sentence."""
     found = {key: run for key in keys if (run := live.queue().get(key))}
     unknown = [key for key in keys if key not in found]
     if unknown:
@@ -84,9 +118,9 @@ def shown_runs() -> list:
     return list(found.values())
 
 
-def progress() -> None:
-    """The curves of the runs in the address, growing while they train; every half second while any is on its way."""
-    found = shown_runs()
+def progress(keys: list[str]) -> None:
+    """The curves of these runs, growing while they train; every half second while any is on its way."""
+    found = shown_runs(keys)
     active = [run for run in found if run.state not in ENDED]
     speed = live.calibration()
     for run in active:
@@ -115,18 +149,26 @@ def progress() -> None:
         st.session_state["watching"] = True
 
 
-def results() -> None:
-    """What came of the runs in the address: accuracy, similarity, neurons, files."""
-    stored = [found for key in dict.fromkeys(st.query_params.get_all("run")) if (found := runs.stored(live.store(), key))]
+def results(keys: list[str]) -> None:
+    """What came of these runs: accuracy, similarity, neurons, files."""
+    stored = [found for key in keys if (found := runs.stored(live.store(), key))]
     if not stored:
         return
-    for name, specs in runs.alike(each.spec for each in stored).items():
-        keys = {spec.key for spec in specs}
-        info = runs.outcome(name, [each for each in stored if each.key in keys])
-        st.subheader(name)
-        st.markdown(info.sentence)
-        controls.behind(info, f"outcome {name}")
-    by_name = {runs.label(each.spec): each for each in stored}
+    kinds = [runs.outcome(name, alike) for name, alike in runs.alike(stored).items()]
+    if len(kinds) == 1:
+        st.subheader(kinds[0].name)
+        st.markdown(kinds[0].sentence)
+        controls.behind(kinds[0], "outcome")
+    else:
+        together = runs.Outcomes(tuple(kinds))
+        st.subheader("What came of them")
+        st.table(together.overview())
+        controls.behind(together, "outcomes")
+    st.caption(
+        f"Test accuracy is the share of the {TEST_IMAGES:,} test images that the scaled network reads rightly. The curve is of "
+        f"{CURVE_IMAGES:,} held-out images, which no network is trained on."
+    )
+    by_name = {runs.title(each): each for each in stored}
     look = st.selectbox("Look into", by_name) if len(by_name) > 1 else next(iter(by_name))
     one = by_name[look]
     left, right = st.columns(2)
@@ -161,16 +203,19 @@ st.title("Train a network and watch it learn")
 said = st.container()
 left, right = st.columns([1, 2], gap="large")
 with left:
+    start = st.container()  # above the settings, so that the curve is in view when it is pressed
     try:
-        specs = chosen_specs()
+        specs, refusal = chosen_specs(), None
     except ValueError as error:
-        specs = []
-        st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        specs, refusal = [], in_words(error)
+with start:
     seconds = expected_seconds(specs) if specs else None
     if st.button("Train", type="primary", icon=":material/play_arrow:", disabled=not specs, width="stretch"):
         keys = [live.queue().submit(spec, controls.submitter()).key for spec in specs]
         st.query_params["run"] = keys
         st.session_state["watching"] = True
+    if refusal:
+        st.error(refusal)
     if live.queue().failure:
         st.error(f"Nothing can be trained now: {live.queue().failure}")
     elif seconds:
@@ -178,11 +223,14 @@ with left:
     elif specs:
         st.caption("The workers are starting; the expected time follows.")
 with right:
-    running = any(run.state not in ENDED for key in st.query_params.get_all("run") if (run := live.queue().get(key)))
-    st.fragment(progress, run_every=0.5 if running else None)()
-    if not st.query_params.get_all("run"):
+    keys = shown_keys(specs)
+    if not keys:
         st.info("Press **Train**: the curve grows here while the network learns. Or open a finished run below.")
-    results()
+    elif not st.query_params.get_all("run"):
+        st.caption("These settings were trained before; this is what came of them. Choose others, and press **Train**.")
+    running = any(run.state not in ENDED for key in keys if (run := live.queue().get(key)))
+    st.fragment(progress, run_every=0.5 if running else None)(keys)
+    results(keys)
 
 st.divider()
 controls.finished(live.store().list())

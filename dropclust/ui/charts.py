@@ -184,12 +184,15 @@ def rand_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:
         f"{chance.name} (band: 95 % of permuted labels)", chance.x, chance.mean,
         tuple(band["chance_low"]), tuple(band["chance_high"]), chance.n, CHANCE,
     )  # fmt: skip
-    above = [x for x, low, high in zip(rand.x, rand.low, chance.high, strict=True) if low > high]
+    means, wholes = (
+        sum(value > high for value, high in zip(values, chance.high, strict=True)) for values in (rand.mean, rand.low)
+    )
     best = max(rand.x, key=lambda x: rand.at(x).mean - chance.at(x).mean)
     sentence = (
-        f"Layer {layer}, {k} clusters, {rand.n} seeds: the Rand index is above its chance band "
-        + (f"at {len(above)} of {len(rand.x)} rates; furthest above chance at {best:g}" if above else "at no rate")
-        + f": {rand.at(best).mean:.3f} against {chance.at(best).mean:.3f} by chance."
+        f"{part['recipe'].iloc[0].capitalize()} recipe, layer {layer}, {k} clusters, {rand.n} seeds: the mean Rand index lies "
+        f"above the 95 % band of permuted labels at {f'{means} of {len(rand.x)} rates' if means else 'no rate'}"
+        + (f", its whole 95 % interval at {wholes or 'none'}" if means and not math.isnan(max(rand.low)) else "")
+        + f". It is furthest above chance at {best:g}: {rand.at(best).mean:.3f} against {chance.at(best).mean:.3f}."
     )
     return Curves(
         "Do the two clusterings agree?", "dropout rate", "Rand index", (rand, chance), sentence,
@@ -200,8 +203,8 @@ def rand_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:
 def adjusted_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:
     """Adjusted Rand index against the rate, of all neurons and of those that ever fire."""
     part = _part(table, layer, k, width)
-    whole = Series.of("all neurons", part, "dropout", "adjusted_rand", MEASURED)
-    living = Series.of("neurons that ever fire", part, "dropout", "adjusted_rand_living", SECOND)
+    whole = Series.of("adjusted Rand, all neurons", part, "dropout", "adjusted_rand", MEASURED)
+    living = Series.of("adjusted Rand, neurons that ever fire", part, "dropout", "adjusted_rand_living", SECOND)
     best = max(whole.x, key=lambda x: whole.at(x).mean)
     dead = part.groupby("dropout")["dead"].mean()
     sentence = (
@@ -214,11 +217,21 @@ def adjusted_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curv
     )  # fmt: skip
 
 
+def by_recipe(adjusted: Mapping[str, Curves]) -> str:
+    """Say how far the two clusterings agree at best under each recipe, given its `adjusted_curves`."""
+    told = []
+    for recipe, info in adjusted.items():
+        line = info.series[0]
+        best = max(line.x, key=lambda x: line.at(x).mean)
+        told.append(f"{recipe} recipe: {line.at(best).text(2)} at rate {best:g}")
+    return f"Adjusted Rand at its greatest, {'; '.join(told)}."
+
+
 def accuracy_curves(table: pd.DataFrame, width: int) -> Curves:
     """Test accuracy against the rate, scaled and sampled."""
     part = table[table["width"] == width].drop_duplicates(["seed", "dropout"])
-    scaled = Series.of("scaled", part, "dropout", "scaled_accuracy", MEASURED)
-    sampled = Series.of("sampled", part, "dropout", "sampled_accuracy", PAPER)
+    scaled = Series.of("scaled accuracy", part, "dropout", "scaled_accuracy", MEASURED)
+    sampled = Series.of("sampled accuracy", part, "dropout", "sampled_accuracy", PAPER)
     best = max(scaled.x, key=lambda x: scaled.at(x).mean)
     lost = next((x for x in scaled.x if scaled.at(x).mean < 0.5), None)
     sentence = f"Test accuracy is best at {best:g}: {scaled.at(best).text()}"
@@ -252,8 +265,8 @@ class Neurons:
         """A row a neuron."""
         return pd.DataFrame(
             {
-                "neuron": self.number, "cluster by incoming weights": self.incoming,
-                "cluster by outgoing weights": self.outgoing, "agree": self.agree.astype(bool),
+                "neuron": self.number, "cluster by incoming weights": self.incoming + 1,
+                "cluster by outgoing weights": self.outgoing + 1, "agree": self.agree.astype(bool),
             }
         )  # fmt: skip
 
@@ -289,6 +302,7 @@ def neurons(
         f"{len(labels)} neurons in {len(sizes)} clusters by incoming weights, the largest of {sizes.max()}; the clustering by "
         f"outgoing weights agrees on {agreeing.sum()} of them"
         + ("." if dead is None else f". Never active on the held-out images: {dead}.")
+        + " A frame has the colour of the cluster by incoming weights, and is broad where the other clustering agrees."
     )
     return Neurons(
         pictures(weights, layer)[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence
@@ -363,7 +377,8 @@ def learning(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Learnin
         sentence = f"Held-out accuracy now: {last[0]:.3f}" if len(last) == 1 else (
             f"Held-out accuracy now: {min(last):.3f} to {max(last):.3f} over {len(last)} runs"
         )  # fmt: skip
-        sentence += f", after {max(curve[-1]['examples'] for curve in curves_ if curve):,} examples."
+        seen = sorted({curve[-1]["examples"] for curve in curves_ if curve})
+        sentence += f", after {' to '.join(f'{n:,}' for n in (seen if len(seen) == 1 else (seen[0], seen[-1])))} examples."
     return Learning(
         tuple(name for name, _ in runs),
         tuple(tuple(point["examples"] for point in curve) for curve in curves_),
@@ -385,7 +400,12 @@ def learning_figure(info: Learning, what: str, total: int, height: int = 340) ->
     unit = "cross-entropy, nats" if what == "loss" else "share of images read rightly"
     lay_out(figure, f"Held-out {what}", "examples seen", unit, height)
     figure.update_xaxes(range=[0, total])
-    figure.update_layout(showlegend=len(info.names) > 1)
+    named = len(info.names) if len(info.names) > 1 else 0
+    # A line a run, below the axis: the legend makes the chart higher, never the plot smaller.
+    figure.update_layout(
+        showlegend=named > 0, height=height + 24 * named, margin={"b": 60 + 24 * named},
+        legend={"orientation": "v", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 14}},
+    )  # fmt: skip
     if what == "accuracy":
         figure.update_yaxes(range=[0, 1])
     else:
@@ -422,6 +442,8 @@ def nulls(found: Similarity, shuffled: ShuffledWeights) -> Nulls:
     sentence = f"The Rand index of {found.rand:.3f} lies " + (
         f"above the 95 % band of {' and of '.join(beats)}" if beats else "above no band that chance gives"
     )
+    anyhow = found.chance_rand_num
+    sentence += f"; {rows[2][0]} give {anyhow:.3f} on average, {'less' if found.rand > anyhow else 'not less'}"
     sentence += (
         f". With chance taken out: adjusted Rand {found.adjusted_rand:.3f}, adjusted mutual information "
         f"{found.adjusted_mutual_info:.3f}, element-centric {found.element_centric:.3f} (chance not taken out); "
@@ -492,7 +514,7 @@ def paper_table_2(table: pd.DataFrame, layer: int, k: int, width: int) -> Paper2
     series = {
         name: Series.of(name, part, "dropout", column, MEASURED)
         for name, column in (
-            ("Rand", "rand"), ("by chance", "chance_rand"), ("by chance, num model", "chance_rand_num"),
+            ("Rand", "rand"), ("by chance", "chance_rand"), ("any clusterings", "chance_rand_num"),
             ("adjusted Rand", "adjusted_rand"), ("of those that fire", "adjusted_rand_living"), ("dead", "dead"),
             ("test accuracy", "scaled_accuracy"),
         )
@@ -504,18 +526,25 @@ def paper_table_2(table: pd.DataFrame, layer: int, k: int, width: int) -> Paper2
     rising = sum(a["Rand"] < b["Rand"] for a, b in pairwise(rows))
     excess = max(rows, key=lambda row: row["Rand"] - row["by chance"])
     reached = sorted(set(paper.TABLE_2.values()) & {value for value in paper.TABLE_2.values() if _by_chance(value)})
+    one = max(sum(abs(value - expected) < 0.0101 for value in paper.TABLE_2.values()) for expected in _EQUAL.values())
     sentence = (
-        f"Rand rises at {rising} of {len(rows) - 1} steps between the paper's rates. Its excess over chance is greatest at "
-        f"{excess['dropout']:g}: {excess['Rand']:.3f} against {excess['by chance']:.3f}. {len(reached)} of the paper's "
-        f"{len(paper.TABLE_2)} values are what independent clusterings of 4 to 10 equal clusters give by chance alone."
+        f"{part['recipe'].iloc[0].capitalize()} recipe: Rand rises at {rising} of {len(rows) - 1} steps between the paper's "
+        f"rates. Its excess over chance is greatest at {excess['dropout']:g}: {excess['Rand']:.3f} against "
+        f"{excess['by chance']:.3f}. By chance: the labels of one clustering permuted, sizes kept; any clusterings: both drawn "
+        f"evenly among all of {k} clusters. {len(reached)} of the paper's {len(paper.TABLE_2)} values lie where independent "
+        f"clusterings of {min(_EQUAL)} to {max(_EQUAL)} equal clusters do, but their number would have to differ from value to "
+        f"value: no single one comes within 0.01 of more than {one}."
     )
     return Paper2(rows, sentence)
 
 
+# What independent clusterings of k equal clusters give: E[Rand] = 1 - 2/k + 2/k^2.
+_EQUAL = {k: 1 - 2 / k + 2 / k**2 for k in range(4, 11)}
+
+
 def _by_chance(value: float) -> bool:
-    """Whether independent clusterings of k equal clusters, k from 4 to 10, reach a Rand index: E = 1 - 2/k + 2/k^2."""
-    expected = [1 - 2 / k + 2 / k**2 for k in range(4, 11)]
-    return min(expected) <= value <= max(expected)
+    """Whether a Rand index lies between those of 4 and of 10 equal clusters."""
+    return min(_EQUAL.values()) <= value <= max(_EQUAL.values())
 
 
 def corrected_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves:

@@ -11,12 +11,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dropclust.core.spec import RECIPES
 from dropclust.service.export import SUFFIXES, Described, to_bytes
 from dropclust.service.store import Store, Summary
 from dropclust.ui import runs
 from dropclust.ui.state import Parameter
 
 LISTED = 100  # finished runs that the list offers
+RECIPE_HELP = "How the networks were trained. " + " ".join(f"{name.capitalize()}: {how}." for name, how in RECIPES.items())
 
 
 class Info(Protocol):
@@ -55,9 +57,11 @@ def drag(parameter: Parameter) -> Any:
 
 
 def number(parameter: Parameter) -> Any:
-    """A number within its limits, held by the address."""
+    """A number, within its limits unless it is `typed`, held by the address."""
     kind = type(parameter.default)
     low, high, step = (None if limit is None else kind(limit) for limit in (parameter.low, parameter.high, parameter.step))
+    if parameter.typed:
+        low = high = None
     return st.number_input(
         parameter.label, low, high, parameter.default, step, key=parameter.name, bind="query-params", help=parameter.help
     )
@@ -137,14 +141,14 @@ def finished(summaries: list[Summary]) -> None:
         st.query_params["run"] = st.session_state["finished"]
 
     st.multiselect(
-        "On the chart", listed, format_func=lambda key: runs.label(listed[key].spec), key="finished", on_change=put,
+        "On the chart", listed, format_func=lambda key: runs.title(listed[key]), key="finished", on_change=put,
         placeholder="One run, or several to compare",
     )  # fmt: skip
     with st.expander(f"All of them, newest first ({len(listed)} of {len(summaries)})"):
         st.table(
             pd.DataFrame(
                 {
-                    "run": [f"[{runs.label(each.spec)}](?run={key})" for key, each in listed.items()],
+                    "run": [f"[{runs.title(each)}](?run={key})" for key, each in listed.items()],
                     "test accuracy": [f"{each.metrics.get('test_accuracy', float('nan')):.4f}" for each in listed.values()],
                     "status": [runs.STATES[each.status] for each in listed.values()],
                     "finished": [each.created[:16].replace("T", " ") for each in listed.values()],
@@ -188,6 +192,6 @@ def choose_run(summaries: Sequence[Summary], default: str) -> Summary | None:
     def put() -> None:
         st.query_params["run"] = st.session_state["network"]
 
-    st.selectbox("Network", list(listed), format_func=lambda key: runs.label(listed[key].spec), key="network", on_change=put)
+    st.selectbox("Network", list(listed), format_func=lambda key: runs.title(listed[key]), key="network", on_change=put)
     put()
     return listed[st.session_state["network"]]

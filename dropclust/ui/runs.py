@@ -15,7 +15,7 @@ from dropclust.core.spec import NOISES, TRAIN_IMAGES, RunSpec
 
 if TYPE_CHECKING:
     from dropclust.service.jobs import Run
-    from dropclust.service.store import Store, Stored
+    from dropclust.service.store import Store, Stored, Summary
 
 STATES = {
     "waiting": "waiting",
@@ -56,11 +56,17 @@ def label(spec: RunSpec, seed: bool = True) -> str:
     return ", ".join(parts)
 
 
-def alike(run_specs: Iterable[RunSpec]) -> dict[str, list[RunSpec]]:
-    """Runs that differ in their seed alone, under the name they share."""
-    groups: dict[str, list[RunSpec]] = {}
-    for spec in run_specs:
-        groups.setdefault(label(spec, seed=False), []).append(spec)
+def title(run: Stored | Summary, seed: bool = True) -> str:
+    """A finished run's name: its label, and where it was stopped if it was."""
+    name = label(run.spec, seed)
+    return name if run.status == "done" else f"{name}, stopped after {run.steps * run.spec.batch_size:,} examples"
+
+
+def alike(stored_runs: Iterable[Stored]) -> dict[str, list[Stored]]:
+    """Runs that differ in their seed alone, under the name they share; one that was stopped elsewhere is another kind."""
+    groups: dict[str, list[Stored]] = {}
+    for each in stored_runs:
+        groups.setdefault(title(each, seed=False), []).append(each)
     return groups
 
 
@@ -101,10 +107,34 @@ def outcome(name: str, stored: Sequence[Stored]) -> Outcome:
         for each in sorted(stored, key=lambda each: each.spec.seed)
     )
     accuracy, loss = (mean_interval([value[column] for value in values]) for column in (1, 2))
-    sentence = f"Test accuracy {accuracy.text(4)}, cross-entropy {loss.mean:.3f} nats."
-    if any(each.status == "stopped" for each in stored):
-        sentence += " Some were stopped early."
-    return Outcome(name, accuracy, loss, values, sentence)
+    return Outcome(name, accuracy, loss, values, f"Test accuracy {accuracy.text(4)}, cross-entropy {loss.mean:.3f} nats.")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What several kinds of finished runs reached, side by side."""
+
+    kinds: tuple[Outcome, ...]
+
+    @property
+    def sentence(self) -> str:
+        """Which kind is ahead."""
+        best = max(self.kinds, key=lambda kind: kind.accuracy.mean)
+        return f"Of {len(self.kinds)} kinds of runs the highest mean test accuracy is {best.accuracy.mean:.4f}: {best.name}."
+
+    def overview(self) -> pd.DataFrame:
+        """A row a kind, as text."""
+        return pd.DataFrame(
+            {
+                "run": [kind.name for kind in self.kinds],
+                "test accuracy": [kind.accuracy.text(4) for kind in self.kinds],
+                "cross-entropy, nats": [f"{kind.cross_entropy.mean:.3f}" for kind in self.kinds],
+            }
+        )
+
+    def table(self) -> pd.DataFrame:
+        """A row a network."""
+        return pd.concat([kind.table().assign(run=kind.name) for kind in self.kinds], ignore_index=True)
 
 
 def command(spec: RunSpec) -> str:

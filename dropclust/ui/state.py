@@ -30,6 +30,8 @@ class Parameter:
         Inclusive limits and step of a number.
     show
         How a value is written for a viewer, and in the address.
+    typed
+        A number that is typed and may lie outside its limits: its page then says what is allowed, and what was typed stays.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Parameter:
     step: float | None = None
     show: Callable[[Any], str] = str
     help: str | None = None
+    typed: bool = False
 
     def parse(self, text: str) -> Any:
         """The value that a text of the address stands for.
@@ -59,7 +62,8 @@ class Parameter:
                 value = kind(text)
             except ValueError:
                 value = None
-            if value is not None and self.low is not None and self.high is not None and self.low <= value <= self.high:
+            limits = None if self.low is None or self.high is None else (self.low, self.high)
+            if value is not None and limits and (self.typed or limits[0] <= value <= limits[1]):
                 return value
         elif kind is float:  # 0.40 for 0.4
             try:

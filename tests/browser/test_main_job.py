@@ -189,11 +189,27 @@ def test_a_stopped_run_keeps_what_it_learnt(app: App, page: Page) -> None:
     [key] = start_training(page)
     expect(page.get_by_text(re.compile(r"training, step [1-9]")).first).to_be_visible(timeout=60_000)
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_text("Some were stopped early.", exact=False)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name=re.compile(r"stopped after [\d,]+ examples"))).to_be_visible(timeout=60_000)
     stored = Store(app.cache / "runs").get(key)
     assert stored is not None
     assert stored.status == "stopped"
     assert 0 < stored.steps < stored.spec.steps
+
+
+def test_a_number_that_is_not_allowed_is_said_keeps_standing_and_trains_nothing(app: App, page: Page) -> None:
+    visit(page, f"{app.url}/train", TRAIN_TITLE)
+    field = page.get_by_role("spinbutton", name="Batch size")
+    field.fill("100000")
+    field.press("Enter")
+    expect(page.get_by_text("Batch size must be a whole number from 1 to 4,096; got 100000.")).to_be_visible()
+    expect(page.get_by_role("button", name="Train", exact=False).last).to_be_disabled()
+    expect(page).to_have_url(re.compile("batch=100000"))
+    page.reload()
+    expect(page.get_by_text("Batch size must be a whole number from 1 to 4,096; got 100000.")).to_be_visible()
+    field.fill("64")
+    field.press("Enter")
+    expect(page.get_by_text("Batch size must be")).to_have_count(0)
+    expect(page.get_by_role("button", name="Train", exact=False).last).to_be_enabled()
 
 
 def test_finished_runs_are_listed_and_can_be_compared(app: App, page: Page) -> None:

@@ -118,7 +118,8 @@ def test_neurons_are_sorted_by_cluster_and_scaled_by_their_own_largest_weight():
     assert info.pictures[0, 0, 1] == pytest.approx(weights[0][1, 1] / weights[0][-1, 1])
     assert info.sentence == (
         "4 neurons in 2 clusters by incoming weights, the largest of 2; the clustering by outgoing weights agrees on 2 of "
-        "them. Never active on the held-out images: 1."
+        "them. Never active on the held-out images: 1. A frame has the colour of the cluster by incoming weights, and is broad "
+        "where the other clustering agrees."
     )
     assert info.table()["neuron"].tolist() == [1, 3, 0, 2]
 

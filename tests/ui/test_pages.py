@@ -209,6 +209,24 @@ def test_what_would_take_too_long_is_said_and_cannot_be_started(cache):
     assert next(button for button in app.button if button.label == "Train").disabled
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"width2": "0"}, "Units must be a whole number from 1 to 2,000; got 0."),
+        ({"batch": "5000"}, "Batch size must be a whole number from 1 to 4,096; got 5000."),
+        ({"examples": "1"}, "Batch size must be at most examples shown (1); got 128."),
+        ({"seeds": "9"}, "Seeds must be a whole number from 1 to 8; got 9"),
+        ({"seed": "2147483647", "seeds": "2"}, "First seed must be a whole number from 0 to 2,147,483,647; got 2147483648."),
+        ({"images": "99999"}, "Training images must be a whole number from"),
+    ],
+)
+def test_what_is_typed_and_not_allowed_is_said_in_the_pages_words_and_cannot_be_started(cache, wrong, sentence):
+    app = open_page("train.py", **wrong)
+    assert sentence in said(app)
+    assert "Shown instead" not in said(app)
+    assert next(button for button in app.button if button.label == "Train").disabled
+
+
 @pytest.mark.parametrize("key", ["zz", "0" * 64, "../../etc/passwd"])
 def test_an_unknown_run_costs_one_sentence(cache, key):
     app = open_page("train.py", run=key)
@@ -222,6 +240,20 @@ def test_a_reload_finds_a_finished_run_by_its_key(cache):
     assert "Test accuracy 0.9000 (one seed: no interval)" in said(app)
     assert [metric.label for metric in app.metric] == ["Rand index", "Rand by chance", "Adjusted Rand", "Never fire"]
     assert app.metric[3].value == "1 of 6"
+
+
+def test_what_was_trained_before_is_shown_at_once_and_nothing_else_is(cache):
+    one = finished()
+    live.store().put(one)
+    settings = {f"width{layer}": str(width) for layer, width in enumerate(one.spec.hidden, start=1)}
+    settings |= {"rate": f"{one.spec.dropout[0]:g}", "examples": str(one.spec.examples), "batch": str(one.spec.batch_size)}
+    app = open_page("train.py", **settings)
+    assert "These settings were trained before" in said(app)
+    assert "Test accuracy 0.9000" in said(app)
+    assert not app.query_params.get("run")
+    other = open_page("train.py", **settings | {"seed": "1"})
+    assert "Press **Train**" in said(other)
+    assert "Test accuracy" not in said(other)
 
 
 def test_runs_of_several_seeds_have_an_interval(cache):

@@ -43,8 +43,15 @@ def test_a_name_says_what_is_not_as_usual():
 
 
 def test_runs_that_differ_in_their_seed_alone_go_together():
-    groups = runs.alike([RunSpec(seed=1), SPECS[1], RunSpec(seed=2)])
-    assert [[spec.seed for spec in group] for group in groups.values()] == [[1, 2], [5]]
+    of = [stored(RunSpec(seed=1), 0.9), stored(SPECS[1], 0.9), stored(RunSpec(seed=2), 0.9), stored(RunSpec(), 0.8, "stopped")]
+    groups = runs.alike(of)
+    assert [[each.spec.seed for each in group] for group in groups.values()] == [[1, 2], [5], [0]]
+    assert list(groups)[2] == "dropout 0.4, 100-100-100, stopped after 128 examples"  # one step was made
+
+
+def test_a_stopped_run_says_where():
+    assert runs.title(stored(RunSpec(), 0.9)) == runs.label(RunSpec())
+    assert runs.title(stored(RunSpec(), 0.9, "stopped")) == runs.label(RunSpec()) + ", stopped after 128 examples"
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -75,7 +82,21 @@ def test_an_outcome_is_a_mean_with_its_interval():
     assert info.sentence == "Test accuracy 0.9100 (95 % interval 0.8852 to 0.9348, 3 seeds), cross-entropy 0.100 nats."
     one = runs.outcome("x", [stored(RunSpec(), 0.9, "stopped")])
     assert "one seed: no interval" in one.sentence
-    assert one.sentence.endswith("Some were stopped early.")
+    assert one.table()["status"].tolist() == ["stopped early"]
+
+
+def test_outcomes_stand_side_by_side():
+    both = runs.Outcomes(
+        (
+            runs.outcome("worse", [stored(RunSpec(seed=seed), 0.8) for seed in (0, 1)]),
+            runs.outcome("better", [stored(SPECS[1], 0.9)]),
+        )
+    )
+    assert both.sentence == "Of 2 kinds of runs the highest mean test accuracy is 0.9000: better."
+    assert both.overview()["run"].tolist() == ["worse", "better"]
+    assert both.overview()["test accuracy"].tolist() == [kind.accuracy.text(4) for kind in both.kinds]
+    assert both.table()["run"].tolist() == ["worse", "worse", "better"]
+    assert both.table()["test accuracy"].tolist() == [0.8, 0.8, 0.9]
 
 
 def test_durations_as_people_say_them():
