@@ -1,6 +1,7 @@
 """Batch size: Table 1 made again with intervals, its trend seed by seed, and what a single run does."""
 
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -19,19 +20,23 @@ PREDICTION = Parameter(
     help=f"Mean over {table1.SAMPLES} masks, or one network with its masks replaced by their mean. Beside its Table 1 the "
     f"paper lists {table1.SAMPLES} samples and says no more.",
 )
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help="How the networks were trained; see the README.")
+RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
 PAPER = Parameter("paper", "The paper's values", "shown", ("shown", "left out"), help="Without them ours are magnified.")
 
 
 def train_yourself(own: tuple[batch.Own, ...]) -> None:
-    """Links that open the Train page with the settings of one run; says which are stored."""
-    stored = {(each.rate, each.batch) for each in own}
+    """Links that open the Train page with the settings of one run, or with the runs that are stored."""
+    stored: dict[tuple[float, int], list[str]] = {}
+    for each in own:
+        stored.setdefault((each.rate, each.batch), []).append(each.key)
     st.markdown("**Train one of these yourself**: it then appears here as an open marker.")
     template = table1.EXPERIMENT.specs(Settings(recipe, 1))[0]
     for rate, name in batch.NAMES.items():
         spec = replace(template, dropout=(rate,) * 3, precision=RunSpec().precision)
         links = [
-            f"[{size}{' (stored)' if (rate, size) in stored else ''}]({runs.train_link(replace(spec, batch_size=size))})"
+            f"[{size} (stored)](train?{urlencode({'run': stored[rate, size]}, doseq=True)})"
+            if (rate, size) in stored
+            else f"[{size}]({runs.train_link(replace(spec, batch_size=size))})"
             for size in table1.BATCHES
         ]
         st.markdown(f"{name[:1].upper()}{name[1:]}, batch " + ", ".join(links))
@@ -55,13 +60,13 @@ with columns[2]:
 found = live.table(results.file_name("table1", recipe))
 if found:
     _, command = found
-    shown = batch.table_1_of(recipe, prediction)
+    shown = batch.table_1_of(recipe, prediction, beside)
     own = batch.own_runs(live.store().list(), recipe)
     if shown.trend:
         st.markdown(f"**{shown.trend.verdict}**")
     left, right = st.columns([3, 2])
     with left:
-        info = (shown.accuracy if beside else shown.accuracy.without_paper()).with_own(own)
+        info = shown.accuracy.with_own(own)
         controls.chart(info, batch.accuracy_figure(info), "batch-accuracy", command)
     with right:
         if shown.trend:
@@ -70,7 +75,7 @@ if found:
             st.info("A trend needs two batch sizes with dropout and without.")
     st.header("Table 1, made again")
     st.table(shown.again.formatted())
-    st.caption(f"{shown.again.sentence} Paper: {paper.CITATION}, Table 1.")
+    st.caption(shown.again.sentence + (f" Paper: {paper.CITATION}, Table 1." if beside else ""))
     controls.behind(shown.again, "table1", command)
     if shown.spread:
         st.header("What a single run does")

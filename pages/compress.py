@@ -14,30 +14,38 @@ from dropclust.ui import charts, compressing, controls, live, state
 from dropclust.ui.compressing import Source
 from dropclust.ui.state import Parameter
 
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help="How the networks were trained; see the README.")
+RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
 BEFORE = Parameter("before", "Units before", max(table3.UNITS), tuple(table3.UNITS))
 TRAINED = Parameter("trained", "Trained", compressing.TRAININGS["all"], tuple(compressing.TRAININGS.values()))
-LAYER = Parameter("layer", "Hidden layer", 1, tuple(range(1, export.MAX_TENSORS // 2)))
+LAYER = Parameter("compressed_layer", "Hidden layer", 1, tuple(range(1, export.MAX_TENSORS // 2)))
 METHOD = Parameter("method", "Method", compressing.NAMES["paper"], tuple(compressing.NAMES.values()))
 SEED = Parameter(
-    "seed", "Seed", 0, **state.within("seed"), step=1, help="Of k-means, which starts at random, and of random clusters."
+    "kmeans_seed", "Seed", 0, **state.within("seed"), step=1, help="Of k-means, which starts at random, and of random clusters."
 )
 UNITS = Parameter("units", "Units left", 1, low=1, high=LIMITS["hidden"][1], step=1)
-TOLERANCE = Parameter("tolerance", "Points that may be lost", 1.0, (0.5, 1.0, 2.0), help="Of accuracy on the held-out images.")
+TOLERANCE = Parameter("tolerance", "Held-out points that may be lost", 1.0, (0.5, 1.0, 2.0))
 IMAGE = Parameter("image", "Test image", 0, low=0, high=TEST_IMAGES - 1, step=1, help="Type a number, or press the arrow keys.")
 SHARE_LEFT = 0.4  # as in the paper, 162 of 400
 
 
 def paper_again() -> None:
-    """Table 3 over seeds."""
+    """Table 3 over seeds: the recipe is of all of it, the width of the left chart, the training of the right one."""
+    recipe = controls.choose(RECIPE)
+    table = st.container()
+    left, right = st.columns(2)
+    with left:
+        before = controls.choose(BEFORE)
+    with right:
+        trained = compressing.named(compressing.TRAININGS, controls.choose(TRAINED))
     try:
         again, losses, curves, command = compressing.table_3(recipe, before, trained)
     except ResultError as error:
         st.info(f"{str(error)[:1].upper()}{str(error)[1:]}.")
         return
-    st.table(again.formatted())
-    st.caption(f"{again.sentence} Paper: {paper.CITATION}, Table 3.")
-    left, right = st.columns(2)
+    with table:
+        st.table(again.formatted())
+        st.caption(f"{again.sentence} Paper: {paper.CITATION}, Table 3.")
+        controls.behind(again, "table3", command)
     with left:
         controls.chart(losses, compressing.losses_figure(losses), "table3-losses", command)
     with right:
@@ -82,12 +90,26 @@ def choose_source() -> Source | None:
     return None if stored is None else compressing.source_of(stored.key, stored.created, stored)
 
 
-def choose_units(width: int, method: str) -> int:
-    """How many units are left: two fifths, as in the paper, until the viewer says otherwise."""
-    counted = "Units left" if method != "agreement" else "Clusters of each clustering (the units left follow)"
-    parameter = replace(UNITS, label=counted, default=math.ceil(SHARE_LEFT * width), high=width)
+def choose_units(source: Source, layer: int, method: str, seed: int) -> int:
+    """How many units are left: two fifths, as in the paper, until the viewer says otherwise.
+
+    For "agreement" they follow from the number of clusters, which is what is chosen: at first the one that leaves as many, and
+    when the method changes as many as were left, so that methods are compared at equal width.
+    """
+    network, width = source.network, source.network.hidden[layer - 1]
+    if width == 1:
+        return 1
+
+    def asked(units: int) -> int:
+        return compressing.clusters_for(source.digest, layer, units, seed, network) if method == "agreement" else units
+
+    this, before, left = st.session_state.get("compress_left", (None, None, 0))
+    if this == (source.digest, layer) and "agreement" in {method, before} and method != before:
+        st.session_state["units"] = asked(left)
+    counted = "Units left" if method != "agreement" else "Clusters of each clustering: the units left follow from them"
+    parameter = replace(UNITS, label=counted, default=asked(math.ceil(SHARE_LEFT * width)), high=width)
     state.check([parameter])
-    return controls.drag(parameter) if width > 1 else 1
+    return controls.drag(parameter)
 
 
 def one_network(source: Source) -> None:
@@ -96,22 +118,23 @@ def one_network(source: Source) -> None:
     depth = len(network.hidden)
     of_layer = replace(LAYER, options=LAYER.options[:depth])
     state.check([of_layer])
-    if st.session_state.get("layer", of_layer.default) not in of_layer.options:
-        st.session_state["layer"] = of_layer.default
-    left, right = st.columns([3, 1])
-    with left:
+    if st.session_state.get(of_layer.name, of_layer.default) not in of_layer.options:
+        st.session_state[of_layer.name] = of_layer.default
+    wide, narrow = st.columns([3, 1])
+    with wide:
         method = compressing.named(compressing.NAMES, controls.choose(METHOD))
         about = compressing.methods()[method]
         st.caption(f"{about.sentence} Source: {about.source}.{' A control.' if about.control else ''}")
-    with right:
+    with narrow:
         layer = controls.choose(of_layer)
         seed = controls.number(SEED)
-    width = network.hidden[layer - 1]
-    units = choose_units(width, method)
+    units = choose_units(source, layer, method, seed)
     arguments = source.digest, layer, units, method, seed, network
     curve = st.container()
     small = compressing.compressed(*arguments)
     found = compressing.answers(*arguments)
+    left = small.network.hidden[layer - 1]
+    st.session_state["compress_left"] = (source.digest, layer), method, left
     proof = compressing.proof(*arguments)
     info = compressing.effect(proof, found, compressing.passes(*arguments))
     said, drawn = st.columns([2, 3])
@@ -129,18 +152,20 @@ def one_network(source: Source) -> None:
     )
     controls.picture(sheet, charts.neuron_sheet(sheet), "merges", command)
     with curve:
-        accuracy_curve(source, layer, method, seed, units, width)
+        accuracy_curve(source, layer, method, seed, left)
 
 
 def effect(info: compressing.Effect, command: str) -> None:
     """What was lost and what was gained."""
     original, smaller = info.rows
-    numbers = st.columns(2) + st.columns(2)
-    numbers[0].metric("Test accuracy", f"{smaller['test accuracy']:.4f}", f"{100 * info.change.mean:+.2f} points")
+    numbers = [column for _ in range(3) for column in st.columns(2)]
+    numbers[0].metric("Neurons left", f"{info.left[0]} of {info.left[1]}")
     numbers[1].metric(
         "Speed", f"{info.speed[0]:.2f} x", f"{info.speed[1]:.2f} to {info.speed[2]:.2f}", delta_color="off", delta_arrow="off"
     )
-    for column, name in zip(numbers[2:], ("parameters", "bytes"), strict=True):
+    numbers[2].metric("Test accuracy", f"{smaller['test accuracy']:.4f}", f"{100 * info.change.mean:+.2f} points")
+    numbers[3].metric("Held-out accuracy", f"{smaller['held-out accuracy']:.4f}", f"{info.held:+.2f} points")
+    for column, name in zip(numbers[4:], ("parameters", "bytes"), strict=True):
         share = smaller[name] / original[name] - 1
         column.metric(name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", delta_color="inverse")
     st.caption(info.sentence)
@@ -166,26 +191,31 @@ def one_digit(found: compressing.Answers) -> None:
         controls.chart(info, compressing.digit_figure(info), "digit")
 
 
-def accuracy_curve(source: Source, layer: int, method: str, seed: int, units: int, width: int) -> None:
+def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int) -> None:
     """What other numbers of units would leave; for a wide layer when asked for."""
     asked = st.session_state.setdefault("compress_curves", set())
-    this = source.digest, layer, method, seed
+    this, width = (source.digest, layer, method, seed), source.network.hidden[layer - 1]
     if width > compressing.AUTOMATIC and this not in asked:
         if not st.button("Draw accuracy against units", icon=":material/show_chart:", help="A minute for a very wide layer."):
             return
         asked.add(this)
-    left, right = st.columns([3, 1])
-    with right:
+    chart, choose = st.columns([3, 1])
+    with choose:
         tolerance = controls.choose(TOLERANCE)
         choice = compressing.chosen(source.digest, layer, method, tolerance, seed, source.network)
+        kept = compressing.fewest(choice)
         st.button(
-            f"Keep {choice.units}", on_click=lambda: st.session_state.update(units=choice.units), type="primary",
-            icon=":material/compress:", help="The fewest found that lose no more on the held-out images.", width="stretch",
+            f"Keep {kept.width} units", on_click=lambda: st.session_state.update(units=kept.units), type="primary",
+            icon=":material/compress:", help="The fewest found that lose no more.", width="stretch",
         )  # fmt: skip
-    others = compressing.controls_of(source.digest, layer, method, seed, source.network)
-    info = compressing.held_curves(choice, others, method, units)
-    with left:
-        controls.chart(info, charts.curves(info), "held-curve")
+        st.caption(
+            f"{100 * (kept.accuracy - choice.accuracy_before):+.2f} points on the held-out images, by which they are chosen. "
+            "The test images are counted afterwards and may lose more."
+        )
+    others = compressing.controls_of(source.digest, layer, method, seed, compressing.widths(choice, width), source.network)
+    info = compressing.held_curves(choice, others, method, left)
+    with chart:
+        controls.chart(info, charts.curves(info, 440), "held-curve")
 
 
 state.enter([RECIPE, BEFORE, TRAINED, METHOD, SEED, TOLERANCE, IMAGE])
@@ -196,13 +226,6 @@ st.markdown(
     "others, and beside **pruning**, which merges nothing."
 )
 controls.damage(live.store())
-columns = st.columns([1, 1, 2])
-with columns[0]:
-    recipe = controls.choose(RECIPE)
-with columns[1]:
-    before = controls.choose(BEFORE)
-with columns[2]:
-    trained = compressing.named(compressing.TRAININGS, controls.choose(TRAINED))
 st.header("Table 3, made again")
 paper_again()
 st.header("Make a network smaller")

@@ -1,5 +1,7 @@
 """Explore: drag the dropout rate and watch neurons become copies, Rand leave its chance band, accuracy bend."""
 
+import contextlib
+
 import streamlit as st
 
 from dropclust.core.spec import RECIPES
@@ -17,51 +19,57 @@ CLUSTERS = Parameter(
 )
 ASK = Parameter("guess", "Guess first", "on", ("on", "off"))
 PLAIN = Parameter("plain", "Plain slider", "off", ("off", "on"))
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help="How the networks were trained; see the README.")
+RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
 SEED = Parameter(
-    "seed",
+    "shown_seed",
     "Seed",
     table2.SHOWN_SEED,
     low=0,
     high=Settings().seeds - 1,
     step=1,
+    typed=True,
     help="Whose neurons are drawn; the curves are of all.",
 )
 ASKED_RATE = 0.5
 
 
 def ask(answer: charts.Curves) -> bool:
-    """Ask for a guess before the answer is shown, then show them together; says whether it is still open."""
+    """Ask for a guess before the answer is shown, once a session; says whether the question is still open."""
+    if "guessed" in st.session_state or state.value(ASK) == "off":
+        return False
     rand, chance = answer.series
-    now = st.session_state.get("guessed", "open" if state.value(ASK) == "on" else None)
-    if now == "open":
-        with st.container(border=True):
-            st.markdown(
-                f"**Guess first.** Cluster the neurons of layer {layer} by what comes in, and again by what goes out. Without "
-                f"dropout the Rand index of the two is **{rand.at(0.0).mean:.2f}**: chance alone gives "
-                f"{chance.at(0.0).mean:.2f}, and equal clusterings give 1. Where will it be at dropout {ASKED_RATE:g}?"
-            )
-            value = st.slider("Rand index that I expect", 0.5, 1.0, 0.75, 0.01)
-            yes, no, _ = st.columns([2, 1, 3])
-            if yes.button("That is my guess", type="primary", width="stretch"):
-                live.guesses().add(value)
-                st.session_state["guessed"] = value
-                st.rerun()
-            if no.button("Skip", width="stretch"):
-                st.session_state["guessed"] = None
-                st.rerun()
-        return True
-    if "guessed" in st.session_state:
-        others = live.guesses().all()[:-1] if now is not None else live.guesses().all()
-        info = guess.compare(
-            f"Rand index at dropout {ASKED_RATE:g}", now, rand.at(ASKED_RATE).mean, chance.at(ASKED_RATE).mean, others
+    with st.container(border=True):
+        st.markdown(
+            f"**Guess first.** {recipe.capitalize()} recipe, layer {layer}, {k} clusters: without dropout the Rand index of "
+            f"the two clusterings is **{rand.at(0.0).mean:.2f}**; chance alone gives {chance.at(0.0).mean:.2f}, and equal "
+            f"clusterings give 1. Where will it be at dropout {ASKED_RATE:g}?"
         )
-        controls.chart(info, guess.compared_figure(info), "guess")
-    return False
+        where, yes, no = st.columns([4, 2, 1], vertical_alignment="bottom")
+        value = where.slider("Rand index that I expect", 0.5, 1.0, 0.75, 0.01)
+        if yes.button("That is my guess", type="primary", width="stretch"):
+            live.guesses(recipe, layer, k).add(value)
+            st.session_state["guessed"] = (recipe, layer, k), value
+            st.rerun()
+        if no.button("Skip", width="stretch"):
+            st.session_state["guessed"] = None, None
+            st.rerun()
+    return True
 
 
-def plain(rate: float, open_: bool) -> None:
-    """The neurons of one rate as a still picture, and the curves, for browsers that cannot run the explorer."""
+def answered(answer: charts.Curves) -> None:
+    """The guess that was made of what is shown, beside the answer: a line, and the rest a click away."""
+    question, value = st.session_state.get("guessed", (None, None))
+    if question != (recipe, layer, k):
+        return
+    rand, chance = (line.at(ASKED_RATE).mean for line in answer.series)
+    info = guess.compare(f"Rand index at dropout {ASKED_RATE:g}", value, rand, chance, live.guesses(*question).others(value))
+    with st.popover(f"You expected {value:.2f}; it is {rand:.2f}", icon=":material/lightbulb:"):
+        st.plotly_chart(guess.compared_figure(info), key="guess", alt=info.sentence, config={"displayModeBar": False})
+        st.caption(info.sentence)
+
+
+def still(rate: float, command: str) -> None:
+    """The neurons of one rate as a still picture, for browsers that cannot run the explorer."""
     stored = live.store().get(table2.shown_spec(rate, recipe, seed).key)
     every = live.neurons(recipe, seed, layer, k)
     part = every[every["dropout"].round(4) == rate].sort_values("neuron")
@@ -69,11 +77,36 @@ def plain(rate: float, open_: bool) -> None:
         stored.weights, layer, part["incoming"], part["outgoing"], part["agree"] == 1, int(part["dead"].sum())
     )
     controls.picture(sheet, charts.neuron_sheet(sheet), "neurons", command)
-    names = ["accuracy"] if open_ else ["rand", "adjusted", "accuracy"]
+
+
+def plain(rate: float, names: list[str], command: str) -> None:
+    """The curves of all seeds, which need no network."""
     for column, name in zip(st.columns(len(names)), names, strict=True):
         info = getattr(shown, name)
         with column:
             controls.chart(info, charts.curves(info.marked(rate)), name, command)
+
+
+def drawn() -> explorer.Scene | None:
+    """What the explorer shows; where that is not there, what can be done about it."""
+    if not live.table(results.file_name("table2-neurons", recipe)):
+        return None
+    try:
+        return live.scene(recipe, seed, layer, k)
+    except LookupError:
+        offer()
+    except FileNotFoundError as error:
+        st.warning(f"The neurons of seed {seed} cannot be looked at: {error}", icon=":material/image_not_supported:")
+    return None
+
+
+def compared() -> str:
+    """What every recipe's table says, in one sentence; one that cannot be read is left out."""
+    told = {}
+    for name in sorted(RECIPES, key=lambda name: name != recipe):
+        with contextlib.suppress(results.ResultError):
+            told[name] = live.table_2(name, layer, k, table2.HIDDEN[layer - 1]).adjusted
+    return charts.by_recipe(told)
 
 
 def offer() -> None:
@@ -102,44 +135,53 @@ def watch() -> None:
 state.enter([RATE, LAYER, CLUSTERS, RECIPE, SEED, ASK, PLAIN])
 st.title("Do neurons become copies of each other?")
 st.markdown(
-    "**Dropout** switches hidden neurons off at random while a network learns. The paper says that the others answer by "
-    "becoming **copies**: cluster a layer's neurons by what comes in, cluster them again by what goes out, and the two "
-    "clusterings agree more than chance allows. Drag the rate and see."
+    "**Dropout** switches hidden units, the **neurons**, off at random while a network learns: here MNIST's digits, with "
+    f"{'-'.join(map(str, table2.shown_spec(0.0).widths))} units. The paper says that they become **copies**: cluster a "
+    "layer by its neurons' incoming weights, and again by their outgoing ones, and the two clusterings agree more the higher "
+    "the rate. The **Rand index** is the share of pairs of neurons that both clusterings treat alike, together or apart. Much "
+    "of it is chance; **adjusted Rand** takes that out: 0 is chance, 1 is equal."
 )
 controls.damage(live.store())
-columns = st.columns([1, 1, 2])
+columns = st.columns([11, 15, 14, 9, 19], vertical_alignment="bottom")
 with columns[0]:
     layer = controls.choose(LAYER)
 with columns[1]:
     k = controls.choose(CLUSTERS)
-with columns[2], st.popover("Recipe, seed, plain slider", icon=":material/tune:"):
+with columns[2]:
     recipe = controls.choose(RECIPE)
+with columns[3], st.popover("More", icon=":material/tune:"):
     seed = controls.number(SEED)
     as_plain = controls.choose(PLAIN) == "on"
+if seed is None or not SEED.low <= seed <= SEED.high:
+    st.warning(
+        f"{SEED.label} must be a whole number from {SEED.low} to {SEED.high}; got {seed}. Shown instead: {SEED.default}.",
+        icon=":material/pin:",
+    )
+    seed = SEED.default
 found = live.table(results.file_name("table2", recipe))
-listed = live.table(results.file_name("table2-neurons", recipe))
-scene = None
-if found and listed:
-    try:
-        scene = live.scene(recipe, seed, layer, k)
-    except LookupError:
-        offer()
-if found and scene is not None:
-    _, command = found
+if found:
     shown = live.table_2(recipe, layer, k, table2.HIDDEN[layer - 1])
+    with columns[4]:
+        answered(shown.rand)
     still_open = ask(shown.rand)
-    if as_plain:
-        rate = controls.slide(RATE)
-        plain(rate, still_open)
-    else:
+    scene = drawn()
+    if scene and not as_plain:
         rate = state.value(RATE)
         index = explorer.explorer(scene, scene.rates.index(rate), "explorer", still_open)
         state.put(RATE, scene.rates[index])
         if not still_open:
-            st.markdown(scene.readings[index].sentence)
+            st.markdown(f"{scene.readings[index].sentence} {compared()}")
             numbers = controls.side_by_side([shown.rand, shown.adjusted, shown.accuracy])
             st.caption(f"{numbers.sentence} Paper: {paper.CITATION}.")
-            controls.behind(numbers, "explore", command)
+            controls.behind(numbers, "explore", found[1])
+    else:
+        rate = controls.slide(RATE)
+        if scene:
+            still(rate, found[1])
+        plain(rate, ["accuracy"] if still_open else ["rand", "adjusted", "accuracy"], found[1])
+        if not still_open:
+            st.markdown(compared())
+            st.caption(f"Paper: {paper.CITATION}.")
 
 live.queue()
 live.settle()

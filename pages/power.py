@@ -9,22 +9,18 @@ from dropclust.ui import controls, live, power, state
 from dropclust.ui.state import Parameter
 
 ENDS = figure3.WIDTHS[0], figure3.WIDTHS[-1]
-RANGE = Parameter(
-    "h",
-    "Widths of layer 1 that are fitted",
-    ENDS,
-    figure3.WIDTHS,
-    show=lambda h: " to ".join(map(str, h)) if isinstance(h, tuple) else str(h),
+RANGE = Parameter("h", "Widths of layer 1 that are fitted", ENDS, figure3.WIDTHS)  # of two ends: checked below, as a whole
+SAMPLED = Parameter(
+    "sampled_rate", "Sampled with dropout", 0.5, tuple(reversed(figure3.SAMPLED_RATES)), help="In layer 1 alone."
 )
-SAMPLED = Parameter("rate", "Sampled with dropout", 0.5, tuple(reversed(figure3.SAMPLED_RATES)), help="In layer 1 alone.")
 OF = Parameter(
-    "of",
+    "measure",
     "Measure",
     "MSTD",
     tuple(power.MEASURES),
     help="A network with large logits varies more by scale alone; the spread of its ten logits takes that out.",
 )
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help="How the networks were trained; see the README.")
+RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
 SHOWN = {
     training: Parameter(
         training.split(" ")[0], name[0].upper() + name[1:], True, (True, False), show=lambda on: str(on).lower()
@@ -42,9 +38,10 @@ def law(shown: power.PowerCharts, command: str) -> None:
         controls.chart(shown.linear, power.power_figure(shown.linear), "power-linear", command)
     with right:
         controls.chart(shown.logarithmic, power.power_figure(shown.logarithmic), "power-log", command)
+    theirs = f" Paper: {paper.CITATION}, Figure 3. {power.base_note()}" if shown.linear.paper else ""
     st.caption(
         "Every network is sampled with dropout in layer 1 alone, those trained with dropout in all layers too. Open markers: "
-        f"widths that are not fitted. Paper: {paper.CITATION}, Figure 3. {power.base_note()}"
+        f"widths that are not fitted.{theirs}"
     )
 
 
@@ -89,7 +86,8 @@ def clusters(shown: power.PowerCharts, command: str) -> None:
         )
 
 
-state.enter([RANGE, SAMPLED, OF, RECIPE, *SHOWN.values(), KAPPA, SIDE])
+state.enter([SAMPLED, OF, RECIPE, *SHOWN.values(), KAPPA, SIDE])
+asked, above = st.query_params.get_all(RANGE.name), st.container()
 st.title("Is the power law a sign of clusters?")
 st.markdown(
     "Sample a network with its dropout on, and its logits vary from mask to mask: the **MSTD** is the mean of their standard "
@@ -99,9 +97,9 @@ st.markdown(
 )
 columns = st.columns([4, 2, 3, 2])
 with columns[0]:
-    low, high = st.select_slider(
-        RANGE.label, RANGE.options, value=RANGE.default, format_func=RANGE.show, key=RANGE.name, bind="query-params"
-    )
+    low, high = controls.slide(RANGE)
+    if refused := power.range_refused(asked, (low, high)):
+        above.warning(refused, icon=":material/link_off:")
 with columns[1]:
     rate = controls.choose(SAMPLED)
 with columns[2]:

@@ -7,12 +7,19 @@ from dropclust.core.spec import NOISES, RECIPES
 from dropclust.experiments import paper, table2
 from dropclust.service import results
 from dropclust.service.store import Stored
-from dropclust.ui import charts, controls, digit, live, runs, sampling, state
+from dropclust.ui import controls, digit, live, runs, sampling, state
 from dropclust.ui.state import Parameter, within
 
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help="How the networks were trained; see the README.")
+RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
 NOISE = Parameter("noise", "Noise", "bernoulli", tuple(NOISES), show=sampling.noise_name)
-METRIC = Parameter("metric", "Measured by", "accuracy", tuple(sampling.METRICS), show=lambda name: sampling.METRICS[name].name)
+METRIC = Parameter(
+    "metric",
+    "Measured by",
+    "accuracy",
+    tuple(sampling.METRICS),
+    show=lambda name: sampling.METRICS[name].name,
+    help=f"Cross-entropy: minus the log-probability given to the right class, on average. {sampling.CALIBRATION}",
+)
 ASK = Parameter("guess", "Guess first", "on", ("on", "off"))
 DROP = Parameter(
     "drop",
@@ -22,34 +29,41 @@ DROP = Parameter(
     help="On the last hidden layer alone everything has an exact value. Rates it was not trained with are a control.",
 )
 RATE = Parameter("rate", "Dropout rate", 0.4, step=0.05, **within("dropout"))
-MASKS = Parameter("masks", "Masks", 50, sampling.MASKS)
+MASKS = Parameter("masks", "Masks in these charts", 50, sampling.MASKS)
 GUESSED = "sampling_guessed"
 
 
-def ask(found: sampling.Figure1Charts) -> bool:
-    """Ask for a guess before the answer is shown, then say both; says whether it is still open."""
-    now = st.session_state.get(GUESSED, "open" if state.value(ASK) == "on" else None)
-    rates = len(found.verdict.differences)
-    if now == "open":
+def ask(found: sampling.Figure1Charts, *question: str) -> bool:
+    """Ask for a guess before the answer is shown, then say both; says whether it is still open.
+
+    A guess belongs to its question (recipe, noise, metric): each is asked once a session, unless the address says not to ask.
+    """
+    given: dict[tuple[str, ...], int] = st.session_state.setdefault(GUESSED, {})
+    everybody = sampling.guesses(*question)
+    if question in given:
+        own = given[question]
+        st.success(sampling.answered(own, found.verdict, everybody.others(own)), icon=":material/lightbulb:")
+        return False
+    asked: bool = state.value(ASK) == "on"
+    if asked:
+        rates, metric = len(found.verdict.differences), found.verdict.metric.name
         with st.container(border=True):
             st.markdown(
-                f"**Guess first.** A network can be **sampled**, the mean of {sampling.SAMPLES} random masks, or **scaled**, "
-                f"every mask replaced by its mean. At how many of {rates} dropout rates is sampling better by "
-                f"{found.verdict.metric.name}, with its whole 95 % interval?"
+                f"**Guess first.** A network can be **sampled**, the geometric mean of {sampling.SAMPLES} random masks, or "
+                f"**scaled**, every mask replaced by its mean. With {sampling.noise_name(found.verdict.noise)} noise, at how "
+                f"many of {rates} dropout rates is sampling better by {metric}, with its whole 95 % interval?"
             )
-            value = st.slider("Rates at which sampling is better", 0, rates, rates // 2)
+            label = "Rates at which sampling is better"
+            value = st.slider(label, 0, rates, rates // 2, key=f"guess for {', '.join(question)}")
             yes, no, _ = st.columns([2, 1, 3])
             if yes.button("That is my guess", type="primary", width="stretch"):
-                sampling.guesses().add(value)
-                st.session_state[GUESSED] = value
+                everybody.add(value)
+                given[question] = value
                 st.rerun()
-            if no.button("Skip", width="stretch"):
-                st.session_state[GUESSED] = None
+            if no.button("Skip", width="stretch", help="Ask nothing more."):
+                state.put(ASK, "off")
                 st.rerun()
-        return True
-    if now is not None:
-        st.success(sampling.answered(now, found.verdict, sampling.guesses().all()[:-1]), icon=":material/lightbulb:")
-    return False
+    return asked
 
 
 def experiment(recipe: str, noise: str, metric: str) -> None:
@@ -60,13 +74,13 @@ def experiment(recipe: str, noise: str, metric: str) -> None:
         return
     table, command = found
     shown = sampling.figure_1_of(recipe, noise, metric)
-    if ask(shown):
+    if ask(shown, recipe, noise, metric):
         levels = sampling.levels(table, noise, sampling.METRICS[metric], answer=False)
-        controls.chart(levels, charts.curves(levels, 420), "figure1-levels", command)
+        controls.chart(levels, sampling.curves_figure(levels, 420), "figure1-levels", command)
         return
     left, right = st.columns(2)
     with left:
-        controls.chart(shown.levels, charts.curves(shown.levels, 440), "figure1-levels", command)
+        controls.chart(shown.levels, sampling.curves_figure(shown.levels, 440), "figure1-levels", command)
     with right:
         controls.chart(shown.difference, sampling.difference_figure(shown.difference, 440), "figure1-difference", command)
     st.caption(f"Paper: {paper.CITATION}, Figure 1, whose values the text does not print.")
@@ -83,8 +97,8 @@ def masks_of(found: sampling.Settling, command: str) -> None:
     shown = sampling.settling(found, controls.slide(MASKS))
     image, *columns = st.columns([1, *[2] * len(shown.numbers)])
     image.image(1 - np.array(found.pixels).reshape(28, 28), width=84, caption=f"test image {found.image}", clamp=True)
-    for column, (name, value) in zip(columns, shown.numbers, strict=True):
-        column.metric(name, value)
+    for column, (name, value, about) in zip(columns, shown.numbers, strict=True):
+        column.metric(name, value, help=about)
     pairs = [
         [(shown.mstd, "mstd", False), (shown.gap, "gap", True)],
         [(shown.logit, "logit", False), (shown.accuracy, "accuracy", False)],
@@ -131,6 +145,7 @@ def one_network(run: Stored) -> None:
             st.markdown("Expected calibration error")
             for name, error in info.errors.items():
                 st.metric(name.capitalize(), f"{100 * error:.2f} points")
+            st.caption(sampling.CALIBRATION.partition(": ")[2].capitalize())
     except FileNotFoundError as error:
         st.warning(f"Masks need images: {error}", icon=":material/image_not_supported:")
 
@@ -138,9 +153,9 @@ def one_network(run: Stored) -> None:
 state.enter([RECIPE, NOISE, METRIC, ASK, DROP, RATE, MASKS])
 st.title("Sample or scale?")
 st.markdown(
-    "Dropout trains a network of many masks. To predict, one can **sample** it: draw masks and take the mean of what they "
-    "say (section 3.1); or **scale** it: replace every mask by its mean, once. The paper finds sampling generally better. "
-    "Where, and by how much more than chance?"
+    "Dropout trains a network of many masks. To predict, one can **sample** it: draw masks and take the geometric mean of "
+    "the probabilities that they give (section 3.1), which is meant by *sampled* on this page; or **scale** it: replace every "
+    "mask by its mean, once. The paper finds sampling generally better. Where, and by how much more than chance?"
 )
 controls.damage(live.store())
 st.header("Figure 1, made again")
@@ -153,6 +168,10 @@ with columns[2]:
     metric = controls.choose(METRIC)
 experiment(recipe, noise, metric)
 st.header("One network, mask by mask")
+st.caption(
+    "From here on everything is of the one network chosen here, with the recipe and noise that it was trained with. What is "
+    "chosen above is of Figure 1 alone."
+)
 run = controls.choose_run(live.store().list(), table2.shown_spec(0.4).key)
 if run is not None:
     if (stored := live.store().get(run.key)) is None:

@@ -1,18 +1,24 @@
 """Similar neurons: Table 2 made again with every chance level beside it, and any one network looked into."""
 
+from dataclasses import replace
+
 import streamlit as st
 
+from dropclust.core.similarity import agreement
 from dropclust.core.spec import RECIPES
 from dropclust.experiments import paper, table2
 from dropclust.service import results
-from dropclust.ui import charts, controls, live, runs, state
+from dropclust.ui import charts, controls, explorer, live, runs, state
 from dropclust.ui.state import Parameter
 
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help="How the networks were trained; see the README.")
+RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
 WIDTH = Parameter("width", "Units a layer", table2.HIDDEN[0], (table2.HIDDEN[0], table2.WIDE_HIDDEN[0]))
-LAYER = Parameter("layer", "Hidden layer", 2, table2.LAYERS)
+LAYER = Parameter("similar_layer", "Hidden layer", 2, table2.LAYERS)
 CLUSTERS = Parameter("k", "Clusters", 10, table2.CLUSTERS)
-BIAS = Parameter("bias", "Bias among the incoming weights", "without", ("without", "with"))
+BIAS = Parameter(
+    "bias", "Bias among the incoming weights", "without", ("without", "with"),
+    help="With it, a neuron's bias is one more entry of its incoming weights. The paper clusters weights only.",
+)  # fmt: skip
 
 
 def experiment(recipe: str, layer: int, k: int) -> None:
@@ -30,17 +36,39 @@ def experiment(recipe: str, layer: int, k: int) -> None:
             controls.chart(info, charts.curves(info, 420), key, command)
 
 
-def one_network(layer: int, k: int, bias: bool) -> None:
+def follow(recipe: str) -> None:
+    """When another recipe was chosen, look into the same network trained by it, where that one is stored."""
+    before = st.session_state.get("network of", recipe)
+    st.session_state["network of"] = recipe
+    shown = runs.stored(live.store(), st.query_params.get("run", ""))
+    if before != recipe and shown:
+        other = replace(shown.spec, recipe=recipe).key
+        if live.store().get(other):
+            st.query_params["run"] = other
+
+
+def one_network(recipe: str, layer: int, k: int) -> None:
     """One stored run, the viewer's own too."""
-    run = controls.choose_run(live.store().list(), table2.shown_spec(0.55).key)
+    head = st.container()
+    follow(recipe)
+    left, right = st.columns([3, 1])
+    with left:
+        run = controls.choose_run(live.store().list(), table2.shown_spec(0.55, recipe).key)
+    head.header(f"One network, {run.spec.recipe} recipe" if run else "One network")
     if run is None:
         return
+    with right:
+        bias = controls.choose(BIAS) == "with"
     width = run.spec.hidden[layer - 1]
     if width < 2:
         st.info("One neuron alone cannot be clustered.")
         return
     k = min(k, width)
     found, agree = live.similarity(run.key, layer, k, bias)
+    if bias:
+        without, _ = live.similarity(run.key, layer, k)
+        moved = width - int(agreement(without.incoming_labels, found.incoming_labels).sum())
+        st.caption(f"The bias moves {moved} of {width} neurons to another cluster by incoming weights.")
     try:
         dead, within, across = live.firing(run.key, layer, k, bias)
     except FileNotFoundError as error:
@@ -52,7 +80,7 @@ def one_network(layer: int, k: int, bias: bool) -> None:
     numbers[2].metric("Adjusted Rand", f"{found.adjusted_rand:.3f}")
     if dead is not None:
         numbers[3].metric("Never fire", f"{dead} of {width}", help="On the held-out images. Dead copies say nothing.")
-        numbers[4].metric("Correlation", f"{within:.2f}", f"{within - across:+.2f} than across clusters", delta_color="off")
+        numbers[4].metric("Correlation", f"{within:.2f}", f"{within - across:+.2f} above that across clusters", delta_color="off")
     left, right = st.columns(2)
     with left:
         info = charts.nulls(found, live.shuffled(run.key, layer, k, bias))
@@ -66,6 +94,11 @@ def one_network(layer: int, k: int, bias: bool) -> None:
     stored = live.store().get(run.key)
     sheet = charts.neurons(stored.weights, layer, found.incoming_labels, found.outgoing_labels, agree, dead)
     controls.picture(sheet, charts.neuron_sheet(sheet), "similar-neurons", runs.command(run.spec))
+    chance = explorer.agreement_by_chance(found.incoming_labels, found.outgoing_labels)
+    st.caption(
+        f"Clusters of the two clusterings, of one neuron too, are matched one to one; they agree on a neuron when its two are "
+        f"a pair: {sum(agree)} of {width}, and {chance:.0f} when labels are permuted."
+    )
 
 
 state.enter([RECIPE, WIDTH, LAYER, CLUSTERS, BIAS])
@@ -82,9 +115,6 @@ with columns[1]:
     layer = controls.choose(LAYER)
 with columns[2]:
     k = controls.choose(CLUSTERS)
-st.header("Table 2, made again")
+st.header(f"Table 2, made again, {recipe} recipe")
 experiment(recipe, layer, k)
-st.header("One network")
-with columns[3]:
-    bias = controls.choose(BIAS) == "with"
-one_network(layer, k, bias)
+one_network(recipe, layer, k)

@@ -36,7 +36,7 @@ NOISE = Parameter(
     help="Bernoulli, the paper's vanilla dropout: a unit is kept or dropped. Gaussian: it is multiplied by noise of the same "
     "variance. DropConnect: weights are dropped instead of units.",
 )  # fmt: skip
-RECIPE = Parameter("recipe", "Recipe", DEFAULT.recipe, tuple(RECIPES))
+RECIPE = Parameter("recipe", "Recipe", DEFAULT.recipe, tuple(RECIPES), help=controls.RECIPE_HELP)
 SEEDS = Parameter(
     "seeds", "Seeds", 1, step=1, low=1, high=8, typed=True,
     help="So many networks alike, but for initial weights, order of the images and noise: their spread gives the interval.",
@@ -141,7 +141,7 @@ def progress(keys: list[str]) -> None:
                 charts.learning_figure(info, what, total), key=f"curve-{what}", alt=f"{what}: {info.sentence}",
                 config={"displayModeBar": False},
             )  # fmt: skip
-        st.caption(info.sentence)
+        st.markdown(info.sentence)
         controls.behind(info, "curves", " && ".join(map(runs.command, (run.spec for run in found))))
     if not active and st.session_state.pop("watching", False):
         st.rerun()  # the page around shows what came of it

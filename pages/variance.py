@@ -11,11 +11,13 @@ from dropclust.service import results
 from dropclust.ui import controls, live, runs, state, variance
 from dropclust.ui.state import Parameter
 
-OF = Parameter("of", "Model variance of", "logits", tuple(variance.COLUMNS), help="The paper does not say which it takes.")
-PREDICTION = Parameter(
-    "prediction", "Prediction", "sampled", tuple(variance.WAYS), help=f"Sampled: mean over {figure2.SAMPLES} masks."
+OF = Parameter(
+    "variance_of", "Model variance of", "logits", tuple(variance.COLUMNS), help="The paper does not say which it takes."
 )
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help="How the networks were trained; see the README.")
+PREDICTION = Parameter(
+    "ways", "Prediction", "sampled", tuple(variance.WAYS), help=f"Sampled: mean over {figure2.SAMPLES} masks."
+)
+RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
 
 
 def side_by_side(pair: tuple[variance.Chart, variance.Chart], key: str, command: str) -> None:
@@ -58,8 +60,8 @@ if found:
     _, command = found
     shown = variance.figure_2_of(recipe, prediction, of)
     if shown.claims:
-        counted, *claims = shown.claims
-        st.markdown("\n".join([counted, "", *(f"- **{claim}**" for claim in claims)]))
+        rows = (f"- {claim} **{seen}**" for claim, seen in shown.claims.rows)
+        st.markdown("\n".join([shown.claims.about, "", *rows]))
     side_by_side(shown.variance, "variance", command)
     st.caption(
         "Bands are 95 % jackknife intervals over models, on the logarithm. The variance is that of the paper's formula for "

@@ -20,8 +20,8 @@ NOISES = {
     "dropconnect": "DropConnect",
 }
 RECIPES = {
-    "modern": "modern (He initialisation, Adam)",
-    "paper": "as in the paper (Glorot initialisation, plain SGD on the summed loss)",
+    "modern": "He initialisation, Adam at 1e-3",
+    "paper": "Glorot initialisation, plain SGD at 5e-5 on the summed loss, which reaches the levels of the paper's Table 1",
 }
 PRECISIONS = {
     "float32": "float32",

@@ -29,6 +29,7 @@ _SHORT = {ON: f"{ON:g}", OFF: "none"}
 _ROLES = {ON: MEASURED, OFF: SECOND}
 _PAPER_SYMBOLS = {ON: "star-diamond", OFF: "star-diamond-open"}
 _OWN_SYMBOLS = {ON: "circle-open", OFF: "square-open"}
+_SUMMED = "paper"  # the recipe whose steps go down the summed loss of a batch, not its mean
 _STRAYED = 128  # the batch size whose accuracy in the paper falls out of its row
 
 
@@ -37,12 +38,13 @@ _STRAYED = 128  # the batch size whose accuracy in the paper falls out of its ro
 
 @dataclass(frozen=True)
 class Own:
-    """A stored run that belongs on the chart: its name, rate, batch size and scaled test accuracy."""
+    """A stored run that belongs on the chart: its name, rate, batch size, scaled test accuracy and key."""
 
     name: str
     rate: float
     batch: int
     accuracy: float
+    key: str
 
 
 def own_runs(summaries: Iterable[Summary], recipe: str) -> tuple[Own, ...]:
@@ -58,7 +60,7 @@ def own_runs(summaries: Iterable[Summary], recipe: str) -> tuple[Own, ...]:
         if not any(spec.dropout):
             free["noise"] = spec.noise  # which noise is not put on makes no difference
         if replace(template, **free) == spec:
-            found.append(Own(runs.label(spec), spec.dropout[0], spec.batch_size, each.metrics["test_accuracy"]))
+            found.append(Own(runs.label(spec), spec.dropout[0], spec.batch_size, each.metrics["test_accuracy"], each.key))
     return tuple(found)
 
 
@@ -71,10 +73,6 @@ class Accuracy:
     paper: Mapping[float, Mapping[int, float]]
     own: tuple[Own, ...]
     sentence: str
-
-    def without_paper(self) -> Accuracy:
-        """The same without the paper's values, so that the axis magnifies ours."""
-        return replace(self, paper={rate: {} for rate in self.rates})
 
     def with_own(self, own: tuple[Own, ...]) -> Accuracy:
         """The same with stored runs."""
@@ -98,26 +96,39 @@ class Accuracy:
         return means if stored.empty else pd.concat([means, stored], ignore_index=True)
 
 
-def accuracy(table: pd.DataFrame, prediction: str) -> Accuracy:
-    """Mean and Student t interval over seeds at every batch size, with dropout and without."""
+def accuracy(table: pd.DataFrame, prediction: str, beside: bool = True) -> Accuracy:
+    """Mean and Student t interval over seeds at every batch size, with dropout and without; ``beside`` the paper's or not."""
     part = table[table["prediction"] == prediction]
     rates = tuple(rate for rate in (ON, OFF) if (part["dropout"] == rate).any())
     lines = tuple(
         Series.of(NAMES[rate], part[part["dropout"] == rate], "batch_size", "accuracy", _ROLES[rate]) for rate in rates
     )
+    reported = {rate: paper.TABLE_1[rate] if beside else {} for rate in rates}
     said = []
     for rate, line in zip(rates, lines, strict=True):
-        reported = paper.TABLE_1[rate]
         first, last = line.x[0], line.x[-1]
         text = f"{_WITH[rate]} accuracy is {line.mean[0]:.3f} at batch {first:g} and {line.mean[-1]:.3f} at {last:g}"
-        if first in reported and last in reported:
-            text += f" (paper: {reported[int(first)]:.3f} and {reported[int(last)]:.3f})"
-        best = max(line.x, key=lambda x, line=line: line.at(x).mean)  # type: ignore[misc]
-        said.append(f"{text}, best at {best:g}")
+        if first in reported[rate] and last in reported[rate]:
+            text += f" (paper: {reported[rate][int(first)]:.3f} and {reported[rate][int(last)]:.3f})"
+        said.append(f"{text}, {_best(_by_seed(part, rate))}")
     n = max(line.n for line in lines)
     sentence = "; ".join(said)
     sentence = f"{sentence[:1].upper()}{sentence[1:]}; {prediction}, {n} seed{'s' if n > 1 else ''}."
-    return Accuracy(lines, rates, paper.TABLE_1, (), sentence)
+    if (table["recipe"] == _SUMMED).all():
+        sentence += (
+            " Under this recipe a step is plain SGD on the summed loss of its batch, so that the same number of examples moves "
+            "the weights about equally far, whatever the batch size."
+        )
+    return Accuracy(lines, rates, reported, (), sentence)
+
+
+def _best(accuracies: pd.DataFrame) -> str:
+    """The best batch size of ``[seeds, batch sizes]``, if differences paired by seed show that it beats every other."""
+    best = accuracies.mean().idxmax() if len(accuracies) else None
+    others = [accuracies[size] for size in accuracies if size != best]
+    if others and all(paired_difference(accuracies[best], other).low > 0 for other in others):
+        return f"best at {best:g}"
+    return "no batch size shown to be best"
 
 
 def accuracy_figure(info: Accuracy, height: int = 460) -> go.Figure:
@@ -181,12 +192,12 @@ def fitted_slope(values: Mapping[int, float]) -> Interval:
 
 @dataclass(frozen=True)
 class Trend:
-    """Change of accuracy for every doubling of the batch, in percentage points: (name, ours, the paper's) a row.
+    """Change of accuracy for every doubling of the batch, in percentage points: (name, ours, the paper's or None) a row.
 
-    ``verdict`` is a sentence: what became of the paper's claim.
+    ``verdict`` says what became of the paper's claim.
     """
 
-    rows: tuple[tuple[str, Interval, Interval], ...]
+    rows: tuple[tuple[str, Interval, Interval | None], ...]
     verdict: str
     sentence: str
 
@@ -195,7 +206,8 @@ class Trend:
         """What the chart spans: ours with their intervals and the paper's without, which would leave nothing to see of ours."""
         ends = [0.0]
         for _, ours, theirs in self.rows:
-            ends += [end for end in (ours.mean, ours.low, ours.high, theirs.mean) if math.isfinite(end)]
+            ends += [end for end in (ours.mean, ours.low, ours.high) if math.isfinite(end)]
+            ends += [theirs.mean] if theirs else []
         room = 0.1 * (max(ends) - min(ends))
         return min(ends) - room, max(ends) + room
 
@@ -205,15 +217,16 @@ class Trend:
             [
                 {
                     "percentage points a doubling": name, "ours": ours.mean, "low": ours.low, "high": ours.high,
-                    "seeds": ours.n, "paper": other.mean, "paper low": other.low, "paper high": other.high,
+                    "seeds": ours.n,
                 }
-                for name, ours, other in self.rows
+                | ({"paper": theirs.mean, "paper low": theirs.low, "paper high": theirs.high} if theirs else {})
+                for name, ours, theirs in self.rows
             ]
         )  # fmt: skip
 
 
-def trend(table: pd.DataFrame, prediction: str) -> Trend | None:
-    """Slopes fitted seed by seed, their difference paired by seed, and the same of the paper's single runs.
+def trend(table: pd.DataFrame, prediction: str, beside: bool = True) -> Trend | None:
+    """Slopes fitted seed by seed, their difference paired by seed, and ``beside`` them the same of the paper's single runs.
 
     None where there is nothing to fit: one batch size, or no seed that has every batch size both with dropout and without.
     """
@@ -224,20 +237,22 @@ def trend(table: pd.DataFrame, prediction: str) -> Trend | None:
         return None
     with_, without = _slopes(on.loc[seeds]), _slopes(off.loc[seeds])
     ours = (mean_interval(with_), mean_interval(without), paired_difference(with_, without))
+    names = (NAMES[ON], NAMES[OFF], "difference")
+    verdict = _verdict(*ours)
+    sentence = (
+        f"Each doubling of the batch changes accuracy by {_signed(ours[0])} percentage points with {NAMES[ON]}, by "
+        f"{_signed(ours[1])} without, {prediction}; the difference is paired by seed."
+    )
+    if not beside:
+        return Trend(tuple((name, each, None) for name, each in zip(names, ours, strict=True)), verdict, sentence)
     reported = [paper.TABLE_1[rate] for rate in (ON, OFF)]
     gap = {batch: reported[0][batch] - reported[1][batch] for batch in reported[0]}
     theirs = tuple(fitted_slope(row) for row in (*reported, gap))
-    verdict = _verdict(*ours, theirs[2])
-    sentence = (
-        f"Each doubling of the batch changes accuracy by {_signed(ours[0])} percentage points with {NAMES[ON]}, by "
-        f"{_signed(ours[1])} without, {prediction}; the difference is paired by seed. In the paper's own table, one run a "
-        f"point, the difference is {_signed(theirs[2], 'batch size')} by the scatter about its lines: it "
-        f"{'shows' if theirs[2].low > 0 else 'does not show'} the claim by itself."
-    )
-    info = Trend(tuple(zip((NAMES[ON], NAMES[OFF], "difference"), ours, theirs, strict=True)), verdict, sentence)
+    sentence += " Paper: lines fitted to its Table 1, one run a cell, with the intervals that the scatter about them gives"
+    info = Trend(tuple(zip(names, ours, theirs, strict=True)), f"{verdict} {_beside(ours[2], theirs[2])}", f"{sentence}.")
     low, high = info.y_range
     if any(each.low < low or each.high > high for each in theirs):
-        return replace(info, sentence=f"{sentence} The paper's intervals run off the chart.")
+        return replace(info, sentence=f"{sentence}, which run off the chart.")
     return info
 
 
@@ -247,7 +262,7 @@ def _signed(interval: Interval, of: str = "seed") -> str:
     return f"{interval.mean:+.2f} (95 % interval {interval.low:+.2f} to {interval.high:+.2f}, {interval.n} {of}s)"
 
 
-def _verdict(with_: Interval, without: Interval, difference: Interval, theirs: Interval) -> str:
+def _verdict(with_: Interval, without: Interval, difference: Interval) -> str:
     """What the paper's claim, that a larger batch helps more where dropout is on, comes to."""
     if difference.low > 0 and with_.mean > 0:
         what = "a larger batch helps more where dropout is on, as the paper says"
@@ -260,17 +275,29 @@ def _verdict(with_: Interval, without: Interval, difference: Interval, theirs: I
         what = "one seed cannot tell whether a larger batch helps more where dropout is on"
     else:
         what = "a larger batch does the same with dropout as without, as far as can be told"
-    told = f"Here {what}: the difference is {_signed(difference)} percentage points for every doubling."
-    if math.isfinite(difference.low) and not difference.low <= theirs.mean <= difference.high:
-        told += f" The paper's {theirs.mean:+.2f} is outside the interval."
-    return told
+    return f"Here {what}: the difference is {_signed(difference)} percentage points for every doubling."
+
+
+def _beside(ours: Interval, theirs: Interval) -> str:
+    """Our fit to the paper's table, and how its interval lies to ours."""
+    low, high = (ours.mean, ours.mean) if math.isnan(ours.low) else (ours.low, ours.high)
+    if theirs.low <= low and high <= theirs.high:
+        lies = "holds ours"
+    else:
+        lies = "overlaps ours" if low <= theirs.high and theirs.low <= high else "lies apart from ours"
+    return (
+        f"The paper prints no such number; fitted by us to its Table 1 it is {_signed(theirs, 'batch size')}, which "
+        f"{'shows' if theirs.low > 0 else 'does not show'} its claim and {lies}."
+    )
 
 
 def trend_figure(info: Trend, height: int = 460) -> go.Figure:
     """Draw ours and the paper's slopes as points with their intervals, and no effect as a line."""
     figure, colours = go.Figure(), charts.palette()
     names, ours, theirs = zip(*info.rows, strict=True)
-    for who, points, symbol, role in (("ours", ours, "circle", MEASURED), ("paper", theirs, "star-diamond", PAPER)):
+    for who, points, symbol, role in (("ours", ours, "circle", MEASURED), ("paper, fitted", theirs, "star-diamond", PAPER)):
+        if None in points:
+            continue
         figure.add_scatter(
             x=names, y=[each.mean for each in points], name=who, mode="markers",
             marker={"symbol": symbol, "size": 15, "color": colours[role]},
@@ -339,11 +366,11 @@ class Spread:
         """A row a batch size: mean and standard deviation over seeds, lowest and highest seed, the paper's."""
         ours = pd.DataFrame({"batch size": self.batches, "away": self.away}).groupby("batch size")["away"]
         found = ours.agg(["mean", "std", "min", "max", "count"]).rename(columns={"count": "seeds"})
-        return found.assign(paper=pd.Series(self.paper)).reset_index()
+        return (found.assign(paper=pd.Series(self.paper)) if self.paper else found).reset_index()
 
 
-def spread(table: pd.DataFrame, prediction: str) -> Spread | None:
-    """Whether the paper's value at batch 128 is within what a single run does; None for fewer than three batch sizes."""
+def spread(table: pd.DataFrame, prediction: str, beside: bool = True) -> Spread | None:
+    """How far single runs stray, and ``beside`` that the paper's; None for fewer than three batch sizes."""
     part = table[table["prediction"] == prediction]
     values = _by_seed(part, ON)
     if values.shape[0] < 1 or values.shape[1] < 3:
@@ -352,44 +379,48 @@ def spread(table: pd.DataFrame, prediction: str) -> Spread | None:
     paper_away = strays(pd.DataFrame([paper.TABLE_1[ON]])).iloc[0]
     # A run's seed, in the order of the runs.
     seeds = mixed(pd.DataFrame(dict.fromkeys(values.columns, values.index)))
-    sentence = (
-        f"The paper's {paper.TABLE_1[ON][_STRAYED]:.3f} at batch {_STRAYED} lies {abs(paper_away[_STRAYED]):.1f} percentage "
-        f"points {'below' if paper_away[_STRAYED] < 0 else 'above'} the line through its other values."
-    )
+    sentence = f"Each dot is a run's distance from the line through runs of the other batch sizes, with {NAMES[ON]}."
+    if beside:
+        sentence = (
+            f"The paper's {paper.TABLE_1[ON][_STRAYED]:.3f} at batch {_STRAYED} lies {abs(paper_away[_STRAYED]):.1f} "
+            f"percentage points {'below' if paper_away[_STRAYED] < 0 else 'above'} the line through its other values."
+        )
     if _STRAYED in away.columns:
         calm = _by_seed(part, OFF)
         without = strays(mixed(calm))[_STRAYED] if calm.shape[1] > 2 and _STRAYED in calm.columns else None
-        sentence += " " + _against_seeds(values[_STRAYED], away[_STRAYED], without, float(paper_away[_STRAYED]))
+        sentence += " " + _against_seeds(
+            values[_STRAYED], away[_STRAYED], without, float(paper_away[_STRAYED]) if beside else None
+        )
     return Spread(
         tuple(int(size) for size in away.columns for _ in range(len(away))),
         tuple(seeds.to_numpy().ravel(order="F").tolist()),
         tuple(away.to_numpy().ravel(order="F").tolist()),
-        dict(zip(paper.TABLE_1[ON], paper_away.tolist(), strict=True)),
+        dict(zip(paper.TABLE_1[ON], paper_away.tolist(), strict=True)) if beside else {},
         sentence,
     )
 
 
-def _against_seeds(values: pd.Series, ours: pd.Series, without: pd.Series | None, theirs: float) -> str:
-    """The paper's distance in standard deviations of the seeds, and whether one more run could be there."""
+def _against_seeds(values: pd.Series, ours: pd.Series, without: pd.Series | None, theirs: float | None) -> str:
+    """How far our runs stray; the paper's distance in standard deviations, and whether one more run could be there."""
     n = len(ours)
     if n < 2:
         return "One seed says nothing about how far runs stray."
     deviation = float(ours.std())
     sentence = (
-        f"Of our {n} runs at that size, each against runs of other seeds, the distance is {ours.mean():+.2f} on average, with "
-        f"a standard deviation of {deviation:.2f}"
+        f"Of our {n} runs at batch {_STRAYED}, each against runs of other seeds, the distance is {ours.mean():+.2f} on "
+        f"average, with a standard deviation of {deviation:.2f}"
         + (f" ({without.std():.2f} without dropout)" if without is not None and len(without) > 1 else "")
     )
+    ends = f"Of our seeds at {_STRAYED}, the lowest accuracy is {values.min():.3f}, the highest {values.max():.3f}."
+    if theirs is None:
+        return f"{sentence}. {ends}"
     if deviation == 0:
         return f"{sentence}: no spread to measure it by."
     # One more run lies within this many standard deviations of the mean of n in 95 % of all cases.
     limit = float(stdtrit(n - 1, 0.975)) * math.sqrt(1 + 1 / n)
     away = (theirs - float(ours.mean())) / deviation
     verdict = "outside what a single run does here" if abs(away) > limit else "within what a single run does here"
-    return (
-        f"{sentence}: the paper's is {abs(away):.1f} standard deviations away, {verdict} (95 %: {limit:.1f}). Of our seeds at "
-        f"{_STRAYED}, the lowest accuracy is {values.min():.3f}, the highest {values.max():.3f}."
-    )
+    return f"{sentence}: the paper's is {abs(away):.1f} standard deviations away, {verdict} (95 %: {limit:.1f}). {ends}"
 
 
 def spread_figure(info: Spread, height: int = 420) -> go.Figure:
@@ -400,15 +431,16 @@ def spread_figure(info: Spread, height: int = 420) -> go.Figure:
         marker={"symbol": "circle", "size": 9, "color": charts.tint(colours[MEASURED], 0.6)},
         hovertemplate="seed %{text}: %{y:+.2f}<extra></extra>",
     )  # fmt: skip
-    figure.add_scatter(
-        x=list(info.paper), y=list(info.paper.values()), name="paper", mode="markers",
-        marker={"symbol": "star-diamond", "size": 15, "color": colours[PAPER]}, hovertemplate="%{y:+.1f}",
-    )  # fmt: skip
+    if info.paper:
+        figure.add_scatter(
+            x=list(info.paper), y=list(info.paper.values()), name="paper", mode="markers",
+            marker={"symbol": "star-diamond", "size": 15, "color": colours[PAPER]}, hovertemplate="%{y:+.1f}",
+        )  # fmt: skip
     figure.add_hline(0, line={"color": colours[CHANCE], "width": 2, "dash": "dot"})
     title = f"Off the line, {NAMES[ON]}"
     charts.lay_out(figure, title, "batch size", "percentage points", height)
     figure.update_layout(hovermode="closest")
-    _batch_axis(figure, sorted(info.paper))
+    _batch_axis(figure, sorted({*info.batches, *info.paper}))
     return figure
 
 
@@ -417,9 +449,9 @@ def spread_figure(info: Spread, height: int = 420) -> go.Figure:
 
 @dataclass(frozen=True)
 class Again:
-    """Table 1 in the paper's form: a row a batch size of (batch, steps, {rate: (the paper's, ours)})."""
+    """Table 1 in the paper's form: a row a batch size of (batch, steps, {rate: (the paper's or None, ours)})."""
 
-    rows: tuple[tuple[int, int, Mapping[float, tuple[float, Interval]]], ...]
+    rows: tuple[tuple[int, int, Mapping[float, tuple[float | None, Interval]]], ...]
     sentence: str
 
     def table(self) -> pd.DataFrame:
@@ -431,6 +463,7 @@ class Again:
                     f"{who}, {NAMES[rate]}": value
                     for rate, (reported, ours) in cells.items()
                     for who, value in (("paper", reported), ("ours", ours.mean), ("low", ours.low), ("high", ours.high))
+                    if value is not None
                 }
                 for batch, steps, cells in self.rows
             ]
@@ -444,7 +477,8 @@ class Again:
                 | {
                     f"{who}, {_SHORT[rate]}": text
                     for rate, (reported, ours) in cells.items()
-                    for who, text in (("paper", f"{reported:.3f}"), ("ours", _cell(ours)))
+                    for who, text in (("paper", "" if reported is None else f"{reported:.3f}"), ("ours", _cell(ours)))
+                    if text
                 }
                 for batch, steps, cells in self.rows
             ]
@@ -457,8 +491,8 @@ def _cell(interval: Interval) -> str:
     return f"{interval.mean:.3f} ± {interval.high - interval.mean:.4f}"
 
 
-def again(table: pd.DataFrame, prediction: str) -> Again:
-    """The paper's values and ours side by side."""
+def again(table: pd.DataFrame, prediction: str, beside: bool = True) -> Again:
+    """Ours in the paper's form, and ``beside`` them the paper's values."""
     lines = accuracy(table, prediction)
     by_rate = dict(zip(lines.rates, lines.lines, strict=True))
     steps = table.drop_duplicates("batch_size").set_index("batch_size")["steps"]
@@ -466,21 +500,26 @@ def again(table: pd.DataFrame, prediction: str) -> Again:
         (
             batch,
             int(steps[batch]),
-            {rate: (paper.TABLE_1[rate][batch], line.at(batch)) for rate, line in by_rate.items() if batch in line.x},
+            {
+                rate: (paper.TABLE_1[rate][batch] if beside else None, line.at(batch))
+                for rate, line in by_rate.items()
+                if batch in line.x
+            },
         )
         for batch in paper.TABLE_1[ON]
         if batch in steps.index
     )
-    gaps = [100 * (ours.mean - reported) for _, _, cells in rows for reported, ours in cells.values()]
-    sentence = "None of the paper's batch sizes was measured."
+    if not rows:
+        return Again(rows, "None of the paper's batch sizes was measured.")
+    sentence = f"±: half the 95 % Student t interval over {max(line.n for line in lines.lines)} seeds"
+    gaps = [100 * (ours.mean - own) for _, _, cells in rows for own, ours in cells.values() if own is not None]
     if gaps:
         above = sum(gap > 0 for gap in gaps)
         sentence = (
             f"Ours is above the paper's in {above} of {len(gaps)} cells; ours minus the paper's is {min(gaps):+.1f} to "
-            f"{max(gaps):+.1f} percentage points. ±: half the 95 % Student t interval over "
-            f"{max(ln.n for ln in lines.lines)} seeds; the paper has one run a cell."
+            f"{max(gaps):+.1f} percentage points. {sentence}; the paper has one run a cell"
         )
-    return Again(rows, sentence)
+    return Again(rows, f"{sentence}.")
 
 
 # ---- all of it -----------------------------------------------------------------------------------------------------------
@@ -496,14 +535,14 @@ class BatchCharts:
     again: Again
 
 
-def table_1(table: pd.DataFrame, prediction: str) -> BatchCharts:
-    """Everything at once, so that it is made once for all viewers."""
-    makers = accuracy(table, prediction), trend(table, prediction), spread(table, prediction), again(table, prediction)
-    return BatchCharts(*makers)
+def table_1(table: pd.DataFrame, prediction: str, beside: bool = True) -> BatchCharts:
+    """Everything at once, with the paper's values ``beside`` ours or without, so that it is made once for all viewers."""
+    chosen = table, prediction, beside
+    return BatchCharts(accuracy(*chosen), trend(*chosen), spread(*chosen), again(*chosen))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def table_1_of(recipe: str, prediction: str) -> BatchCharts:
+def table_1_of(recipe: str, prediction: str, beside: bool) -> BatchCharts:
     """What is shown of the shipped Table 1, made once for all viewers.
 
     Raises
@@ -511,4 +550,4 @@ def table_1_of(recipe: str, prediction: str) -> BatchCharts:
     dropclust.service.results.ResultError
         When the table is missing or damaged.
     """
-    return table_1(live.result(results.file_name("table1", recipe)).table, prediction)
+    return table_1(live.result(results.file_name("table1", recipe)).table, prediction, beside)

@@ -208,7 +208,7 @@ def adjusted_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curv
     best = max(whole.x, key=lambda x: whole.at(x).mean)
     dead = part.groupby("dropout")["dead"].mean()
     sentence = (
-        f"With chance taken out, agreement is {whole.at(whole.x[0]).mean:.2f} without dropout and greatest at {best:g}: "
+        f"Adjusted Rand is {whole.at(whole.x[0]).mean:.2f} without dropout and greatest at {best:g}: "
         f"{whole.at(best).text(2)}. At {whole.x[-1]:g}, {dead.iloc[-1]:.0f} of {width} neurons never fire, on average over "
         "seeds."
     )
@@ -501,11 +501,14 @@ class Paper2:
         return pd.DataFrame(self.rows)
 
     def formatted(self) -> pd.DataFrame:
-        """The same for people."""
-        numbers = self.table()
-        shown = numbers.map(lambda value: f"{value:.3f}")
-        shown["dead"] = numbers["dead"].map(lambda value: f"{value:.1f}")
-        return shown.set_index(numbers["dropout"].map(lambda value: f"{value:.1f}")).drop(columns="dropout")
+        """The same for people, laid out as in the paper: a column a rate."""
+        digits = {"paper": 2, "dead": 1}
+        return pd.DataFrame(
+            {
+                f"{row['dropout']:.1f}": {name: f"{row[name]:.{digits.get(name, 3)}f}" for name in list(row)[1:]}
+                for row in self.rows
+            }
+        ).rename_axis("dropout")
 
 
 def paper_table_2(table: pd.DataFrame, layer: int, k: int, width: int) -> Paper2:
@@ -514,8 +517,8 @@ def paper_table_2(table: pd.DataFrame, layer: int, k: int, width: int) -> Paper2
     series = {
         name: Series.of(name, part, "dropout", column, MEASURED)
         for name, column in (
-            ("Rand", "rand"), ("by chance", "chance_rand"), ("any clusterings", "chance_rand_num"),
-            ("adjusted Rand", "adjusted_rand"), ("of those that fire", "adjusted_rand_living"), ("dead", "dead"),
+            ("Rand", "rand"), ("by chance, permuted labels", "chance_rand"), ("by chance, any clusterings", "chance_rand_num"),
+            ("adjusted Rand", "adjusted_rand"), ("of those that ever fire", "adjusted_rand_living"), ("dead", "dead"),
             ("test accuracy", "scaled_accuracy"),
         )
     }  # fmt: skip
@@ -524,16 +527,16 @@ def paper_table_2(table: pd.DataFrame, layer: int, k: int, width: int) -> Paper2
         for rate, value in paper.TABLE_2.items()
     )
     rising = sum(a["Rand"] < b["Rand"] for a, b in pairwise(rows))
-    excess = max(rows, key=lambda row: row["Rand"] - row["by chance"])
+    excess = max(rows, key=lambda row: row["Rand"] - row["by chance, permuted labels"])
     reached = sorted(set(paper.TABLE_2.values()) & {value for value in paper.TABLE_2.values() if _by_chance(value)})
-    one = max(sum(abs(value - expected) < 0.0101 for value in paper.TABLE_2.values()) for expected in _EQUAL.values())
+    single = max(sum(round(abs(value - each), 4) <= 0.01 for value in paper.TABLE_2.values()) for each in _EQUAL.values())
     sentence = (
         f"{part['recipe'].iloc[0].capitalize()} recipe: Rand rises at {rising} of {len(rows) - 1} steps between the paper's "
         f"rates. Its excess over chance is greatest at {excess['dropout']:g}: {excess['Rand']:.3f} against "
-        f"{excess['by chance']:.3f}. By chance: the labels of one clustering permuted, sizes kept; any clusterings: both drawn "
-        f"evenly among all of {k} clusters. {len(reached)} of the paper's {len(paper.TABLE_2)} values lie where independent "
-        f"clusterings of {min(_EQUAL)} to {max(_EQUAL)} equal clusters do, but their number would have to differ from value to "
-        f"value: no single one comes within 0.01 of more than {one}."
+        f"{excess['by chance, permuted labels']:.3f}. Permuted labels keep the clusters' sizes; any clusterings are both drawn "
+        f"evenly among all of {k} clusters. {len(reached)} of the paper's {len(paper.TABLE_2)} values lie in the range that "
+        f"independent clusterings of {min(_EQUAL)} to {max(_EQUAL)} equal clusters give; a single number of clusters, the same "
+        f"at every rate, comes within 0.01 of at most {single} of them."
     )
     return Paper2(rows, sentence)
 
@@ -568,7 +571,7 @@ def firing_curves(table: pd.DataFrame, layer: int, k: int, width: int) -> Curves
     gap = max(within.x, key=lambda x: within.at(x).mean - across.at(x).mean if x in across.x else -math.inf)
     sentence = (
         f"Neurons of one cluster fire together most, compared with those of other clusters, at {gap:g}: correlation "
-        f"{within.at(gap).mean:.2f} within against {across.at(gap).mean:.2f} across, on held-out images."
+        f"{within.at(gap).mean:.2f} within against {round(across.at(gap).mean, 2) + 0.0:.2f} across, on held-out images."
     )
     return Curves("Do copies fire together?", "dropout rate", "correlation of activations", (within, across), sentence)
 

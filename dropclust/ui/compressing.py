@@ -7,7 +7,7 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND
 
 if TYPE_CHECKING:
-    from dropclust.core.compression import Choice, Compressed, Method
+    from dropclust.core.compression import Choice, Compressed, CurvePoint, Method
     from dropclust.core.network import Network
     from dropclust.service.store import Stored
 
@@ -45,6 +45,8 @@ NAMES = {
 CONTROLS = ("prune", "prune_least_squares", "random")
 TRAININGS = dict(zip(table3.TRAINED, ("without dropout", "with dropout in layer 1", "with dropout in all layers"), strict=True))
 BEFORE = tuple(table3.UNITS)  # units of layer 1
+REPORTED = "in the paper"
+_AS_REPORTED = {0.0: "without dropout", table3.RATE: "with dropout, in which layers is not said"}
 MARGIN = 0.5  # percentage points: losses that are surely closer than this are called equal
 # The methods whose curves are drawn, and their colours' roles.
 _CURVES = {"paper": MEASURED, "least_squares": SECOND, "prune": 3, "prune_least_squares": 4, "random": CHANCE}
@@ -61,29 +63,42 @@ def named(names: Mapping[str, str], shown: str) -> str:
 
 @dataclass(frozen=True)
 class Again:
-    """Table 3 made again: the paper's accuracies beside ours, by its own method."""
+    """Table 3 made again: the paper's results, each once, and ours by its own method."""
 
     rows: tuple[dict[str, Any], ...]
     sentence: str
 
     def table(self) -> pd.DataFrame:
-        """A row a width and training; losses in percentage points."""
+        """A row a result of the paper, and one a width and training of ours; losses in percentage points."""
         return pd.DataFrame(self.rows)
 
     def formatted(self) -> pd.DataFrame:
-        """The same for people."""
-        rows = [
-            {
-                "units": f"{row['units']} to {row['units left']}",
-                "trained": row["trained"],
-                "paper": f"{row['paper before']:.3f} to {row['paper after']:.3f}",
-                "ours": f"{row['ours before']:.3f} to {row['ours after']:.3f}",
-                "paper loses": f"{row['paper loses']:.1f}",
-                "ours loses": _span(Interval(row["ours loses"], row["low"], row["high"], row["seeds"], 0.95)),
-            }
-            for row in self.rows
-        ]
-        return pd.DataFrame(rows).set_index("units") if rows else pd.DataFrame()
+        """The losses for people: a row a result of the paper, with all of ours that may be the same."""
+        shown = []
+        for row in self.rows:
+            if row["measured"] == REPORTED:
+                shown.append(
+                    {
+                        "units": f"{row['units']} to {row['units left']}", "dropout": f"{row['dropout']:g}",
+                        "points lost in the paper": f"{row['points lost']:.1f}", "points lost here": "",
+                    }
+                )  # fmt: skip
+            else:
+                before = shown[-1]["points lost here"]
+                half = (row["high"] - row["low"]) / 2
+                lost = f"{row['points lost']:.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
+                layers = row["trained"].partition(" in ")[2].removesuffix(" layers").replace(" ", "\N{NO-BREAK SPACE}")
+                shown[-1]["points lost here"] = (before and f"{before}, ") + lost + (layers and f" ({layers})")
+        return pd.DataFrame(shown).set_index("units") if shown else pd.DataFrame()
+
+
+def _by_rate(trainings: Container[str]) -> dict[float, list[str]]:
+    """Those of our trainings that may be what the paper reports, by its rate of dropout."""
+    found = {
+        rate: [name for name, rates in table3.TRAINED.items() if max(rates) == rate and name in trainings]
+        for rate in _AS_REPORTED
+    }
+    return {rate: names for rate, names in found.items() if names}
 
 
 def papers(trained: str, h: int) -> tuple[float, int, float]:
@@ -118,28 +133,33 @@ def again(table: pd.DataFrame) -> Again:
     less = compared = 0
     for h in BEFORE:
         lost = {trained: values for (method, trained), values in _lost(table, h).items() if method == "paper"}
-        for trained in TRAININGS:
-            if trained not in lost:
-                continue
-            part = table[(table["h"] == h) & (table["trained"] == trained) & (table["method"] == "paper")]
-            before, units, after = papers(trained, h)
-            ours = mean_interval(lost[trained].to_numpy())
+        for rate, trainings in _by_rate(lost).items():
+            before, units, after = papers(trainings[0], h)
+            what = {"units": h, "units left": units, "dropout": rate}
             rows.append(
                 {
-                    "units": h, "units left": units, "trained": TRAININGS[trained],
-                    "paper before": before, "paper after": after, "paper loses": 100 * (before - after),
-                    "ours before": float(part["accuracy_before"].mean()), "ours after": float(part["accuracy"].mean()),
-                    "ours loses": ours.mean, "low": ours.low, "high": ours.high, "seeds": ours.n,
+                    "measured": REPORTED, **what, "trained": _AS_REPORTED[rate], "accuracy before": before, "after": after,
+                    "points lost": 100 * (before - after), "low": math.nan, "high": math.nan, "seeds": 1,
                 }
             )  # fmt: skip
+            for trained in trainings:
+                part = table[(table["h"] == h) & (table["trained"] == trained) & (table["method"] == "paper")]
+                ours = mean_interval(lost[trained].to_numpy())
+                rows.append(
+                    {
+                        "measured": "here", **what, "trained": TRAININGS[trained],
+                        "accuracy before": float(part["accuracy_before"].mean()), "after": float(part["accuracy"].mean()),
+                        "points lost": ours.mean, "low": ours.low, "high": ours.high, "seeds": ours.n,
+                    }
+                )  # fmt: skip
         for trained in ("first", "all"):
             if "none" in lost and trained in lost:
                 compared += 1
                 less += paired_difference(*_paired(lost["none"], lost[trained])).low > 0
     seeds = max((row["seeds"] for row in rows), default=0)
     sentence = (
-        f"Losses in percentage points of test accuracy, with 95 % intervals over {seeds} seeds. By its own method a network "
-        f"trained with dropout loses less than one trained without, beyond its interval paired by seed, in {less} of "
+        f"Percentage points of test accuracy; ±: half of the 95 % interval over {seeds} seeds. By the paper's own method a "
+        f"network trained with dropout loses less than one trained without, beyond its interval paired by seed, in {less} of "
         f"{compared} comparisons; in the paper's numbers in {_papers_less()} of {len(BEFORE)}. The paper does not say which "
         f"layers its dropout of {table3.RATE:g} was in, so both are here."
     )
@@ -160,12 +180,20 @@ class Loss:
     trained: str
     lost: Interval
     width: float  # mean units left
-    paper: float | None  # what the paper's own method lost in the paper
     row: float
     at: float
     minus: float
     plus: float
-    paper_at: float | None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One loss that the paper reports, in percentage points, and where it stands: between our trainings that it may be."""
+
+    trained: str
+    lost: float
+    row: float
+    at: float
 
 
 @dataclass(frozen=True)
@@ -174,22 +202,25 @@ class Losses:
 
     title: str
     rows: tuple[Loss, ...]
+    reported: tuple[Reported, ...]
     methods: tuple[tuple[int, str], ...]
     ticks: tuple[tuple[float, int], ...]
     sentence: str
 
     def table(self) -> pd.DataFrame:
-        """A row a method and training."""
-        return pd.DataFrame(
-            [
-                {
-                    "method": NAMES[row.method], "trained": TRAININGS[row.trained], "points lost": row.lost.mean,
-                    "low": row.lost.low, "high": row.lost.high, "paper": row.paper, "units left": row.width,
-                    "seeds": row.lost.n,
-                }
-                for row in self.rows
-            ]
-        )  # fmt: skip
+        """A row a method and training, and one a result that the paper reports."""
+        ours = [
+            {
+                "method": NAMES[row.method], "trained": TRAININGS[row.trained], "points lost": row.lost.mean,
+                "low": row.lost.low, "high": row.lost.high, "units left": row.width, "seeds": row.lost.n,
+            }
+            for row in self.rows
+        ]  # fmt: skip
+        papers = [
+            {"method": f"{NAMES['paper']}, {REPORTED}", "trained": row.trained, "points lost": row.lost}
+            for row in self.reported
+        ]
+        return pd.DataFrame(ours + papers)
 
 
 def place(points: float) -> float:
@@ -201,28 +232,34 @@ def losses(table: pd.DataFrame, h: int) -> Losses:
     """Every method and control at one width."""
     lost, part = _lost(table, h), table[table["h"] == h]
     methods = [method for method in NAMES if any(method == found for found, _ in lost)]
+    shifts = {trained: 0.26 * (number - 1) for number, trained in enumerate(TRAININGS)}
     rows = []
     for row, method in enumerate(methods):
-        for shift, trained in enumerate(TRAININGS):
+        for trained, shift in shifts.items():
             if (method, trained) not in lost:
                 continue
             interval = mean_interval(lost[method, trained].to_numpy())
             at, low, high = (place(value) for value in (interval.mean, interval.low, interval.high))
             width = part.loc[(part["method"] == method) & (part["trained"] == trained), "width"].mean()
-            before, _, after = papers(trained, h)
-            reported = 100 * (before - after) if method == "paper" else None
-            rows.append(
-                Loss(
-                    method, trained, interval, float(width), reported, row + 0.26 * (shift - 1), at, at - low, high - at,
-                    None if reported is None else place(reported),
-                )
-            )  # fmt: skip
+            rows.append(Loss(method, trained, interval, float(width), row + shift, at, at - low, high - at))
+    reported = []
+    for rate, trainings in _by_rate([trained for method, trained in lost if method == "paper"]).items():
+        before, _, after = papers(trainings[0], h)
+        middle = methods.index("paper") + statistics.mean(shifts[trained] for trained in trainings)
+        reported.append(Reported(_AS_REPORTED[rate], 100 * (before - after), middle, place(100 * (before - after))))
     seen = [place(bound) for row in rows for bound in (row.lost.mean, row.lost.low, row.lost.high) if not math.isnan(bound)]
     ticks = [(place(points), points) for points in _TICKS if seen and min(seen) - 1 <= place(points) <= max(seen) + 1]
     units = table3.UNITS[h]
+    left = {name: statistics.mean(row.width for row in rows if row.method == name) for name in methods}
+    wider = [
+        f" With {NAMES[name]} {mean:.0f} units are left on average: its clusters do not give every number."
+        for name, mean in left.items()
+        if mean > units
+    ]
     return Losses(
-        f"From {h} to {units} units", tuple(rows), tuple((row, NAMES[method]) for row, method in enumerate(methods)),
-        tuple(ticks), _verdict(lost, h, units),
+        f"From {h} to {units} units", tuple(rows), tuple(reported),
+        tuple((row, NAMES[method]) for row, method in enumerate(methods)), tuple(ticks),
+        _verdict(lost, h, units) + "".join(wider),
     )  # fmt: skip
 
 
@@ -272,11 +309,11 @@ def losses_figure(info: Losses, height: int = 640) -> go.Figure:
             customdata=[_span(row.lost, 2) for row in rows],
             hovertemplate="%{customdata} points lost",
         )  # fmt: skip
-    stars = [row for row in info.rows if row.paper is not None]
     figure.add_scatter(
-        x=[row.paper_at for row in stars], y=[row.row for row in stars], name="reported in the paper", mode="markers",
+        x=[row.at for row in info.reported], y=[row.row for row in info.reported], name="reported in the paper", mode="markers",
         marker={"symbol": "star-diamond", "size": 15, "color": colours[PAPER]},
-        customdata=[row.paper for row in stars], hovertemplate="%{customdata:.1f} points lost",
+        customdata=[(row.lost, row.trained) for row in info.reported],
+        hovertemplate="%{customdata[0]:.1f} points lost %{customdata[1]}",
     )  # fmt: skip
     charts.lay_out(figure, info.title, "points lost (root scale)", "", height)
     figure.update_layout(hovermode="closest", legend={"y": -0.16})
@@ -298,11 +335,14 @@ def kept_curves(table: pd.DataFrame, trained: str) -> charts.Curves:
         for method, role in _CURVES.items()
         if (part["method"] == method).any()
     )
-    enough = {line.name: _enough(dict(zip(line.x, line.mean, strict=True)), 0.01) for line in lines}
+    enough: dict[float, list[str]] = {}
+    for line in lines:
+        enough.setdefault(_enough(dict(zip(line.x, line.mean, strict=True)), 0.01), []).append(line.name)
     sentence = f"Layer 1 of {h} units, trained {TRAININGS[trained]}: "
     if lines:
-        sentence += "within one point of its own accuracy at its full width from " + ", ".join(
-            f"{units:g} units on ({name})" for name, units in enough.items()
+        sentence += "of the numbers tried, within one point of its own accuracy " + ", ".join(
+            (f"from {units:g} units on" if units < h else f"only with all {h}") + f" ({', '.join(enough[units])})"
+            for units in sorted(enough)
         )
         sentence += f"; {lines[0].n} seeds." if lines[0].n > 1 else "; one seed."
     else:
@@ -418,16 +458,48 @@ def chosen(digest: str, layer: int, method: str, tolerance: float, seed: int, _n
 
 
 @st.cache_data(show_spinner="Trying the controls", max_entries=200)
-def controls_of(digest: str, layer: int, method: str, seed: int, _network: Network) -> dict[str, dict[int, float]]:
-    """Held-out accuracy of the controls, without the method itself, by number of units."""
+def controls_of(
+    digest: str, layer: int, method: str, seed: int, widths: tuple[int, ...], _network: Network
+) -> dict[str, dict[int, float]]:
+    """Held-out accuracy of the controls, without the method itself, by units left: at the widths of what they control."""
     from dropclust.core.compression import side_by_side
 
     names = [name for name in CONTROLS if name != method]
     found: dict[str, dict[int, float]] = {name: {} for name in names}
     with _at_work(_network, layer):
-        for (name, units), smaller in side_by_side(_network, layer, grid(_network.hidden[layer - 1]), names, seed).items():
+        for (name, units), smaller in side_by_side(_network, layer, widths, names, seed).items():
             found[name][units] = smaller.accuracy
     return found
+
+
+@st.cache_data(show_spinner="Looking for as many units", max_entries=200)
+def clusters_for(digest: str, layer: int, units: int, seed: int, _network: Network) -> int:
+    """Clusters of each clustering with which "agreement" leaves about so many units, and not fewer.
+
+    Raises
+    ------
+    FileNotFoundError
+        When MNIST is not there.
+    """
+    from dropclust.core.compression import side_by_side
+
+    with _at_work(_network, layer):
+        return side_by_side(_network, layer, [units], ["agreement"], seed)["agreement", units].units
+
+
+def fewest(choice: Choice) -> CurvePoint:
+    """The fewest units left, of all numbers tried, within the tolerance; what the choice fell back to where none is.
+
+    More clusters of each clustering do not always leave more units, so with "agreement" this may not be the fewest clusters.
+    """
+    enough = [point for point in choice.tried if point.accuracy >= choice.accuracy_before - choice.tolerance - 1e-12]
+    tried = {point.units: point for point in choice.tried}
+    return min(enough, key=lambda point: (point.width, point.units), default=tried[choice.units])
+
+
+def widths(choice: Choice, width: int) -> tuple[int, ...]:
+    """Units left at the numbers of `grid`, ascending: the same whatever the tolerance is."""
+    return tuple(sorted({point.width for point in choice.tried if point.units in grid(width)}))
 
 
 def grid(width: int) -> tuple[int, ...]:
@@ -437,28 +509,37 @@ def grid(width: int) -> tuple[int, ...]:
     return tuple(sorted(set(numbers)))
 
 
-def held_curves(choice: Choice, others: Mapping[str, Mapping[int, float]], method: str, units: int) -> charts.Curves:
-    """Held-out accuracy against the number of units, the method's and the controls'."""
-    lines = [_line(NAMES[method], {point.units: point.accuracy for point in choice.tried}, MEASURED)]
-    lines += [_line(NAMES[name], reached, _CURVES[name]) for name, reached in others.items()]
-    points, lost = 100 * choice.tolerance, choice.accuracy_before - choice.accuracy
+def held_curves(choice: Choice, others: Mapping[str, Mapping[int, float]], method: str, left: int) -> charts.Curves:
+    """Held-out accuracy against the units that are left, the method's and the controls'; ``left`` is what a viewer chose."""
+    reached: dict[int, float] = {}
+    for point in sorted(choice.tried, key=lambda point: point.width):  # of equal widths the better
+        reached[point.width] = max(point.accuracy, reached.get(point.width, 0.0))
+    lines = [_line(NAMES[method], reached, MEASURED)]
+    lines += [_line(NAMES[name], accuracy, _CURVES[name]) for name, accuracy in others.items()]
+    points, kept = 100 * choice.tolerance, fewest(choice)
     allowed = f"at most {points:g} point{'' if points == 1 else 's'} of {choice.accuracy_before:.3f}"
-    sentence = f"On the held-out images {choice.units} {_unit(method)} are the fewest found that lose {allowed}"
-    if lost > choice.tolerance + 1e-12:  # a difference of shares is not exact
-        sentence = f"On the held-out images no number of {_unit(method)} tried loses {allowed}"
-    if choice.bic_units is not None and choice.calinski_harabasz_units is not None:
-        sentence += (
-            f"; of the numbers tried, BIC prefers {choice.bic_units} clusters and Calinski-Harabasz "
-            f"{choice.calinski_harabasz_units}, and neither looks at accuracy"
+    sentence = f"On the held-out images {_kept(kept, method)} are the fewest found that lose {allowed}."
+    if choice.accuracy_before - kept.accuracy > choice.tolerance + 1e-12:  # a difference of shares is not exact
+        sentence = f"On the held-out images no number of units tried loses {allowed}."
+    tried = {point.units: point for point in choice.tried}
+    preferred: dict[int, list[str]] = {}
+    for name, units in (("BIC", choice.bic_units), ("Calinski-Harabasz", choice.calinski_harabasz_units)):
+        if units is not None:
+            preferred.setdefault(units, []).append(name)
+    if preferred and method not in CONTROLS:
+        wanted = ", ".join(
+            f"{' and '.join(names)} would keep {_kept(tried[units], method)}, with an accuracy of {tried[units].accuracy:.3f}"
+            for units, names in preferred.items()
         )
+        sentence += f" Criteria that the paper tried too look at weights alone: {wanted}."
     return charts.Curves(
-        "What is left with fewer units", _unit(method), "held-out accuracy", tuple(lines), sentence + ".", marker=units,
-        y_range=(0, 1),
-    )  # fmt: skip
+        "What is left with fewer units", "units left", "held-out accuracy", tuple(lines), sentence, marker=left, y_range=(0, 1)
+    )
 
 
-def _unit(method: str) -> str:
-    return "clusters" if method == "agreement" else "units"
+def _kept(point: CurvePoint, method: str) -> str:
+    """Units left, and for a method whose width follows what they follow from."""
+    return f"{point.width} units" + (f" (from {point.units} clusters of each clustering)" if method == "agreement" else "")
 
 
 def _line(name: str, accuracy: Mapping[int, float], role: int) -> charts.Series:
@@ -561,6 +642,8 @@ class Effect:
     """A network and the smaller one made of it: what was lost, and what was gained."""
 
     rows: tuple[dict[str, Any], ...]  # the original, the smaller one
+    left: tuple[int, int]  # neurons of the layer: left, and before
+    held: float  # the same change on the held-out images, on which choices are made; in percentage points
     change: Interval  # accuracy after less before, over the same images
     speed: tuple[float, float, float]  # how many times as fast: median of pairs and its interval
     sentence: str
@@ -580,22 +663,26 @@ def effect(proof: Mapping[str, Any], found: Answers, times: Sequence[tuple[float
     rows = tuple(
         {
             "network": name, "hidden units": " - ".join(map(str, proof[f"hidden{of}"])), "parameters": proof[f"parameters{of}"],
-            "bytes": proof[f"bytes{of}"], "test accuracy": proof[f"accuracy{of}"], "wrong": int((~right).sum()),
-            "milliseconds": milliseconds,
+            "bytes": proof[f"bytes{of}"], "test accuracy": proof[f"accuracy{of}"],
+            "held-out accuracy": proof[f"held_out_accuracy{of}"], "wrong": int((~right).sum()), "milliseconds": milliseconds,
         }
         for name, of, right, milliseconds in zip(
             ("original", "smaller"), ("_before", ""), (before, after), medians, strict=True
         )
     )  # fmt: skip
+    layer = proof["layer"]
+    left, h = proof["hidden"][layer - 1], proof["hidden_before"][layer - 1]
+    held = 100 * (proof["held_out_accuracy"] - proof["held_out_accuracy_before"])
     sentence = (
-        f"Test accuracy goes from {proof['accuracy_before']:.4f} to {proof['accuracy']:.4f}: {100 * change.mean:+.2f} points "
-        f"(95 % interval {100 * change.low:+.2f} to {100 * change.high:+.2f}: Student t on the differences over the same "
-        f"{n:,} images). {worse:,} images are read wrongly that were read rightly, and {better:,} rightly that were read "
-        f"wrongly. A pass over {TIMED_IMAGES:,} images takes {medians[1]:.1f} ms in place of {medians[0]:.1f}: {speed[0]:.2f} "
-        f"times as fast (median of {len(times)} pairs, 95 % interval {speed[1]:.2f} to {speed[2]:.2f}), on one thread of this "
-        "machine."
+        f"Hidden layer {layer} keeps {left} of {h} neurons. Test accuracy goes from {proof['accuracy_before']:.4f} to "
+        f"{proof['accuracy']:.4f}: {100 * change.mean:+.2f} points (95 % interval {100 * change.low:+.2f} to "
+        f"{100 * change.high:+.2f}: Student t on the differences over the same {n:,} images). On the held-out images, on which "
+        f"choices are made, the change is {held:+.2f} points. {worse:,} test images are read wrongly that were read rightly, "
+        f"and {better:,} rightly that were read wrongly. A pass over {TIMED_IMAGES:,} images takes {medians[1]:.1f} ms in "
+        f"place of {medians[0]:.1f}: {speed[0]:.2f} times as fast (median of {len(times)} pairs, 95 % interval "
+        f"{speed[1]:.2f} to {speed[2]:.2f}), on one thread of this machine."
     )
-    return Effect(rows, change, speed, sentence)
+    return Effect(rows, (left, h), held, change, speed, sentence)
 
 
 # ---- which neurons merged ------------------------------------------------------------------------------------------------

@@ -70,14 +70,14 @@ def number(parameter: Parameter) -> Any:
 def chart(info: Info, figure: go.Figure, key: str, command: str | None = None) -> None:
     """A figure, under it what to see (also its alt text), and one click away its table, CSV and the command behind it."""
     st.plotly_chart(figure, key=key, alt=info.sentence, config={"displayModeBar": False, "scrollZoom": False})
-    st.caption(info.sentence)
+    st.markdown(info.sentence)
     behind(info, key, command)
 
 
 def picture(info: Info, png: bytes, key: str, command: str | None = None) -> None:
     """A picture as wide as the page, with what a chart has: its sentence, also its alt text, and its numbers."""
     st.image(png, alt=info.sentence, width="stretch")
-    st.caption(info.sentence)
+    st.markdown(info.sentence)
     behind(info, key, command)
 
 

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dropclust.core.spec import INPUTS, LIMITS, OUTPUTS, TEST_IMAGES, RunSpec
-from dropclust.ui import charts, controls, runs, state
+from dropclust.ui import charts, controls, runs, sampling, state
 from dropclust.ui.drawing import draw
 from dropclust.ui.state import Parameter
 
@@ -32,7 +32,7 @@ MIXES = tuple(round(0.05 * step, 2) for step in range(21))
 
 DRAW, HARD_IMAGE, HALF_WAY = "draw", "hard image", "half-way"
 SOURCE = Parameter("digit", "Which digit", DRAW, (DRAW, HARD_IMAGE, HALF_WAY))
-MASK_COUNT = Parameter("digit_masks", "Masks", MASKS, low=1, high=2_000, step=50)
+MASK_COUNT = Parameter("digit_masks", "Masks that read the digit", MASKS, low=1, high=2_000, step=50)
 RATE = Parameter("digit_rate", "Dropout rate of the masks", 0.4, low=0.05, high=LIMITS["dropout"][1], step=0.05)
 HARD = Parameter("digit_image", "The images about which the masks disagree most", 1, tuple(range(1, 9)))
 FROM = Parameter("digit_from", "From", 4, tuple(range(OUTPUTS)))
@@ -141,15 +141,36 @@ def percent(share: float) -> str:
 def _answers(
     scaled: tuple[float, ...], mean: tuple[float, ...], geometric: tuple[float, ...], votes: tuple[float, ...], n: int
 ) -> str:
-    ways = {"scaled": scaled, "geometric mean": geometric, "arithmetic mean": mean}
-    answers = {name: int(np.argmax(values)) for name, values in ways.items()}
-    favourite = int(np.argmax(votes))
-    masks = f"{percent(votes[favourite])} of {n:,} masks" if n > 1 else "the one mask"
-    if set(answers.values()) == {favourite}:
-        told = ", ".join(f"{name} {percent(values[favourite])}" for name, values in ways.items())
-        return f"Every way reads {_a(favourite)}: {told}, and {masks}."
-    told = ", ".join(f"{name} {_a(answers[name])} ({percent(values[answers[name]])})" for name, values in ways.items())
-    return f"The ways differ: {told}; {_a(favourite)} for {masks}."
+    # Of one mask all means are what it says itself.
+    ways = {"scaled": scaled} | (
+        {"the one mask": mean} if n == 1 else {"geometric mean": geometric, "arithmetic mean": mean, "masks": votes}
+    )
+    answers = {name: favourites(values) for name, values in ways.items()}
+    shares = {name: percent(max(values)) for name, values in ways.items()}
+    if n > 1:
+        shares["masks"] += f" of {n:,} masks"
+    if len(set(answers.values())) == 1:
+        told = [f"{name} {shares[name]}" if name != "masks" else f"and {shares[name]}" for name in ways]
+        return f"{'Both ways read' if n == 1 else 'Every way reads'} {_named(answers['scaled'])}: {', '.join(told)}."
+    told = [
+        f"{name} {_named(answers[name])} ({shares[name]}{' each' if len(answers[name]) > 1 else ''})"
+        for name in ways
+        if name != "masks"
+    ]
+    voted = f"; {_named(answers['masks'])} for {shares['masks']}" if n > 1 else ""
+    each = " each" if n > 1 and len(answers["masks"]) > 1 else ""
+    return f"The ways differ: {', '.join(told)}{voted}{each}."
+
+
+def favourites(shares: Sequence[float]) -> tuple[int, ...]:
+    """The class of the greatest share, and all whose share reads the same: more than one is a tie."""
+    greatest = percent(max(shares))
+    return tuple(digit for digit, share in enumerate(shares) if percent(share) == greatest)
+
+
+def _named(digits: tuple[int, ...]) -> str:
+    *others, last = digits
+    return f"a tie of {', '.join(map(str, others))} and {last}" if others else _a(last)
 
 
 def _a(digit: int) -> str:
@@ -177,15 +198,21 @@ def _doubt(entropy: float, information: float, n: int) -> str:
     )
 
 
+def _votes(n: int, spread: str) -> str:
+    """The name of the votes in a chart, with the spread they are drawn with; one mask has none."""
+    return "vote of the one mask" if n == 1 else f"votes of {n:,} masks ({spread})"
+
+
 def reading_figure(info: Reading, height: int = 400) -> go.Figure:
     """Draw a bar a class for each way of reading, told apart by colour and by pattern."""
     figure, colours = go.Figure(), charts.palette()
-    error = {"array": [error or None for error in info.votes_error], "thickness": 2, "width": 3}
+    spread = {"array": [error or None for error in info.votes_error], "thickness": 2, "width": 3}
+    error = None if info.n_samples == 1 else spread
     bars = (
         ("scaled network", info.scaled, charts.MEASURED, "", None),
-        ("geometric mean", info.geometric, charts.SECOND, ".", None),
-        ("arithmetic mean", info.mean, charts.CHANCE, "x", None),
-        (f"votes of {info.n_samples:,} masks (± standard error)", info.votes, charts.PAPER, "/", error),
+        ("geometric mean", info.geometric, charts.PAPER, ".", None),
+        ("arithmetic mean", info.mean, charts.SECOND, "x", None),
+        (_votes(info.n_samples, "± standard error"), info.votes, sampling.TRAIN, "/", error),
     )
     for name, values, role, shape, error_y in bars:
         marker = {"color": colours[role], "pattern": {"shape": shape, "fillmode": "overlay", "size": 6, "fgcolor": "white"}}
@@ -266,8 +293,8 @@ def half_way(
     unknown = np.full(len(MIXES), math.nan)
     lines = (
         ("scaled network", scaled, unknown, charts.MEASURED),
-        (f"votes of {n_samples:,} masks (band: 95 % Monte Carlo error)", votes, error, charts.PAPER),
-        ("arithmetic mean of the masks", mean, unknown, charts.CHANCE),
+        (_votes(n_samples, "band: 95 % Monte Carlo error"), votes, error, sampling.TRAIN),
+        ("the one mask" if n_samples == 1 else "arithmetic mean of the masks", mean, unknown, charts.SECOND),
     )
     series = []
     for name, y, e, role in lines:
@@ -275,13 +302,15 @@ def half_way(
         series.append(charts.Series(name, MIXES, shares, low, high, n_samples, role))
     turns = {name: next((at for at, p in zip(MIXES, y, strict=True) if p > 0.5), None) for name, y, _, _ in lines[:2]}
     said = [f"{'nowhere' if at is None else f'from {at:.2f} on'}" for at in turns.values()]
+    who = "the one mask votes" if n_samples == 1 else "more than half of the masks vote"
+    sentence = f"The scaled network gives {_a(to)} more than one half {said[0]}; {who} for it {said[1]}."
     information = metrics.mutual_information(sampled.mean_probs, sampled.mean_entropy).numpy()
     worst = int(information.argmax())
-    sentence = (
-        f"The scaled network gives {_a(to)} more than one half {said[0]}; more than half of the masks vote for it {said[1]}. "
-        f"Masks disagree most at {MIXES[worst]:.2f}: mutual information {information[worst]:.2f} nats, "
-        f"{percent(votes[worst])} vote for {_a(to)}."
-    )
+    if information[worst] >= 0.005:  # less reads as 0.00
+        sentence += (
+            f" Masks disagree most at {MIXES[worst]:.2f}: mutual information {information[worst]:.2f} nats, "
+            f"{percent(votes[worst])} vote for {_a(to)}."
+        )
     return charts.Curves(
         f"A {digits[0]} becomes {_a(to)}".replace("A 8", "An 8"), f"way from the {digits[0]} to the {to}",
         f"probability of {_a(to)}", tuple(series), sentence, y_range=(-0.03, 1.03),
@@ -333,26 +362,27 @@ def block(network: Network, key: str) -> None:
 
 
 def _summary(image: Image, info: Reading) -> None:
-    """The image and the four numbers of its reading, large; side by side as far as the screen allows."""
-    scaled, voted = (int(np.argmax(shares)) for shares in (info.scaled, info.votes))
+    """The image and the numbers of its reading, large; side by side as far as the screen allows."""
+    scaled, voted = (" or ".join(map(str, favourites(shares))) for shares in (info.scaled, info.votes))
+    one = info.n_samples == 1
+    numbers = [
+        ("Scaled reads", scaled, percent(max(info.scaled)), "The network without masks: each replaced by its mean."),
+        (
+            "The mask votes" if one else "Masks vote",
+            voted,
+            percent(max(info.votes)),
+            "Its answer." if one else "The share of masks whose answer it is.",
+        ),
+        ("Entropy", f"{info.entropy:.2f}", "nats", "All the doubt of the masks' mean probabilities; at most 2.30."),
+    ]
+    if not one:
+        between = "Mutual information: the entropy's part between masks."
+        numbers.append(("Masks disagree", f"{info.mutual_information:.2f}", "nats", between))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.image(_picture(image), "what it sees", width=112, alt="The 28 by 28 pixels given to the network")
-        for label, number, note, about in (
-            (
-                "Scaled reads",
-                str(scaled),
-                percent(info.scaled[scaled]),
-                "The network without masks: each replaced by its mean.",
-            ),
-            ("Masks vote", str(voted), percent(info.votes[voted]), "The share of masks whose answer it is."),
-            ("Entropy", f"{info.entropy:.2f}", "nats", "All the doubt of the masks' mean probabilities; at most 2.30."),
-            (
-                "Masks disagree",
-                f"{info.mutual_information:.2f}",
-                "nats",
-                "Mutual information: the entropy's part between masks.",
-            ),
-        ):
+        # True of every source: drawings are moved and scaled as MNIST's images were, and the others are MNIST's images.
+        caption = "what it sees, sized and centred as MNIST's images were"
+        st.image(_picture(image), caption, width=140, alt="The 28 by 28 pixels given to the network")
+        for label, number, note, about in numbers:
             st.metric(label, number, note, delta_color="off", delta_arrow="off", help=about, width=140)
 
 
@@ -362,7 +392,8 @@ def _drawn(network: Network, key: str, rate: float | None) -> Image | None:
     if image is None:
         index = _hard(key, network, rate)[0]
         st.info(
-            f"Nothing is drawn yet. Until then: {_test_image(index)}, about which this network's masks disagree most.",
+            f"Nothing is drawn yet. Until then: {_test_image(index)}, of all {TEST_IMAGES:,} the one about which this "
+            "network's masks disagree most (mutual information).",
             icon=":material/draw:",
         )
         image = _pixels(index)
@@ -373,7 +404,8 @@ def _hardest(network: Network, key: str, rate: float | None) -> Image:
     rank = controls.choose(HARD)
     index = _hard(key, network, rate)[rank - 1]
     named = _test_image(index)
-    st.caption(f"{named[:1].upper()}{named[1:]}: number {rank} of {TEST_IMAGES:,} by how much the masks disagree.")
+    place = f"number {rank} of {TEST_IMAGES:,} by how much the masks disagree (mutual information)"
+    st.caption(f"{named[:1].upper()}{named[1:]}: {place}.")
     return _pixels(index)
 
 
@@ -400,7 +432,7 @@ def _turning(network: Network, key: str, n_samples: int, rate: float | None) -> 
     digits = state.value(FROM), state.value(TO)
     if digits[0] != digits[1]:
         info = _turned(key, network, digits, n_samples, rate).marked(state.value(MIX))
-        controls.chart(info, charts.curves(info), "digit-half-way", _command(network.spec))
+        controls.chart(info, sampling.curves_figure(info), "digit-half-way", _command(network.spec))
 
 
 def _command(spec: RunSpec | None) -> str | None:

@@ -32,6 +32,13 @@ class Guesses:
         with self._lock:
             return tuple(self._values)
 
+    def others(self, own: float) -> tuple[float, ...]:
+        """All but one's own: one guess of that value is left out, where it is still remembered."""
+        values = list(self.all())
+        if own in values:
+            values.remove(own)
+        return tuple(values)
+
 
 @dataclass(frozen=True)
 class Compared:

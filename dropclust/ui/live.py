@@ -82,8 +82,8 @@ def table_2(recipe: str, layer: int, k: int, width: int) -> charts.Table2Charts:
 
 
 @st.cache_resource(show_spinner=False)
-def guesses() -> Guesses:
-    """What the viewers of this process expected."""
+def guesses(recipe: str, layer: int, k: int) -> Guesses:
+    """What the viewers of this process expected of one question on the Explore page."""
     return Guesses()
 
 

@@ -47,6 +47,17 @@ def _trained(rate: float) -> str:
     return f"first {rate:g}"
 
 
+def range_refused(asked: Sequence[str], shown: tuple[int, int]) -> str:
+    """One sentence where an address asks for a range of widths that there is not, of which ``shown`` was made; else none."""
+    ends = [figure3.WIDTHS.index(int(text)) for text in asked if text in map(str, figure3.WIDTHS)]
+    if not asked or (len(asked) == len(ends) == 2 and ends[0] <= ends[1]):
+        return ""
+    return (
+        f"The fitted widths must be two of {', '.join(map(str, figure3.WIDTHS))}, the smaller first; the address gave "
+        f"{' and '.join(asked)[:40]!r}. Shown instead: {shown[0]} to {shown[1]}."
+    )
+
+
 # ---- lines -----------------------------------------------------------------------------------------------------------------
 
 
@@ -133,7 +144,7 @@ class PowerChart:
             for each in self.lines
             for h, mean, low, high in zip(each.points.x, each.points.mean, each.points.low, each.points.high, strict=True)
         ]  # fmt: skip
-        rows += [{"networks": "paper", "h": h, self.y_title: value} for h, value in self.paper.items()]
+        rows += [{"networks": "paper's line", "h": h, self.y_title: value} for h, value in self.paper.items()]
         return pd.DataFrame(rows)
 
 
@@ -150,8 +161,8 @@ def power_figure(info: PowerChart, height: int = 430) -> go.Figure:
             )  # fmt: skip
     if info.paper:
         figure.add_scatter(
-            x=list(info.paper), y=list(info.paper.values()), name="paper's line", mode="markers", hovertemplate="%{y:.3g}",
-            marker={"symbol": "star-diamond", "size": 13, "color": colours[PAPER]},
+            x=list(info.paper), y=list(info.paper.values()), name="paper's line", mode="lines", hovertemplate="%{y:.3g}",
+            line={"color": colours[PAPER], "width": 4, "dash": "longdash", "shape": "linear" if info.logarithmic else "spline"},
         )  # fmt: skip
     charts.lay_out(figure, info.title, "units of layer 1 (h)", info.y_title, height)
     if info.logarithmic:
@@ -197,10 +208,11 @@ def _slope_in_words(each: Line) -> str:
 
 @dataclass(frozen=True)
 class Slopes:
-    """Each power law's slope, and the paper's."""
+    """Each power law's slope, and the paper's where it has one."""
 
+    title: str
     lines: tuple[Line, ...]  # all with a law
-    paper: float
+    paper: float | None
     sentence: str
 
     def table(self) -> pd.DataFrame:
@@ -236,7 +248,7 @@ def _slopes_sentence(lines: Sequence[Line]) -> str:
 
 
 def slopes_figure(info: Slopes, height: int = 330) -> go.Figure:
-    """Draw each slope with its interval, and the paper's as a line across."""
+    """Draw each slope with its interval, and the paper's, where it has one, as a line across."""
     figure, colours = go.Figure(), charts.palette()
     for number, each in enumerate(info.lines):
         assert each.law is not None
@@ -247,13 +259,14 @@ def slopes_figure(info: Slopes, height: int = 330) -> go.Figure:
             marker={"symbol": _MARKERS[number % len(_MARKERS)], "size": 15, "color": colours[each.points.role]},
             hovertemplate="%{x:.3f}<extra></extra>",
         )  # fmt: skip
-    figure.add_scatter(
-        x=[info.paper], y=["paper"], mode="markers", showlegend=False, hovertemplate="%{x:.3f}<extra></extra>",
-        marker={"symbol": "star-diamond", "size": 17, "color": colours[PAPER]},
-    )  # fmt: skip
-    figure.add_vline(info.paper, line={"color": colours[PAPER], "width": 2, "dash": "dot"})
+    if info.paper is not None:
+        figure.add_scatter(
+            x=[info.paper], y=["paper"], mode="markers", showlegend=False, hovertemplate="%{x:.3f}<extra></extra>",
+            marker={"symbol": "star-diamond", "size": 17, "color": colours[PAPER]},
+        )  # fmt: skip
+        figure.add_vline(info.paper, line={"color": colours[PAPER], "width": 2, "dash": "dot"})
     figure.add_vline(0, line={"color": colours[CHANCE], "width": 2})
-    charts.lay_out(figure, "Slopes", "slope of log MSTD on log h", "", height)
+    charts.lay_out(figure, info.title, "log-log slope", "", height)
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(hovermode="closest")
     return figure
@@ -264,14 +277,23 @@ def slopes_figure(info: Slopes, height: int = 330) -> go.Figure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Questions that decide what the slope means, each with its answer, and what follows."""
+    """Questions that decide what the slope means, each with its answer, and what follows.
+
+    ``of`` says, a row, which networks an answer is of beside the main ones; empty where it is of those alone.
+    """
 
     rows: tuple[tuple[str, str], ...]
+    of: tuple[str, ...]
     sentence: str
 
     def table(self) -> pd.DataFrame:
         """A row a question."""
         return pd.DataFrame(self.rows, columns=["question", "answer"])
+
+    def showing(self, controls: Collection[str]) -> Verdict:
+        """The same with only the answers that are of these controls; what follows stays."""
+        kept = [(row, of) for row, of in zip(self.rows, self.of, strict=True) if not of or of in controls]
+        return replace(self, rows=tuple(row for row, _ in kept), of=tuple(of for _, of in kept))
 
 
 def _side(interval: Interval) -> int:
@@ -300,7 +322,7 @@ def verdict(lines: Mapping[str, Line], main: str, paper_slope: float | None) -> 
     """
     first, control = lines[main], lines.get(CONTROL)
     if first.law is None:
-        return Verdict((), f"{first.refused} Without a line there is no verdict.")
+        return Verdict((), (), f"{first.refused} Without a line there is no verdict.")
     slope = first.law.slope
     bent = first.law.curvature_p_value
     rows = [
@@ -318,17 +340,21 @@ def verdict(lines: Mapping[str, Line], main: str, paper_slope: float | None) -> 
         away = slope.mean - paper_slope
         question = f"Is the paper's slope, {paper_slope:.3f}, in its interval?"
         rows.append((question, f"{inside}: measured is {abs(away):.3f} {'above' if away > 0 else 'below'} it."))
+    of = [""] * len(rows)
     if control is None or control.law is None:
-        return Verdict(tuple(rows), "Without networks trained without dropout on this range there is no verdict.")
+        return Verdict(tuple(rows), tuple(of), "Without networks trained without dropout on this range there is no verdict.")
     rows.append(("Does it fall without dropout in training?", _falls(control)))
     told, difference = _against(first, control)
     rows.append(("Does dropout in layer 1 make it steeper?", told))
+    of += [CONTROL] * 2
     everywhere, untrained = lines.get("all 0.5"), lines.get(figure3.UNTRAINED)
     if everywhere is not None and everywhere.law:
         rows.append(("Does dropout in all layers?", _against(everywhere, control)[0]))
+        of.append("all 0.5")
     if untrained is not None and untrained.law:
         rows.append(("Does it fall untrained?", _falls(untrained)))
-    return Verdict(tuple(rows), _follows(slope, control.law.slope, difference))
+        of.append(figure3.UNTRAINED)
+    return Verdict(tuple(rows), tuple(of), _follows(slope, control.law.slope, difference))
 
 
 def _follows(slope: Interval, control: Interval, difference: Interval | None) -> str:
@@ -529,17 +555,23 @@ class PowerCharts:
     refused: str
 
     def showing(self, controls: Collection[str]) -> PowerCharts:
-        """The same with only these controls drawn; the verdict stays."""
+        """The same with only these controls in charts, captions and tables; the bold verdict stays."""
 
         def keep(lines: tuple[Line, ...]) -> tuple[Line, ...]:
             return tuple(each for each in lines if each.training in controls or each.training == self.main.training)
 
+        lines, sloped = keep(self.linear.lines), keep(self.slopes.lines)
+        names = {each.name for each in lines}
         return replace(
             self,
-            linear=replace(self.linear, lines=keep(self.linear.lines)),
-            logarithmic=replace(self.logarithmic, lines=keep(self.logarithmic.lines)),
-            slopes=replace(self.slopes, lines=keep(self.slopes.lines)),
-            counted={side: replace(each, lines=keep(each.lines)) for side, each in self.counted.items()},
+            linear=replace(self.linear, lines=lines),
+            logarithmic=replace(self.logarithmic, lines=lines, sentence=_logarithmic_sentence(lines, self.slopes.paper)),
+            slopes=replace(self.slopes, lines=sloped, sentence=_slopes_sentence(sloped)),
+            verdict=self.verdict.showing(controls),
+            counted={
+                side: replace(each, lines=keep(each.lines), kappas=tuple(row for row in each.kappas if row[0] in names))
+                for side, each in self.counted.items()
+            },
         )
 
 
@@ -566,18 +598,18 @@ def figure_3(table: pd.DataFrame, rate: float, of: str, low: float, high: float)
     plain = MEASURES[of] == "mstd"
     widths = first.points.x
     theirs = {h: paper_mstd(h) for h in widths} if plain else {}
-    slope = paper.FIGURE_3["slope"]
+    slope = paper.FIGURE_3["slope"] if plain else None
     y_title = "MSTD, logit units" if plain else "MSTD / spread of the logits"
     linear = PowerChart(of, y_title, tuple(lines.values()), theirs, False, _linear_sentence(first, of, rate, plain))
     logarithmic = replace(
-        linear, title=f"{of}, log-log", logarithmic=True, sentence=_logarithmic_sentence(lines, main, slope if plain else None)
+        linear, title=f"{of}, log-log", logarithmic=True, sentence=_logarithmic_sentence(tuple(lines.values()), slope)
     )
     with_law = tuple(each for each in lines.values() if each.law)
     return PowerCharts(
         linear,
         logarithmic,
-        Slopes(with_law, slope, _slopes_sentence(with_law)),
-        verdict(lines, main, slope if plain else None),
+        Slopes(f"Slopes of {of}", with_law, slope, _slopes_sentence(with_law)),
+        verdict(lines, main, slope),
         {side: counted(table, lines, main, rate, side, low, high) for side in SIDES},
         first,
         y_title,
@@ -591,12 +623,12 @@ def paper_mstd(h: float, base: float = math.e) -> float:
 
 
 def base_note() -> str:
-    """What the paper's unstated base would change."""
+    """The paper's line, and what its unstated base would change."""
     slope, intercept, r_squared = (paper.FIGURE_3[name] for name in ("slope", "intercept", "r_squared"))
     higher = paper_mstd(1, 10) / paper_mstd(1)
     return (
         f"The paper's line is log MSTD = {slope} log h + {intercept} (R² {r_squared}); it does not state the base of its log. "
-        f"Drawn: natural; with base 10 every marker would be {higher:.2f} times as high. The slope is the same in any base."
+        f"Drawn: natural; with base 10 it would be {higher:.2f} times as high. The slope is the same in any base."
     )
 
 
@@ -610,8 +642,8 @@ def _linear_sentence(first: Line, of: str, rate: float, plain: bool) -> str:
     )
 
 
-def _logarithmic_sentence(lines: Mapping[str, Line], main: str, paper_slope: float | None) -> str:
-    first, control = lines[main], lines.get(CONTROL)
+def _logarithmic_sentence(lines: Sequence[Line], paper_slope: float | None) -> str:
+    first, control = lines[0], next((each for each in lines if each.training == CONTROL), None)
     sentence = f"{_slope_in_words(first)}."
     if first.law is None:
         return first.refused

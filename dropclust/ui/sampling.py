@@ -25,12 +25,34 @@ if TYPE_CHECKING:
 
     from dropclust.core.network import Network
 
-TRAIN, PROPAGATED = 4, 3  # colours of the palette that no other chart has given a meaning
+TRAIN, PROPAGATED = 4, 3  # colours of the palette that no other page has given a meaning
+# A colour, and so a meaning, has one dash and one marker on all charts of the page: MEASURED is scaled, PAPER sampled.
+_STYLES = {
+    MEASURED: ("solid", "circle"),
+    PAPER: ("dash", "square"),
+    SECOND: ("dot", "diamond"),
+    TRAIN: ("dashdot", "triangle-up"),
+    PROPAGATED: ("longdash", "x"),
+    CHANCE: ("dash", "star"),
+}
+CALIBRATION = (
+    "Expected calibration error: how far the confidence of an answer lies from the share of such answers that is right, on "
+    "average over images. 0 would be as often right as sure."
+)
 
 
 def noise_name(noise: str) -> str:
     """A noise in one word."""
     return NOISES[noise].split(" ")[0]
+
+
+def curves_figure(info: Curves, height: int = 400) -> go.Figure:
+    """Draw curves, each in the one line style that its meaning has on this page."""
+    figure = charts.curves(info, height)
+    for line in info.series:
+        dash, symbol = _STYLES[line.role]
+        figure.update_traces(line_dash=dash, marker_symbol=symbol, selector={"name": line.name})
+    return figure
 
 
 # ---- Figure 1: three ways to predict against the rate --------------------------------------------------------------------
@@ -194,18 +216,18 @@ def _signed(difference: Interval, metric: Metric) -> str:
 
 def difference_figure(info: Curves, height: int = 380) -> go.Figure:
     """Draw differences with the line where there is none."""
-    figure = charts.curves(info, height)
+    figure = curves_figure(info, height)
     figure.add_hline(0, line={"color": charts.palette()[CHANCE], "width": 3, "dash": "dash"})
     return figure
 
 
-def answered(guess: int, found: Verdict, others: Sequence[int]) -> str:
+def answered(guess: int, found: Verdict, others: Sequence[float]) -> str:
     """A guess at how many rates sampling is better, the answer, and what the class guessed before."""
     right = len(found.better)
     how = "right" if guess == right else f"{abs(guess - right)} too {'many' if guess > right else 'few'}"
     sentence = (
-        f"You expected sampling to be better at {guess} of {len(found.differences)} rates: {how}. It is better at "
-        f"{_at(found.better)} and worse at {_at(found.worse)}."
+        f"You expected sampling to be better by {found.metric.name} at {guess} of {len(found.differences)} rates of "
+        f"{noise_name(found.noise)} noise: {how}. It is better at {_at(found.better)} and worse at {_at(found.worse)}."
     )
     if others:
         sentence += f" {len(others)} earlier guesses of this class have the mean {sum(others) / len(others):.1f}."
@@ -213,8 +235,8 @@ def answered(guess: int, found: Verdict, others: Sequence[int]) -> str:
 
 
 @st.cache_resource(show_spinner=False)
-def guesses() -> Guesses:
-    """At how many rates the viewers of this process expected sampling to be better."""
+def guesses(recipe: str, noise: str, metric: str) -> Guesses:
+    """At how many rates the viewers of this process expected sampling to be better: of one question, all that its key says."""
     return Guesses()
 
 
@@ -274,7 +296,8 @@ class Settling:
     """How predictions of one network settle with the number of masks.
 
     ``exact`` says whether the truths are formulas or a reference of `REFERENCE` other masks. ``logit`` and ``votes`` are of the
-    true class ``digit`` of test image ``image``, the one that masks dispute most; ``vote_error`` goes with ``votes``.
+    true class ``digit`` of test image ``image``, of those tried the one whose leading answer gets the fewest votes;
+    ``vote_error`` goes with ``votes``.
     ``to_scaled`` and ``to_limit`` are mean distances (total variation) of the sampled probabilities from the scaled network's
     and from their own limit, ``most_to_scaled`` the largest difference of any one probability. ``propagated`` is MSTD by
     moment propagation without covariances, ``propagated_jointly`` with them (None where layers are too wide for it).
@@ -457,23 +480,31 @@ def _opened(key: str) -> tuple[Network, str, Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class SettlingCharts:
-    """The four charts of a network and number of masks; ``numbers`` are names and values at that number."""
+    """The four charts of a network and number of masks; ``numbers`` are names, values at that number and what they are."""
 
     logit: Curves
     mstd: Curves
     accuracy: Curves
     gap: Curves
-    numbers: tuple[tuple[str, str], ...]
+    numbers: tuple[tuple[str, str, str], ...]
 
 
 def settling(found: Settling, masks: int) -> SettlingCharts:
     """Everything that is shown of one number of masks, one of `MASKS`."""
     at = MASKS.index(masks)
     numbers = (
-        ("One logit", _with_error(found.logit, at, 2)),
-        ("Spread (MSTD)", _with_error(found.mstd, at, 3)),
-        ("Accuracy", _with_error(found.accuracy, at, 3)),
-        ("Distance to scaled", f"{found.to_scaled[at]:.4f}"),
+        ("One logit", _with_error(found.logit, at, 2), f"Test image {found.image}'s, for its true class {found.digit}."),
+        (
+            "Spread (MSTD)",
+            _with_error(found.mstd, at, 3),
+            "Mean sampling standard deviation: how far a logit scatters from mask to mask, on average over logits and images.",
+        ),
+        ("Accuracy", _with_error(found.accuracy, at, 3), "The share of these images that the masks together read rightly."),
+        (
+            "Distance to scaled",
+            f"{found.to_scaled[at]:.4f}",
+            "How far sampled probabilities lie from the scaled network's, 0 to 1 (total variation), on average over images.",
+        ),
     )
     return SettlingCharts(
         _logit_curves(found, at), _mstd_curves(found, at), _settling_accuracy(found, at), _gap_curves(found, at), numbers
@@ -519,7 +550,7 @@ def _settling_curves(
     low, high = zip(*(line.band(i) for i in range(len(MASKS))), strict=True)
     truth = "exact" if found.exact else f"{REFERENCE:,} other masks"
     series = (
-        _line("the first masks", line.values, MEASURED),
+        _line("the first masks", line.values, PAPER),
         _line(f"{truth} (band: 2 standard errors)", line.centre, SECOND, low, high),
         *more,
     )
@@ -528,10 +559,14 @@ def _settling_curves(
 
 def _logit_curves(found: Settling, at: int) -> Curves:
     line, digit = found.logit, f"{'an' if found.digit == 8 else 'a'} {found.digit}"
+    if MASKS[at] == 1:
+        called = f"The mask calls it {digit if found.votes[at] else 'something else'}."
+    else:
+        called = f"{found.votes[at]:.0%} ± {2 * found.vote_error[at]:.0%} of the masks call it {digit}."
     sentence = (
-        f"Test image {found.image}, {digit}, is the one that masks dispute most. Its logit for {found.digit} is "
-        f"{_with_error(line, at, 2)} from {_plural(MASKS[at])}, {_in_band(line, at)}, and {_truth(found, line, 2)}. "
-        f"{found.votes[at]:.0%} ± {2 * found.vote_error[at]:.0%} of the masks call it {digit}."
+        f"Test image {found.image}, {digit}, is the one of the first {found.images} whose leading answer gets the fewest "
+        f"votes. Its logit for {found.digit} is {_with_error(line, at, 2)} from {_plural(MASKS[at])}, {_in_band(line, at)}, "
+        f"and {_truth(found, line, 2)}. {called}"
     )
     return _settling_curves(found, line, "One logit settles", f"logit for {found.digit}", sentence, at)
 
@@ -539,41 +574,55 @@ def _logit_curves(found: Settling, at: int) -> Curves:
 def _mstd_curves(found: Settling, at: int) -> Curves:
     line = found.mstd
     if math.isnan(line.values[at]):
-        sentence = f"One mask has no spread; over masks a logit has a spread of {_truth(found, line, 3)}"
+        sentence = f"One mask has no spread; over masks a logit's spread is, on average (MSTD), {_truth(found, line, 3)}"
     else:
         sentence = (
-            f"A logit's spread over masks, on average, is {_with_error(line, at, 3)} from {_plural(MASKS[at])}, "
+            f"A logit's spread over masks, on average (MSTD), is {_with_error(line, at, 3)} from {_plural(MASKS[at])}, "
             f"{_in_band(line, at)}, and {_truth(found, line, 3)}"
         )
     more: tuple[Series, ...] = ()
     if not found.exact:  # there moment propagation is exact too
         how = "without" if found.propagated_jointly is None else "with"
         best = found.propagated if found.propagated_jointly is None else found.propagated_jointly
-        more = (_flat(f"moment propagation, {how} covariances", best, PROPAGATED),)
+        more = (_flat("without any mask (moment propagation)", best, PROPAGATED),)
         sentence += (
-            f". Moment propagation, which draws no mask, gives {best:.3f} {how} covariances ({best / line.truth - 1:+.1%})"
+            ". Moment propagation draws no mask: it carries each neuron's mean and variance from layer to layer. "
+            f"{how.capitalize()} covariances, that is how neurons vary together, it gives {best:.3f} "
+            f"({best / line.truth - 1:+.1%})"
         )
         if found.propagated_jointly is not None:
-            sentence += f", {found.propagated:.3f} without ({found.propagated / line.truth - 1:+.1%})"
-    return _settling_curves(found, line, "The spread settles", "MSTD, logits", sentence + ".", at, more)
+            sentence += f", without {found.propagated:.3f} ({found.propagated / line.truth - 1:+.1%})"
+    return _settling_curves(found, line, "The spread settles", "spread of logits (MSTD)", sentence + ".", at, more)
 
 
 def _settling_accuracy(found: Settling, at: int) -> Curves:
     line = found.accuracy
     low, high = zip(*(line.band(i) for i in range(len(MASKS))), strict=True)
-    who = "One mask reads" if MASKS[at] == 1 else f"{MASKS[at]:,} masks together read"
+    who, others = ("One mask reads", "single masks") if MASKS[at] == 1 else (
+        f"{MASKS[at]:,} masks together read", "groups of as many"
+    )  # fmt: skip
     sentence = (
-        f"{who} {line.values[at]:.3f} of {found.images} test images rightly; groups of as many read {line.centre[at]:.3f} ± "
-        f"{2 * line.error[at]:.3f}; in the limit it is {_truth(found, line, 3)}, and scaled {found.scaled_accuracy:.3f}."
+        f"{who} {line.values[at]:.3f} of {found.images} test images rightly; {others} read {line.centre[at]:.3f} ± "
+        f"{2 * line.error[at]:.3f}; in the limit it is {_truth(found, line, 3)}, and scaled {found.scaled_accuracy:.3f}. "
+        f"{_one_alone(line)}"
     )
-    if line.centre[0] < line.truth - 2 * line.truth_error:
-        sentence += f" Few masks are not only less sure but worse: one alone reads {line.centre[0]:.3f} on average."
     series = (
-        _line("the first masks", line.values, MEASURED),
+        _line("the first masks", line.values, PAPER),
         _line("groups of as many (band: 2 standard errors)", line.centre, SECOND, low, high),
-        _flat("scaled", found.scaled_accuracy, PAPER),
+        _flat("scaled", found.scaled_accuracy, MEASURED),
     )
-    return Curves("Masks vote better together", "number of masks", "accuracy", series, sentence, marker=MASKS[at])
+    return Curves("Accuracy settles", "number of masks", "accuracy", series, sentence, marker=MASKS[at])
+
+
+def _one_alone(accuracy: Estimate) -> str:
+    """Whether single masks, on average over `REPEATS` of them, are worse than the limit, by more than twice its error."""
+    more = 100 * (accuracy.centre[0] - accuracy.truth)
+    half = 200 * math.hypot(accuracy.error[0] / math.sqrt(REPEATS), accuracy.truth_error)
+    worse = more < -half and round(more, 2) < 0  # two digits tell it, and no rounding error is told
+    return (
+        f"Few masks are {'not only less sure but worse' if worse else 'less sure, but not seen to be worse'}: one alone "
+        f"differs from the limit by {round(more, 2) + 0.0:+.2f} ± {half:.2f} percentage points, on average."
+    )
 
 
 def _gap_curves(found: Settling, at: int) -> Curves:
@@ -602,7 +651,7 @@ def _gap_curves(found: Settling, at: int) -> Curves:
 
 def settling_figure(info: Curves, height: int = 400, log_y: bool = False) -> go.Figure:
     """Draw curves over the number of masks, which is spread logarithmically."""
-    figure = charts.curves(info, height)
+    figure = curves_figure(info, height)
     figure.update_xaxes(type="log", tickvals=[1, 10, 100, 1000], ticktext=["1", "10", "100", "1,000"])
     if log_y:
         figure.update_yaxes(type="log", dtick=1)
@@ -613,7 +662,6 @@ def settling_figure(info: Curves, height: int = 400, log_y: bool = False) -> go.
 
 BINS = 10
 DRAWN = 10  # images that a bin needs to be drawn as a point: the interval of fewer spans half the axis
-_MARKERS, _DASHES = ("circle", "square", "diamond"), ("solid", "dash", "dot")
 
 
 @dataclass(frozen=True)
@@ -695,7 +743,7 @@ def reliability(key: str, rates: tuple[float, ...]) -> Reliable:
     predictions = {"scaled": scaled_logits(network, x).softmax(1)}
     if any(rates):
         sampled = sample(network, x, SAMPLES, dropout=rates)
-        predictions |= {"geometric mean": sampled.log_probs.exp(), "arithmetic mean": sampled.mean_probs}
+        predictions |= {"sampled (geometric mean)": sampled.log_probs.exp(), "arithmetic mean": sampled.mean_probs}
     return reliable(predictions, y)
 
 
@@ -705,16 +753,17 @@ def reliability_figure(info: Reliable, height: int = 560) -> go.Figure:
     roles = dict(zip(info.errors, (MEASURED, PAPER, SECOND), strict=False))
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
     figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", name="as sure as right", line={"color": colours[CHANCE], "width": 3, "dash": "dash"},
-        hoverinfo="skip", row=1, col=1,
+        x=[0, 1], y=[0, 1], mode="lines", name="as often right as sure: perfectly calibrated",
+        line={"color": colours[CHANCE], "width": 3, "dash": "dash"}, hoverinfo="skip", row=1, col=1,
     )  # fmt: skip
-    for number, (name, role) in enumerate(roles.items()):
+    for name, role in roles.items():
+        dash, symbol = _STYLES[role]
         part = [each for each in info.bins if each.prediction == name]
         points = [each for each in part if each.images >= DRAWN]
         figure.add_scatter(
             x=[each.confidence for each in points], y=[each.accuracy for each in points], name=name, mode="lines+markers",
-            line={"color": colours[role], "width": 3, "dash": _DASHES[number]},
-            marker={"symbol": _MARKERS[number], "size": 10},
+            line={"color": colours[role], "width": 3, "dash": dash},
+            marker={"symbol": symbol, "size": 10},
             error_y={
                 "type": "data", "array": [each.high - each.accuracy for each in points],
                 "arrayminus": [each.accuracy - each.low for each in points], "width": 4, "thickness": 1.5,

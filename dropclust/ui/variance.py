@@ -220,14 +220,12 @@ def _name(noise: str, way: str, ways: Sequence[str]) -> str:
     return f"{NAMES[noise]}, {way}" if len(ways) > 1 else NAMES[noise]
 
 
-def _sides(intervals: Iterable[Interval], level: float) -> str:
+def _sides(intervals: Iterable[Interval], level: float, pairs: str = " pairs of noise and rate") -> str:
     """At how many settings the whole interval lies below a level, above it, or neither."""
     ends = [(each.low, each.high) for each in intervals]
     below, above = sum(high < level for _, high in ends), sum(low > level for low, _ in ends)
     rest = len(ends) - below - above
-    return f"lower at {below} of {len(ends)} pairs of noise and rate, higher at {above}" + (
-        f", not told apart at {rest}" if rest else ""
-    )
+    return f"lower at {below} of {len(ends)}{pairs}, higher at {above}" + (f", not told apart at {rest}" if rest else "")
 
 
 # ---- model variance ------------------------------------------------------------------------------------------------------
@@ -276,25 +274,33 @@ def _too_few(table: pd.DataFrame) -> str:
 # ---- sampled against scaled ------------------------------------------------------------------------------------------------
 
 
+def _sampled_to_scaled(table: pd.DataFrame, place: str, of: str) -> tuple[dict[tuple[str, float], Interval], ...]:
+    """Model variance sampled over scaled by noise and rate: with the masks' Monte Carlo error taken out, and as measured.
+
+    Of probabilities the variance over masks is not known, and both are as measured.
+    """
+    values, masks = Values.of(table, COLUMNS[of]), Values.of(table, "mask_variance")
+    share = (figure2.MODELS - 1) / figure2.MODELS / figure2.SAMPLES if of == "logits" else 0.0
+    clean, raw = {}, {}
+    for noise, rate in product(values.noises, values.rates):
+        sampled, scaled = ((place, noise, rate, way) for way in ("sampled", "scaled"))
+        if rate > 0 and sampled in values and scaled in values:
+            raw[noise, rate] = ratio_interval(values[sampled], values[scaled])
+            clean[noise, rate] = ratio_interval(values[sampled] - share * masks[sampled], values[scaled])
+    return clean, raw
+
+
 def sampling_charts(table: pd.DataFrame, of: str) -> tuple[Chart, Chart]:
     """Model variance sampled over scaled against the rate: 1 where the two agree.
 
     The mean over S masks adds 9/10 of the variance over masks, divided by S, to the model variance of logits: it is taken out,
     model by model, and what was measured is drawn beside it. Of probabilities the variance over masks is not known.
     """
-    values, masks = Values.of(table, COLUMNS[of]), Values.of(table, "mask_variance")
-    share = (figure2.MODELS - 1) / figure2.MODELS / figure2.SAMPLES
+    noises = Values.of(table, COLUMNS[of]).noises
     lines, sentences = [], []
     for place in PLACES:
-        raw: dict[tuple[str, float], Interval] = {}
-        clean: dict[tuple[str, float], Interval] = {}
-        for noise, rate in product(values.noises, values.rates):
-            sampled, scaled = ((place, noise, rate, way) for way in ("sampled", "scaled"))
-            if rate > 0 and sampled in values and scaled in values:
-                raw[noise, rate] = ratio_interval(values[sampled], values[scaled])
-                if of == "logits":
-                    clean[noise, rate] = ratio_interval(values[sampled] - share * masks[sampled], values[scaled])
-        kinds = [("solid", "", clean), ("dot", ", as measured", raw)] if clean else [("", "", raw)]
+        best, raw = _sampled_to_scaled(table, place, of)
+        kinds = [("solid", "", best), ("dot", ", as measured", raw)] if of == "logits" else [("", "", best)]
         lines.append(
             [
                 (
@@ -304,10 +310,10 @@ def sampling_charts(table: pd.DataFrame, of: str) -> tuple[Chart, Chart]:
                     ),
                 )
                 for dash, suffix, found in kinds
-                for noise in values.noises
+                for noise in noises
             ]
         )
-        sentences.append(_sampling_sentence(clean or raw, raw, place, of) if raw else _too_few(table))
+        sentences.append(_sampling_sentence(best, raw, place, of) if raw else _too_few(table))
     return _charts("sampled / scaled", sentences, lines, level=1.0)
 
 
@@ -408,7 +414,7 @@ def ratios_to_none(table: pd.DataFrame, prediction: str, of: str) -> Ratios:
     sentence = (
         f"Model variance of {of} over that without dropout: below 1, models agree more. In brackets: 95 % interval, delta "
         "method on the logarithm of the ratio of mean jackknife pseudo-values, paired by seed"
-        + (f", {rows[0][-1].n} models a setting; each by itself, {len(rows)} at once." if rows else ".")
+        + (f", {rows[0][-1].n} models a setting; each of the {len(rows)} intervals holds by itself." if rows else ".")
     )
     return Ratios(rows, sentence)
 
@@ -416,35 +422,54 @@ def ratios_to_none(table: pd.DataFrame, prediction: str, of: str) -> Ratios:
 # ---- what became of the claims ---------------------------------------------------------------------------------------------
 
 
-def claims(table: pd.DataFrame) -> tuple[str, ...]:
-    """What is counted, then a sentence for each claim of the paper's section 4.2; empty for fewer than three models."""
-    counts: dict[str, list[str]] = {"none": [], "lowest": [], "scaled": []}
-    models = 0
-    for of, column in COLUMNS.items():
-        values, seen = Values.of(table, column), [0, 0, 0, 0]
-        for place, rate in product(PLACES, values.rates):
-            settings = [(place, noise, rate, "sampled") for noise in NOISES]
-            own, still, scaled = settings[0], (place, VANILLA, 0.0, "sampled"), (place, VANILLA, rate, "scaled")
-            if rate == 0 or any(setting not in values for setting in (*settings, still, scaled)):
-                continue
-            ratios = [ratio_interval(values[own], values[other]) for other in (still, *settings[1:], scaled)]
-            models = ratios[0].n
-            seen[0] += 1
-            seen[1] += ratios[0].high < 1
-            seen[2] += all(each.high < 1 for each in ratios[1:-1])
-            seen[3] += ratios[-1].high < 1
-        for claim, count in zip(counts.values(), seen[1:], strict=True):
-            if seen[0]:
-                claim.append(f"at {count} of {seen[0]} for {of}")
-    if not models:
-        return ()
-    none, lowest, scaled_ = (", ".join(each) for each in counts.values())
-    return (
-        f"The paper's claims, and at how many pairs of place and rate they hold here: {models} models each, sampled, the 95 % "
-        "interval of the ratio below 1.",
-        f"Less model variance with vanilla dropout than without: {none}.",
-        f"Vanilla dropout the lowest of the {len(NOISES)} noises: {lowest}.",
-        f"Sampling vanilla dropout lower than scaling it: {scaled_}.",
+@dataclass(frozen=True)
+class Claims:
+    """What section 4.2 claims of vanilla dropout and what is seen: (claim, count) a row, and what the counts are of."""
+
+    about: str
+    rows: tuple[tuple[str, str], ...]
+
+
+def claims(table: pd.DataFrame, prediction: str, of: str) -> Claims | None:
+    """The paper's three claims, counted with the intervals that the charts draw; None for fewer than three models."""
+    values, ways = Values.of(table, COLUMNS[of]), WAYS[prediction]
+    none: dict[str, list[Interval]] = {way: [] for way in ways}
+    others: dict[str, list[tuple[Interval, ...]]] = {way: [] for way in ways}
+    scaled: list[Interval] = []
+    for place in PLACES:
+        scaled += [each for (noise, _), each in _sampled_to_scaled(table, place, of)[0].items() if noise == VANILLA]
+        for way in ways:
+            for (noise, rate), ratio in _to_none(values, place, way).items():
+                rest = [(place, other, rate, way) for other in NOISES if other != VANILLA]
+                if noise == VANILLA:
+                    none[way].append(ratio)
+                    if all(setting in values for setting in rest):
+                        own = values[place, VANILLA, rate, way]
+                        others[way].append(tuple(ratio_interval(own, values[setting]) for setting in rest))
+    if not scaled or not all(none.values()):
+        return None
+    lowest = {way: sum(all(each.high < 1 for each in pair) for pair in found) for way, found in others.items()}
+    beaten = {way: sum(any(each.low > 1 for each in pair) for pair in found) for way, found in others.items()}
+    masks = f", with the Monte Carlo error of the {figure2.SAMPLES} masks taken out" if of == "logits" else ""
+    return Claims(
+        f"The paper says three things of vanilla dropout, which the charts call {NAMES[VANILLA]}. Of the {len(scaled)} pairs "
+        f"of layers and rate, counted are those where the model variance of {of} is so by its 95 % interval over {scaled[0].n} "
+        "models:",
+        (
+            (
+                "It is lower than without dropout:",
+                "; ".join(f"{way}, {_sides(found, 1, '')}" for way, found in none.items()) + ".",
+            ),
+            (
+                f"It is the lowest of the {len(NOISES)} noises:",
+                "; ".join(
+                    f"{way}, lowest at {lowest[way]} of {len(found)}, another is lower at {beaten[way]}"
+                    for way, found in others.items()
+                )
+                + ".",
+            ),
+            ("It is lower sampled than scaled:", f"{_sides(scaled, 1, '')}{masks}."),
+        ),
     )
 
 
@@ -455,7 +480,7 @@ def claims(table: pd.DataFrame) -> tuple[str, ...]:
 class VarianceCharts:
     """All that is shown of one recipe, way to predict and kind of prediction; pairs are (layer 3, layers 2 and 3)."""
 
-    claims: tuple[str, ...]
+    claims: Claims | None
     variance: tuple[Chart, Chart]
     ratios: Ratios
     sampling: tuple[Chart, Chart]
@@ -465,7 +490,7 @@ class VarianceCharts:
 def figure_2(table: pd.DataFrame, prediction: str, of: str) -> VarianceCharts:
     """Everything at once, so that it is made once for all viewers."""
     return VarianceCharts(
-        claims(table),
+        claims(table, prediction, of),
         variance_charts(table, prediction, of),
         ratios_to_none(table, prediction, of),
         sampling_charts(table, of),

@@ -12,18 +12,23 @@ from playwright.sync_api import Browser, Page, expect
 from dropclust.service import results
 from dropclust.ui import batch, variance
 from tests.browser.conftest import Serve
-from tests.ui import test_batch, test_variance
+from tests.ui import test_batch, test_power, test_variance
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.browser
 TITLES = {"batch": "Does a larger batch help more with dropout?", "variance": "Do models agree more with dropout?"}
+POWER_TITLE = "Is the power law a sign of clusters?"
 
 
 @pytest.fixture(scope="module")
 def address(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The app over Table 1 and Figure 2 of one recipe."""
+    """The app over Table 1, Figure 2 and Figure 3 of one recipe."""
     cache = tmp_path_factory.mktemp("cache")
-    for name, table in (("table1-modern", test_batch.table()), ("figure2-modern", test_variance.table())):
+    for name, table in (
+        ("table1-modern", test_batch.table()),
+        ("figure2-modern", test_variance.table()),
+        ("figure3-modern", test_power.synthetic()),
+    ):
         results.write(cache / "results", name, table, {"command": f"make {name}"})
     return serve(ROOT / "app.py", {"DROPCLUST_CACHE": str(cache)})
 
@@ -68,6 +73,8 @@ def test_the_papers_values_are_drawn_and_can_be_left_out(address: str, page: Pag
     page.get_by_role("radio", name="left out").click()
     expect(legend).to_have_count(0, timeout=60_000)
     expect(page.locator(".legendtext", has_text="no dropout").first).to_be_visible()
+    expect(page.locator(".legendtext", has_text="paper")).to_have_count(0, timeout=60_000)
+    expect(page.get_by_text("0.697")).to_have_count(0)
 
 
 def test_a_link_leads_to_the_train_page_with_the_settings(address: str, page: Page) -> None:
@@ -80,15 +87,57 @@ def test_a_link_leads_to_the_train_page_with_the_settings(address: str, page: Pa
 def test_logits_and_probabilities_are_one_click_apart(address: str, page: Page) -> None:
     logits, probabilities = (variance.figure_2(test_variance.table(), "sampled", of) for of in variance.COLUMNS)
     visit(page, address, "variance")
-    for claim in logits.claims:
-        expect(page.get_by_text(claim)).to_be_visible(timeout=60_000)
+    assert logits.claims is not None
+    for _, seen in logits.claims.rows:
+        expect(page.get_by_text(seen)).to_be_visible(timeout=60_000)
     expect(page.get_by_text(logits.sampling[0].sentence)).to_be_visible(timeout=60_000)
     page.get_by_role("radio", name="probabilities").click()
     expect(page.get_by_text(probabilities.sampling[0].sentence)).to_be_visible(timeout=60_000)
     expect(page.get_by_text("logits are linear in the mask")).to_have_count(0)
-    expect(page).to_have_url(re.compile("of=probabilities"))
+    expect(page).to_have_url(re.compile(r"\?variance_of=probabilities$"))
     page.get_by_text("Ratios to no dropout, with intervals").click()
     expect(page.get_by_text(probabilities.ratios.sentence)).to_be_visible(timeout=60_000)
+
+
+def test_what_is_chosen_on_one_page_stays_off_the_next(address: str, page: Page) -> None:
+    def turn(link: str, title: str) -> None:
+        page.get_by_test_id("stTopNavLink").filter(has_text=link).click()
+        expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=60_000)
+
+    def chosen(*labels: str) -> None:
+        for label in labels:
+            expect(page.get_by_role("radio", name=label, exact=True)).to_be_checked(timeout=60_000)
+        expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+    def choose(label: str) -> None:
+        page.get_by_role("radio", name=label, exact=True).click()
+        chosen(label)
+
+    def kept(name: str, *query: str) -> None:
+        both = "&".join(query), "&".join(reversed(query))
+        expect(page).to_have_url(re.compile("|".join(re.escape(f"/{name}?{each}".rstrip("?")) + "$" for each in both)))
+
+    visit(page, address, "variance")
+    choose("both")
+    choose("probabilities")
+    kept("variance", "ways=both", "variance_of=probabilities")
+    turn("Power law", POWER_TITLE)
+    chosen("MSTD", "0.5")
+    kept("power")
+    choose("0.2")
+    choose("MSTD / logit spread")
+    kept("power", "sampled_rate=0.2", "measure=MSTD+%2F+logit+spread")
+    page.reload()
+    chosen("0.2", "MSTD / logit spread")
+    kept("power", "sampled_rate=0.2", "measure=MSTD+%2F+logit+spread")
+    turn("Model variance", TITLES["variance"])
+    choose("logits")
+    choose("sampled")
+    kept("variance")
+    choose("both")
+    turn("Batch size", TITLES["batch"])
+    chosen("sampled")
+    kept("batch")
 
 
 @pytest.mark.parametrize(("name", "table"), [("batch", "table1"), ("variance", "figure2")])

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dropclust.core import mnist
-from dropclust.core.compression import compress
+from dropclust.core.compression import compress, side_by_side
 from dropclust.core.network import Network
 from dropclust.core.prediction import scaled_logits
 from dropclust.experiments import table2
@@ -73,11 +73,13 @@ def test_a_network_is_brought_made_smaller_and_taken_home(address: str, page: Pa
     stored = Store(ROOT / "cache" / "runs").get(table2.shown_spec(0.4).key)
     assert stored is not None
     network = stored.network()
-    visit(page, f"{address}?method=fold&units=33&layer=2")
+    visit(page, f"{address}?method=fold&units=33&compressed_layer=2")
     bring(page, "mine.npz", from_torch(network))
     expect(page.get_by_text("Your file: hidden layers 100 - 100 - 100", exact=False)).to_be_visible(timeout=120_000)
     expect(page.get_by_text("100 neurons become 33.", exact=False)).to_be_visible(timeout=120_000)
-    accuracy = page.get_by_text(re.compile(r"^Test accuracy goes from 0\.")).inner_text()
+    accuracy = page.get_by_text(
+        re.compile(r"^Hidden layer 2 keeps 33 of 100 neurons\. Test accuracy goes from 0\.")
+    ).inner_text()
     with page.expect_download() as download:
         page.get_by_test_id("stDownloadButton").filter(has_text=".safetensors").get_by_role("button").click()
     path = tmp_path / download.value.suggested_filename
@@ -118,6 +120,47 @@ def test_arrow_keys_send_another_digit_and_the_address_follows(address: str, pag
     number.press("ArrowUp")
     expect(page.get_by_text("Test image 1 shows a 2.", exact=False)).to_be_visible(timeout=120_000)
     expect(page).to_have_url(re.compile(r"image=1(&|$)"))
+
+
+def test_each_control_of_table_3_stands_over_what_it_changes(address: str, page: Page) -> None:
+    visit(page, f"{address}?method=prune&units=50")
+    expect(page.get_by_text("100 neurons become 50.", exact=False)).to_be_visible(timeout=120_000)
+
+    def box(locator: Locator) -> dict[str, float]:
+        found = locator.bounding_box()
+        assert found is not None
+        return dict(found)
+
+    charts = page.get_by_test_id("stPlotlyChart")
+    for chart, label in ((0, "Units before"), (1, "Trained")):
+        control, below = box(page.get_by_text(label, exact=True)), box(charts.nth(chart))
+        assert control["y"] < below["y"]
+        assert below["x"] <= control["x"] < below["x"] + below["width"]
+    heading = box(page.get_by_role("heading", name="Table 3, made again"))
+    recipe, table = box(page.get_by_text("Recipe", exact=True)), box(page.get_by_test_id("stTable").first)
+    assert heading["y"] < recipe["y"] < table["y"]
+    right = charts.nth(1)
+    expect(right).to_contain_text("700 units")
+    page.get_by_test_id("stButtonGroup").filter(has_text="400").get_by_role("radio", name="400").click()
+    expect(charts.nth(0)).to_contain_text("From 400 to 162 units")
+    expect(right).to_contain_text("700 units")
+
+
+def test_another_method_leaves_as_many_units(address: str, page: Page) -> None:
+    stored = Store(ROOT / "cache" / "runs").get(table2.shown_spec(0.4).key)
+    assert stored is not None
+    found = side_by_side(stored.network(), 1, [50], ["agreement"])["agreement", 50]
+    left = found.network.hidden[0]
+    visit(page, f"{address}?method=fold&units=50&run={stored.key}")
+    expect(page.get_by_text("100 neurons become 50.", exact=False)).to_be_visible(timeout=120_000)
+    methods = page.get_by_test_id("stButtonGroup").filter(has_text="agreement")
+    methods.get_by_text("agreement", exact=True).click()
+    expect(page.get_by_role("slider", name="Clusters of each")).to_have_value(str(found.units), timeout=120_000)
+    expect(page.get_by_text(f"100 neurons become {left}.", exact=False)).to_be_visible(timeout=120_000)
+    expect(page).to_have_url(re.compile(rf"units={found.units}(&|$)"))
+    methods.get_by_text("prune", exact=True).click()
+    expect(page.get_by_role("slider", name="Units left")).to_have_value(str(left), timeout=120_000)
+    expect(page.get_by_text(f"100 neurons become {left}.", exact=False)).to_be_visible(timeout=120_000)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "dark"), (400, "light")])

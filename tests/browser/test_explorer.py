@@ -230,13 +230,15 @@ def test_tiles_are_walked_through_by_keys_and_their_copies_light_up(open_page: O
     focused = page.locator(".tiles > div:focus")
     expect(focused).to_have_count(1)
     neuron = page.locator(".tiles > div").evaluate_all("all => all.findIndex(tile => tile.matches(':focus'))")
-    nearest = ", ".join(
+    alike = ", ".join(
         f"{other} ({'' if i else 'cosine '}{cosine})"
         for i, (other, cosine) in enumerate(
             zip(scene.copies[0, 12, neuron], [f"{c:.2f}".lstrip("0") for c in scene.cosines[0, 12, neuron]], strict=True)
         )
     )
-    expect(page.locator(".told").nth(1)).to_have_text(f"Nearest by incoming weights: {nearest}.")
+    expect(page.locator(".told").nth(1)).to_have_text(
+        f"Most alike by incoming weights: {alike}; shuffled weights give {f'{scene.shuffled[0, 12]:.2f}'.lstrip('0')}."
+    )
     expect(focused).to_have_attribute("aria-label", re.compile(rf"^Neuron {neuron}: cluster \d+ by incoming"))
     expect_changed(page, dark)
 

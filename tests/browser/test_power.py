@@ -86,3 +86,16 @@ def test_a_control_is_hidden_by_its_toggle_and_the_link_keeps_it(page: Page):
     expect(chart.get_by_text("not trained")).to_have_count(0, timeout=PATIENCE)
     expect(chart.get_by_text("trained without dropout")).to_be_visible(timeout=PATIENCE)
     expect(page).to_have_url(re.compile("untrained=false"), timeout=PATIENCE)
+
+
+def test_a_phone_shows_the_slopes_axis_whole(browser: Browser, address: str):
+    phone = browser.new_page(viewport={"width": 400, "height": 900})
+    phone.goto(f"{address}?measure=MSTD+%2F+logit+spread")
+    chart = phone.locator(".st-key-power-slopes")
+    for title in (chart.locator(".xtitle"), chart.locator(".gtitle")):
+        expect(title).to_be_visible(timeout=PATIENCE)
+        box = title.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 400
+    phone.close()

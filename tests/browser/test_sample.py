@@ -85,7 +85,7 @@ def test_more_masks_change_the_number_its_error_and_the_line(visit: Visit) -> No
     expect(page.get_by_text("from 50 masks").first).to_be_visible(timeout=WAIT)
     before = spread(page).inner_text()
     assert marked(page) == 50
-    page.locator("input[type=range][aria-label=Masks]").focus()
+    page.locator("input[type=range][aria-label='Masks in these charts']").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     expect(page).to_have_url(re.compile("masks=200"), timeout=WAIT)
@@ -119,8 +119,16 @@ def test_a_guess_is_answered(visit: Visit) -> None:
     page = visit("")
     expect(page.get_by_text(re.compile("by accuracy sampling is better at"))).to_have_count(0, timeout=WAIT)
     page.get_by_role("button", name="That is my guess").click()
-    expect(page.get_by_text(re.compile(r"You expected sampling to be better at 4 of 8 rates: "))).to_be_visible(timeout=WAIT)
+    expect(
+        page.get_by_text(re.compile(r"You expected sampling to be better by accuracy at 4 of 8 rates of Bernoulli noise: "))
+    ).to_be_visible(timeout=WAIT)
     expect(page.get_by_text(re.compile("by accuracy sampling is better at"))).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("Guess first.")).to_have_count(0, timeout=WAIT)
+    page.get_by_role("radio", name="calibration error").click()
+    expect(page.get_by_text("Guess first.")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text(re.compile("You expected"))).to_have_count(0, timeout=WAIT)
+    page.get_by_role("radio", name="accuracy").click()
+    expect(page.get_by_text(re.compile("You expected sampling to be better by accuracy at 4 of 8"))).to_be_visible(timeout=WAIT)
     expect(page.get_by_text("Guess first.")).to_have_count(0, timeout=WAIT)
 
 
@@ -144,7 +152,11 @@ def test_a_network_without_dropout_offers_a_control(visit: Visit) -> None:
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("masks=0", "Masks must be one of 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000; the address gave '0'. Shown instead: 50."),
+        (
+            "masks=0",
+            "Masks in these charts must be one of 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000; the address gave '0'. Shown "
+            "instead: 50.",
+        ),
         ("masks=1000000", "the address gave '1000000'. Shown instead: 50."),
         ("rate=1", "Dropout rate must be from 0.0 to 0.95; the address gave '1'. Shown instead: 0.4."),
     ],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qs
 
 import numpy as np
 import pandas as pd
@@ -14,12 +16,14 @@ import streamlit as st
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
-from dropclust.core.spec import RunSpec
+from dropclust.core.spec import RECIPES, RunSpec
 from dropclust.experiments import paper, table1
 from dropclust.service import results
 from dropclust.service.jobs import Jobs
 from dropclust.service.store import Store
-from dropclust.ui import batch, charts, live, runs
+from dropclust.ui import batch, charts, live, runs, state
+from dropclust.ui.state import Parameter
+from tests.ui.test_pages import finished
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,8 +71,61 @@ def test_accuracy_is_a_mean_over_seeds_of_one_way_to_predict():
     assert info.sentence.endswith("sampled, 4 seeds.")
 
 
+def planted(at_512: float, at_256: float, noise: float) -> pd.DataFrame:
+    """Accuracy .9 but for two batch sizes; a seed's level is common to all, and its scatter of one batch size of mean 0."""
+    data = table(0, 0, noise=0, seeds=6)
+    own = noise * np.where(data["seed"] % 2, 1, -1) * (data["batch_size"].map({256: -1, 512: 1}).fillna(0))
+    more = data["batch_size"].map({256: at_256, 512: at_512}).fillna(0)
+    return data.assign(accuracy=data["accuracy"] + own + more)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (planted(0.01, 0.0, 0.0), "best at 512; without"),
+        (planted(0.01, 0.005, 0.001), "best at 512; without"),
+        (planted(0.01, 0.009, 0.004), "no batch size shown to be best; without"),
+        (planted(0.001, 0.0, 0.004), "no batch size shown to be best; without"),
+        (table(0, 0, noise=0, seeds=1), "no batch size shown to be best; without"),
+        (table(batches=(128,)), "no batch size shown to be best; without"),
+    ],
+)
+def test_a_batch_size_is_called_best_only_where_paired_differences_show_it(data, says):
+    # The seeds' levels scatter by a percentage point, which would hide all of it if seeds were not paired.
+    assert says in batch.accuracy(data, "scaled").sentence
+
+
+def test_what_the_summed_loss_does_is_said_for_the_recipe_that_takes_it():
+    assert RECIPES["paper"].count("summed loss") == 1
+    assert RECIPES["modern"].count("summed loss") == 0
+    assert "on the summed loss of its batch" in batch.accuracy(table(recipe="paper"), "sampled").sentence
+    assert "summed" not in batch.accuracy(table(recipe="modern"), "sampled").sentence
+
+
+def test_the_papers_values_are_left_out_of_everything():
+    data = with_scatter(0.002)
+    shown = batch.table_1(data, "sampled", beside=False)
+    infos = (shown.accuracy, shown.trend, shown.spread, shown.again)
+    for info in infos:
+        assert "paper" not in info.sentence.lower()
+        assert not [column for column in info.table() if "paper" in column]
+    assert not [column for column in shown.again.formatted() if "paper" in column]
+    assert shown.trend.verdict == batch.trend(data, "sampled").verdict.split(" The paper prints")[0]
+    for figure in (
+        batch.accuracy_figure(shown.accuracy), batch.trend_figure(shown.trend), batch.spread_figure(shown.spread)
+    ):  # fmt: skip
+        assert not [trace.name for trace in figure.data if "paper" in (trace.name or "")]
+    # Ours are the same.
+    whole = batch.table_1(data, "sampled")
+    assert shown.again.formatted().equals(whole.again.formatted()[["steps", "ours, 0.4", "ours, none"]])
+    assert [row[1] for row in shown.trend.rows] == [row[1] for row in whole.trend.rows]
+    assert shown.trend.y_range[1] < 0.46 < whole.trend.y_range[1]
+    assert shown.spread.away == whole.spread.away
+    assert "the lowest accuracy is" in shown.spread.sentence
+
+
 def test_the_numbers_hold_the_papers_values_and_the_stored_runs():
-    own = (batch.Own("mine", 0.4, 100, 0.5),)
+    own = (batch.Own("mine", 0.4, 100, 0.5, "0" * 64),)
     info = batch.accuracy(table(), "scaled").with_own(own)
     shown = info.table()
     assert shown["paper, dropout 0.4"].dropna().tolist() == list(paper.TABLE_1[0.4].values())
@@ -76,13 +133,10 @@ def test_the_numbers_hold_the_papers_values_and_the_stored_runs():
     assert shown.iloc[-1]["batch size"] == 100
     assert shown.iloc[-1]["dropout 0.4"] == 0.5
     assert "1 stored run of one seed each, scaled" in info.sentence
-    alone = batch.accuracy(table(), "scaled").without_paper()
-    assert not [column for column in alone.table() if "paper" in column]
-    assert not [trace.name for trace in batch.accuracy_figure(alone).data if "paper" in (trace.name or "")]
 
 
 def test_the_figure_shows_the_papers_table_on_a_logarithmic_axis():
-    info = batch.accuracy(table(), "sampled").with_own((batch.Own("mine", 0.0, 100, 0.5),))
+    info = batch.accuracy(table(), "sampled").with_own((batch.Own("mine", 0.0, 100, 0.5, "0" * 64),))
     figure = batch.accuracy_figure(info)
     drawn = {trace.name: trace for trace in figure.data if trace.name}
     assert dict(zip(drawn["paper, dropout 0.4"].x, drawn["paper, dropout 0.4"].y, strict=True)) == paper.TABLE_1[0.4]
@@ -94,7 +148,7 @@ def test_the_figure_shows_the_papers_table_on_a_logarithmic_axis():
 
 
 def summary(spec: RunSpec, status="done", accuracy=0.9) -> SimpleNamespace:
-    return SimpleNamespace(spec=spec, status=status, metrics={"test_accuracy": accuracy})
+    return SimpleNamespace(spec=spec, key=spec.key, status=status, metrics={"test_accuracy": accuracy})
 
 
 def test_a_stored_run_is_shown_where_it_belongs_and_nowhere_else():
@@ -109,6 +163,7 @@ def test_a_stored_run_is_shown_where_it_belongs_and_nowhere_else():
     found = batch.own_runs([summary(spec) for spec in (*fits, *strangers)] + [summary(RunSpec(), "stopped")], "modern")
     assert [(each.rate, each.batch, each.accuracy) for each in found] == [(0.4, 7, 0.9), (0.0, 128, 0.9)]
     assert found[0].name == runs.label(fits[0])
+    assert [each.key for each in found] == [spec.key for spec in fits]
     assert [each.rate for each in batch.own_runs([summary(spec) for spec in strangers], "paper")] == [0.4]
 
 
@@ -149,15 +204,20 @@ def test_the_verdict_follows_the_interval(with_, without, noise, says):
 
 def test_the_verdict_says_where_the_papers_own_difference_lies():
     # The paper's slopes differ by .46 points a doubling.
-    outside = batch.trend(table(0.3, 0.1, noise=0.01), "sampled").verdict
-    assert outside.endswith("percentage points for every doubling. The paper's +0.46 is outside the interval.")
-    assert "The paper's" not in batch.trend(table(0.563, 0.1, noise=0.01), "sampled").verdict
+    # Its interval, of two degrees of freedom fewer than batch sizes, is -2.98 to 3.91.
+    fitted = (
+        "The paper prints no such number; fitted by us to its Table 1 it is +0.46 (95 % interval -2.98 to +3.91, 6 batch "
+        "sizes), which does not show its claim and "
+    )
+    for with_, noise, lies in ((0.3, 0.01, "holds ours."), (3.9, 1.0, "overlaps ours."), (9.0, 0.01, "lies apart from ours.")):
+        assert batch.trend(table(with_, 0.0, noise=noise), "sampled").verdict.endswith(fitted + lies)
 
 
 def test_one_seed_decides_nothing():
     info = batch.trend(table(seeds=1), "sampled")
     assert info.verdict.startswith("Here one seed cannot tell")
-    assert info.verdict.endswith("(one seed: no interval) percentage points for every doubling.")
+    assert "(one seed: no interval) percentage points for every doubling. The paper prints" in info.verdict
+    assert info.verdict.endswith("holds ours.")
     assert "One seed says nothing about how far runs stray." in batch.spread(table(seeds=1), "sampled").sentence
 
 
@@ -169,12 +229,11 @@ def test_the_papers_own_slopes_are_those_of_a_regression():
         assert ours.mean == pytest.approx(fit.slope)
         assert (ours.low, ours.high) == pytest.approx((fit.slope - half, fit.slope + half))
         assert ours.n == 6
-    sentence = batch.trend(table(), "sampled").sentence
-    assert "the difference is +0.46 (95 % interval -2.98 to +3.91, 6 batch sizes)" in sentence
-    assert sentence.endswith("it does not show the claim by itself. The paper's intervals run off the chart.")
+    told = "fitted to its Table 1, one run a cell, with the intervals that the scatter about them gives"
+    assert batch.trend(table(), "sampled").sentence.endswith(f"{told}, which run off the chart.")
     steep = batch.trend(table(with_=9.0, without=-9.0), "sampled")
     assert steep.y_range[0] < -9
-    assert steep.sentence.endswith("it does not show the claim by itself.")
+    assert steep.sentence.endswith(f"{told}.")
 
 
 def test_a_seed_without_all_batch_sizes_is_left_out_of_the_trend():
@@ -386,11 +445,33 @@ def test_the_page_tells_the_verdict_the_table_and_where_to_train(cache):
 def test_the_address_chooses_recipe_and_prediction(cache):
     app = open_page("batch.py", recipe="paper", prediction="scaled", paper="left out")
     text = said(app)
-    assert batch.table_1(results.read("table1-paper").table, "scaled").trend.verdict in text
+    assert batch.table_1(results.read("table1-paper").table, "scaled", beside=False).trend.verdict in text
     assert "(train?rate=0.4&batch=64&recipe=paper)" in text
     assert "Prediction must be one of sampled, scaled; the address gave 'mean'" in said(
         open_page("batch.py", prediction="mean")
     )
+
+
+def test_the_papers_values_are_left_out_of_the_page(cache):
+    for leave, there in (("shown", True), ("left out", False)):
+        app = open_page("batch.py", paper=leave)
+        assert any("paper, 0.4" in element.value for element in app.table) == there
+        for number in ("+0.46", "0.697", "(paper: 0.765"):
+            assert (number in said(app)) == there
+
+
+def test_what_is_stored_is_linked_and_not_an_empty_form(cache):
+    stored = [finished(hidden=(100, 100, 100), seed=seed) for seed in (3, 4)]
+    for each in stored:
+        assert each.spec == RunSpec(seed=each.spec.seed)
+        live.store().put(each)
+    text = said(open_page("batch.py"))
+    [(size, link)] = re.findall(r"\[(\d+) \(stored\)\]\(train\?(.*?)\)", text)
+    assert size == "128"
+    assert sorted(parse_qs(link)["run"]) == sorted(each.key for each in stored)
+    assert "[64](train?rate=0.4&batch=64)" in text
+    assert "[128](train?rate=0&batch" not in text  # the default batch size is not in the address
+    assert "[128](train?rate=0)" in text
 
 
 def test_a_missing_table_costs_one_sentence(cache):
@@ -398,6 +479,39 @@ def test_a_missing_table_costs_one_sentence(cache):
     app = open_page("batch.py")
     assert "The table table1-modern is not there; make it again with: python -m dropclust reproduce table1." in said(app)
     assert app.title
+
+
+class Entered(Exception):
+    """A page has declared its parameters."""
+
+
+def declared(page: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Parameter]:
+    """The parameters of a page by name: all that it makes, or hands to `state.enter`, before it shows anything."""
+    handed: list[Parameter] = []
+
+    def enter(parameters):
+        handed.extend(parameters)
+        raise Entered
+
+    monkeypatch.setattr(state, "enter", enter)
+    made: dict[str, object] = {}
+    with pytest.raises(Entered):
+        exec(compile(page.read_text(encoding="utf-8"), page, "exec"), made)
+    return {each.name: each for each in (*handed, *made.values()) if isinstance(each, Parameter)}
+
+
+@pytest.mark.parametrize("name", sorted(page.stem for page in (ROOT / "pages").glob("*.py")))
+def test_a_parameter_means_the_same_on_every_page_that_has_its_name(name, monkeypatch):
+    # A widget's value goes with its name to the next page, whose address and widgets would then be at odds.
+    pages = {page.stem: declared(page, monkeypatch) for page in (ROOT / "pages").glob("*.py")}
+    assert len(pages) > 3
+    assert "recipe" in pages[name]
+    for other, parameters in pages.items():
+        for shared in (parameters.keys() & pages[name].keys()) - {"rate"}:  # Explore's own slider, which is no widget of Streamlit's
+            one, two = pages[name][shared], parameters[shared]
+            for field in ("default", "options", "low", "high", "step"):
+                assert getattr(one, field) == getattr(two, field), (shared, name, other)
+            assert [one.show(option) for option in one.options] == [two.show(option) for option in two.options]
 
 
 def test_the_markers_are_safe_for_colour_blind_viewers():

@@ -20,7 +20,7 @@ def table(rates=(0.0, 0.4, 0.8), seeds=3) -> pd.DataFrame:
     """Rand .7 + rate / 10 + seed / 100, chance .6; two layers and two k."""
     rows = [
         {
-            "width": 100, "seed": seed, "dropout": rate, "layer": layer, "k": k,
+            "recipe": "modern", "width": 100, "seed": seed, "dropout": rate, "layer": layer, "k": k,
             "rand": 0.7 + rate / 10 + seed / 100 + layer / 1000, "chance_rand": 0.6, "chance_low": 0.55, "chance_high": 0.75,
             "adjusted_rand": rate, "adjusted_rand_living": math.nan if rate > 0.5 else rate / 2, "dead": int(100 * rate),
             "scaled_accuracy": 0.9 - rate, "sampled_accuracy": 0.91 - rate,
@@ -42,16 +42,30 @@ def test_rand_is_a_mean_over_seeds_with_a_student_t_interval():
     assert chance.low == (0.55, 0.55, 0.55)
     assert info.points == paper.TABLE_2
     assert info.marker == 0.4
-    # At 0.8 the interval begins at .767 and so lies above the chance band, which ends at .75; at 0.4 it begins at .727.
+    # The band ends at .75: the means .752 and .792 are above it, but only at 0.8 does the interval, from .767, begin above it.
     assert info.sentence == (
-        "Layer 2, 10 clusters, 3 seeds: the Rand index is above its chance band at 1 of 3 rates; furthest above chance at "
-        "0.8: 0.792 against 0.600 by chance."
+        "Modern recipe, layer 2, 10 clusters, 3 seeds: the mean Rand index lies above the 95 % band of permuted labels at 2 of "
+        "3 rates, its whole 95 % interval at 1. It is furthest above chance at 0.8: 0.792 against 0.600."
     )
 
 
 def test_the_sentence_does_not_claim_what_is_not_there():
-    flat = table().assign(rand=0.6)
-    assert "above its chance band at no rate" in charts.rand_curves(flat, 1, 5, 100).sentence
+    flat = charts.rand_curves(table().assign(rand=0.6), 1, 5, 100)
+    assert "lies above the 95 % band of permuted labels at no rate. It is furthest above chance at" in flat.sentence
+    # Spread seeds: the mean of .6, .9 and .9 is above the band, the interval is not.
+    wide = table().assign(rand=lambda rows: np.where(rows["seed"] == 0, 0.6, 0.9))
+    assert "at 3 of 3 rates, its whole 95 % interval at none." in charts.rand_curves(wide, 1, 5, 100).sentence
+    one = charts.rand_curves(table(seeds=1).assign(rand=0.9, recipe="paper"), 1, 5, 100)
+    assert "Paper recipe, layer 1, 5 clusters, 1 seeds: " in one.sentence
+    assert "at 3 of 3 rates. It is" in one.sentence
+
+
+def test_every_recipe_is_named_with_its_best_rate():
+    strong, weak = (charts.adjusted_curves(table().assign(adjusted_rand=value), 1, 5, 100) for value in (0.5, 0.25))
+    assert charts.by_recipe({"paper": weak, "modern": strong}) == (
+        "Adjusted Rand at its greatest, paper recipe: 0.25 (95 % interval 0.25 to 0.25, 3 seeds) at rate 0; "
+        "modern recipe: 0.50 (95 % interval 0.50 to 0.50, 3 seeds) at rate 0."
+    )
 
 
 def test_adjusted_rand_leaves_out_what_is_not_defined():
@@ -60,6 +74,7 @@ def test_adjusted_rand_leaves_out_what_is_not_defined():
     assert whole.mean == pytest.approx((0.0, 0.4, 0.8))
     assert living.x == (0.0, 0.4)
     assert "At 0.8, 80 of 100 neurons never fire, on average over seeds." in info.sentence
+    assert {"adjusted Rand, all neurons", "adjusted Rand, neurons that ever fire"} < set(info.table().columns)
 
 
 def test_accuracy_counts_each_network_once_and_says_where_it_is_lost():
@@ -184,12 +199,20 @@ def test_table_2_made_again_is_the_papers_rates_with_chance_beside():
     info = charts.paper_table_2(data, 1, 5, 100)
     assert info.table()["paper"].tolist() == list(paper.TABLE_2.values())
     assert info.table()["Rand"].tolist() == pytest.approx([0.711, 0.731, 0.751, 0.771, 0.791])
-    # 1 - 2/k + 2/k^2 lies between .625 (k = 4) and .82 (k = 10); the paper's .84 alone is above.
+    # 1 - 2/k + 2/k^2 lies between .625 (k = 4) and .82 (k = 10); the paper's .84 alone is above. Of one k, 10 comes nearest to
+    # most, to .81 and .82; 9 with .8025 to .81 alone.
     assert info.sentence == (
-        "Rand rises at 4 of 4 steps between the paper's rates. Its excess over chance is greatest at 0.8: 0.791 against 0.600. "
-        "4 of the paper's 5 values are what independent clusterings of 4 to 10 equal clusters give by chance alone."
+        "Modern recipe: Rand rises at 4 of 4 steps between the paper's rates. Its excess over chance is greatest at 0.8: 0.791 "
+        "against 0.600. Permuted labels keep the clusters' sizes; any clusterings are both drawn evenly among all of 5 "
+        "clusters. 4 of the paper's 5 values lie in the range that independent clusterings of 4 to 10 equal clusters give; a "
+        "single number of clusters, the same at every rate, comes within 0.01 of at most 2 of them."
     )
-    assert info.formatted().loc["0.2", "Rand"] == "0.731"
+    shown = info.formatted()
+    assert list(shown.columns) == ["0.0", "0.2", "0.4", "0.6", "0.8"]
+    assert shown.loc["Rand", "0.2"] == "0.731"
+    assert shown.loc["paper", "0.2"] == "0.81"
+    assert shown.loc["dead", "0.8"] == "80.0"
+    assert shown.loc["by chance, any clusterings", "0.0"] == "0.800"
 
 
 def test_a_network_is_put_beside_what_chance_gives():
@@ -199,13 +222,17 @@ def test_a_network_is_put_beside_what_chance_gives():
     info = charts.nulls(found, weak)
     assert info.rows[0][1] == 1.0
     assert info.sentence.startswith(
-        "The Rand index of 1.000 lies above the 95 % band of permuted labels and of shuffled weights, clustered again."
+        "The Rand index of 1.000 lies above the 95 % band of permuted labels and of shuffled weights, clustered again; any "
+        f"clusterings of as many clusters give {found.chance_rand_num:.3f} on average, less. With chance taken out:"
     )
     strong = dataclasses.replace(weak, rand_high=1.0)
-    assert "permuted labels." in charts.nulls(found, strong).sentence
+    assert "permuted labels; any" in charts.nulls(found, strong).sentence
     assert len(charts.nulls_figure(info).data) == 4
     crossed = similarity.compare(labels, np.tile([0, 1], 10))
-    assert "above no band that chance gives" in charts.nulls(crossed, strong).sentence
+    low = charts.nulls(crossed, strong).sentence
+    assert "above no band that chance gives" in low
+    assert crossed.rand < crossed.chance_rand_num
+    assert f"give {crossed.chance_rand_num:.3f} on average, not less." in low
 
 
 def test_criteria_that_disagree_are_said_to():

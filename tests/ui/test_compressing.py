@@ -22,7 +22,7 @@ from dropclust.core import compression
 from dropclust.core.compression import Choice, CurvePoint
 from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
-from dropclust.experiments import table3
+from dropclust.experiments import paper, table3
 from dropclust.service import export, results
 from dropclust.service.store import Store, Stored
 from dropclust.ui import charts, compressing, live
@@ -59,21 +59,31 @@ def test_the_methods_and_controls_are_those_of_the_core():
 def test_table_3_stands_beside_the_papers_numbers():
     info = compressing.again(table())
     rows = info.table()
-    assert len(rows) == len(table3.UNITS) * len(table3.TRAINED)
-    last = rows.iloc[-1]
-    assert last["units"] == 700
-    assert last["units left"] == 177
+    ours, papers = rows[rows["measured"] == "here"], rows[rows["measured"] == compressing.REPORTED]
+    assert len(ours) == len(table3.UNITS) * len(table3.TRAINED)
+    last = ours.iloc[-1]
+    assert (last["units"], last["units left"], last["dropout"]) == (700, 177, 0.5)
     assert last["trained"] == "with dropout in all layers"
-    assert (last["paper before"], last["paper after"]) == (0.877, 0.839)
-    assert last["paper loses"] == pytest.approx(3.8)
-    assert last["ours loses"] == pytest.approx(2.0)
+    assert last["points lost"] == pytest.approx(2.0)
     # Five seeds a tenth of a point apart: Student t with 4 degrees of freedom.
     half = stats.t.ppf(0.975, 4) * np.std([0, 0.1, 0.2, 0.3, 0.4], ddof=1) / math.sqrt(5)
-    assert last["high"] - last["ours loses"] == pytest.approx(half)
-    without = rows[rows["trained"] == "without dropout"]
-    assert without["paper after"].tolist() == [0.740, 0.685, 0.534, 0.657]
+    assert last["high"] - last["points lost"] == pytest.approx(half)
+    without = papers[papers["dropout"] == 0]
+    assert without["after"].tolist() == [0.740, 0.685, 0.534, 0.657]
+    assert papers[papers["dropout"] == 0.5]["points lost"].tolist() == pytest.approx([1.4, 3.2, 5.1, 3.8])
     assert "in 8 of 8 comparisons; in the paper's numbers in 4 of 4" in info.sentence
-    assert info.formatted().loc["700 to 177", "ours loses"].iloc[-1] == "2.0 (1.8 to 2.2)"
+
+
+def test_each_result_of_the_paper_is_shown_once():
+    shown = compressing.again(table()).formatted()
+    assert len(shown) == sum(len(rows) for rows in paper.TABLE_3.values())
+    assert shown.loc["700 to 177"].to_numpy().tolist() == [
+        ["0", "23.4", "16.0 ± 0.2"],
+        ["0.5", "3.8", "10.0 ± 0.2 (layer\N{NO-BREAK SPACE}1), 2.0 ± 0.2 (all)"],
+    ]
+    some = table()
+    alone = compressing.again(some[(some["h"] == 400) & (some["trained"] == "all")]).formatted()
+    assert alone.to_numpy().tolist() == [["0.5", "1.4", "2.0 ± 0.2 (all)"]]
 
 
 def test_it_is_said_where_dropout_does_not_help():
@@ -85,7 +95,10 @@ def test_it_is_said_where_dropout_does_not_help():
 
 def test_one_seed_has_no_interval_and_no_verdict():
     info = compressing.again(table(seeds=1))
-    assert info.formatted().loc["700 to 177", "ours loses"].tolist() == ["16.0", "10.0", "2.0"]
+    assert info.formatted().loc["700 to 177", "points lost here"].tolist() == [
+        "16.0",
+        "10.0 (layer\N{NO-BREAK SPACE}1), 2.0 (all)",
+    ]
     assert "in 0 of 8 comparisons" in info.sentence
     assert (
         "neither surely less nor surely more than without: -14.0 points, one seed."
@@ -102,9 +115,19 @@ def test_losses_say_what_dropout_and_pruning_do():
         "clustered, loses less than the paper's method in 3 of 3 trainings, and as much as clustering with the same repair, "
         "within 0.5 points, in 3 of 3: 1.0 (0.8 to 1.2) clustered and 1.1 (0.9 to 1.3) pruned, with dropout in all layers."
     )
-    assert len(info.table()) == 27
+    assert len(info.table()) == 27 + 2
     by_name = info.table().set_index(["method", "trained"])["points lost"]
     assert by_name["random clusters", "without dropout"] == pytest.approx(50.0)
+    assert by_name["the paper's, in the paper"].tolist() == pytest.approx([23.4, 3.8])
+
+
+def test_it_is_said_where_a_method_leaves_more_units_than_the_others():
+    wider = table()
+    wider.loc[(wider["method"] == "agreement") & (wider["trained"] != "all"), "width"] += 15
+    info = compressing.losses(wider, 700)
+    assert info.sentence.endswith(" With agreement 187 units are left on average: its clusters do not give every number.")
+    by_name = info.table().set_index(["method", "trained"])["units left"]
+    assert by_name["agreement"].tolist() == [192, 192, 177]
 
 
 def test_the_verdicts_follow_the_numbers():
@@ -145,11 +168,14 @@ def test_points_and_intervals_of_the_chart_are_those_of_the_table():
         assert row.at == pytest.approx(math.sqrt(row.lost.mean))
         assert (row.at + row.plus) ** 2 == pytest.approx(row.lost.high)
         assert (row.at - row.minus) ** 2 == pytest.approx(row.lost.low)
-    assert [row.paper for row in info.rows if row.paper is not None] == pytest.approx([35.8, 5.1, 5.1])
+    assert [row.lost for row in info.reported] == pytest.approx([35.8, 5.1])
+    assert [row.at**2 for row in info.reported] == pytest.approx([35.8, 5.1])
+    without, layer_1, everywhere = (row.row for row in info.rows if row.method == "paper")
+    assert [row.row for row in info.reported] == pytest.approx([without, (layer_1 + everywhere) / 2])
     assert {points for _, points in info.ticks} >= {1, 5, 10, 20, 40}
     figure = compressing.losses_figure(info)
-    assert [len(trace.x) for trace in figure.data] == [9, 9, 9, 3]
-    assert figure.data[-1].customdata == pytest.approx((35.8, 5.1, 5.1))
+    assert [len(trace.x) for trace in figure.data] == [9, 9, 9, 2]
+    assert [lost for lost, _ in figure.data[-1].customdata] == pytest.approx([35.8, 5.1])
 
 
 def test_curves_say_from_where_on_the_accuracy_is_kept():
@@ -160,9 +186,11 @@ def test_curves_say_from_where_on_the_accuracy_is_kept():
     assert info.series[0].x == table3.CURVE_UNITS
     assert info.points == {177: 0.839}
     assert info.sentence == (
-        "Layer 1 of 700 units, trained with dropout in all layers: within one point of its own accuracy at its full width from "
-        "100 units on (the paper's), 700 units on (prune); 5 seeds."
+        "Layer 1 of 700 units, trained with dropout in all layers: of the numbers tried, within one point of its own accuracy "
+        "from 100 units on (the paper's), only with all 700 (prune); 5 seeds."
     )
+    alone = compressing.kept_curves(part[part["method"] == "prune"], "all")
+    assert alone.sentence.endswith("within one point of its own accuracy only with all 700 (prune); 5 seeds.")
 
 
 def test_a_dip_below_the_tolerance_ends_where_the_accuracy_is_kept():
@@ -173,10 +201,10 @@ def test_a_dip_below_the_tolerance_ends_where_the_accuracy_is_kept():
 @pytest.mark.parametrize("part", [table()[:0], table(1, ("prune",)), table(2, ("paper",), (700,))], ids=["none", "one", "few"])
 def test_every_figure_is_drawn_of_half_a_table(part):
     again = compressing.again(part)
-    assert len(again.formatted()) == len(again.rows)
+    assert len(again.formatted()) == sum(row["measured"] == compressing.REPORTED for row in again.rows)
     for h in table3.UNITS:
         info = compressing.losses(part, h)
-        assert len(info.table()) == len(info.rows)
+        assert len(info.table()) == len(info.rows) + len(info.reported)
         compressing.losses_figure(info).to_json()
     for trained in table3.TRAINED:
         charts.curves(compressing.kept_curves(part, trained)).to_json()
@@ -226,15 +254,20 @@ def test_what_is_lost_and_gained_is_counted_on_the_same_images():
     proof = {
         "change": {"mean": -0.04, "low": -0.1, "high": 0.02, "n": 100, "level": 0.95}, "accuracy_before": 0.6, "accuracy": 0.56,
         "hidden_before": [30, 20], "hidden": [12, 20], "parameters_before": 2000, "parameters": 1000, "bytes_before": 8000,
-        "bytes": 4000,
+        "bytes": 4000, "layer": 1, "held_out_accuracy_before": 0.62, "held_out_accuracy": 0.61,
     }  # fmt: skip
     info = compressing.effect(proof, answers(), [(0.004, 0.002)] * 15)
     assert info.table()["wrong"].tolist() == [40, 44]
     assert info.table()["hidden units"].tolist() == ["30 - 20", "12 - 20"]
     assert info.table()["milliseconds"].tolist() == pytest.approx([4.0, 2.0])
     assert info.speed == pytest.approx((2.0, 2.0, 2.0))
+    assert info.table()["held-out accuracy"].tolist() == [0.62, 0.61]
+    assert info.left == (12, 30)
+    assert info.held == pytest.approx(-1.0)
+    assert info.sentence.startswith("Hidden layer 1 keeps 12 of 30 neurons. Test accuracy goes from 0.6000 to 0.5600: ")
+    assert "On the held-out images, on which choices are made, the change is -1.00 points." in info.sentence
     assert "-4.00 points (95 % interval -10.00 to +2.00: Student t" in info.sentence
-    assert "7 images are read wrongly that were read rightly, and 3 rightly" in info.sentence
+    assert "7 test images are read wrongly that were read rightly, and 3 rightly" in info.sentence
     assert "takes 2.0 ms in place of 4.0: 2.00 times as fast (median of 15 pairs" in info.sentence
 
 
@@ -272,16 +305,55 @@ def test_the_curve_says_how_few_units_will_do():
         ("random clusters", (5, 100), (0.1, 0.96)),
     ]
     assert info.sentence == (
-        "On the held-out images 20 units are the fewest found that lose at most 1 point of 0.960; of the numbers tried, BIC "
-        "prefers 5 clusters and Calinski-Harabasz 20, and neither looks at accuracy."
+        "On the held-out images 20 units are the fewest found that lose at most 1 point of 0.960. Criteria that the paper "
+        "tried too look at weights alone: BIC would keep 5 units, with an accuracy of 0.500, Calinski-Harabasz would keep 20 "
+        "units, with an accuracy of 0.955."
     )
+    assert info.x_title == "units left"
+    agreed = compressing.held_curves(choice(calinski_harabasz_units=5), {}, "paper", 40).sentence
+    assert agreed.endswith("alone: BIC and Calinski-Harabasz would keep 5 units, with an accuracy of 0.500.")
+    assert "BIC" not in compressing.held_curves(choice(), {}, "random", 40).sentence
     charts.curves(info).to_json()
 
 
 def test_the_curve_says_when_no_number_will_do():
-    info = compressing.held_curves(choice(units=100, accuracy=0.94, bic_units=None), {}, "agreement", 40)
-    assert info.sentence == "On the held-out images no number of clusters tried loses at most 1 point of 0.960."
-    assert info.x_title == "clusters"
+    none = tuple(dataclasses.replace(point, accuracy=0.9 * point.accuracy) for point in choice().tried)
+    lost = choice(units=100, accuracy=0.864, tried=none, bic_units=None, calinski_harabasz_units=None)
+    info = compressing.held_curves(lost, {}, "agreement", 40)
+    assert info.sentence == "On the held-out images no number of units tried loses at most 1 point of 0.960."
+    assert compressing.fewest(lost).units == 100
+
+
+def test_agreement_is_drawn_and_chosen_at_the_units_that_are_left():
+    tried = tuple(
+        CurvePoint(clusters, width, accuracy, None, None)
+        for clusters, width, accuracy in ((5, 12, 0.6), (10, 40, 0.951), (11, 38, 0.952), (12, 40, 0.949), (100, 100, 0.96))
+    )
+    found = choice(units=10, width=40, accuracy=0.951, tried=tried, bic_units=5, calinski_harabasz_units=5)
+    assert compressing.fewest(found).units == 11  # fewer units from more clusters
+    assert compressing.widths(found, 100) == (12, 40, 100)  # those of the grid, whatever else a tolerance made it try
+    info = compressing.held_curves(found, {}, "agreement", 40)
+    assert (info.series[0].x, info.series[0].mean) == ((12, 38, 40, 100), (0.6, 0.952, 0.951, 0.96))
+    assert (info.x_title, info.marker) == ("units left", 40)
+    assert info.sentence.startswith(
+        "On the held-out images 38 units (from 11 clusters of each clustering) are the fewest found"
+    )
+    assert "would keep 12 units (from 5 clusters of each clustering), with an accuracy of 0.600." in info.sentence
+
+
+@pytest.mark.parametrize("method", ["agreement", "fold"])
+def test_the_x_of_a_curve_are_the_widths_of_the_compressed_networks(data, method):
+    network = made((30, 20, 15))
+    found = compression.choose_units(network, 1, method, 0.01, 0, data, compressing.grid(30))
+    small = {point.units: compression.compress(network, 1, point.units, method, 0, data) for point in found.tried}
+    info = compressing.held_curves(found, {}, method, 30)
+    assert info.series[0].x == tuple(sorted({each.network.hidden[0] for each in small.values()}))
+    for x, accuracy in zip(info.series[0].x, info.series[0].mean, strict=True):
+        assert accuracy == pytest.approx(max(each.accuracy for each in small.values() if each.network.hidden[0] == x))
+    tried = compressing.widths(found, 30)
+    assert set(tried) == {small[units].network.hidden[0] for units in compressing.grid(30)}
+    if method == "agreement":
+        assert tried != compressing.grid(30)
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 100, 1600])
@@ -389,7 +461,7 @@ def test_the_page_shows_table_3_and_makes_a_network_smaller(cache):
 def test_the_address_decides_what_is_shown(cache):
     live.store().put(stored((40, 20, 15), seed=3))
     key = RunSpec(hidden=(40, 20, 15), seed=3).key
-    app = open_page(run=key, layer="2", units="5", method="Neuron Merging", seed="7", image="5", tolerance="2.0")
+    app = open_page(run=key, compressed_layer="2", units="5", method="Neuron Merging", kmeans_seed="7", image="5", tolerance="2.0")
     text = said(app)
     assert "20 neurons become 5" in text
     assert compression.METHODS["neuron_merging"].sentence in text
@@ -433,8 +505,51 @@ def test_the_fewest_units_are_one_click_away(cache):
     units = int(button.label.split()[1])
     wanted = compression.choose_units(made((30, 20, 15)), 1, "fold", 0.01, 0, units_list=compressing.grid(30))
     assert units == wanted.units
+    loss = f"{100 * (wanted.accuracy - wanted.accuracy_before):+.2f} points"
+    assert f"{loss} on the held-out images, by which they are chosen." in said(app)
     button.click().run()
     assert f"30 neurons become {units}" in said(app)
+    shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
+    assert shown["Neurons left"][0] == f"{units} of 30"
+    assert shown["Held-out accuracy"] == (f"{wanted.accuracy:.4f}", loss)
+    proof = compressing.proof(export.digest(made((30, 20, 15))), 1, units, "fold", 0, made((30, 20, 15)))
+    assert shown["Test accuracy"] == (f"{proof['accuracy']:.4f}", f"{100 * proof['change']['mean']:+.2f} points")
+
+
+def test_what_is_kept_of_agreement_are_units(cache):
+    app = open_page(method="agreement")
+    [button] = [button for button in app.button if button.label.startswith("Keep ")]
+    button.click().run()
+    left = button.label.split()[1]
+    assert f"30 neurons become {left}." in said(app)
+    assert ("Neurons left", f"{left} of 30") in [(metric.label, metric.value) for metric in app.metric]
+    small = compression.compress(made((30, 20, 15)), 1, app.slider[0].value, "agreement", 0)
+    assert str(small.network.hidden[0]) == left
+    assert any(f"--units {app.slider[0].value} --method agreement" in code.value for code in app.code)
+
+
+def test_methods_are_compared_at_equal_width(cache):
+    network = made((30, 20, 15))
+    app = open_page(units="20", method="fold")
+
+    def agreement(wanted: int) -> compression.Compressed:
+        return compression.side_by_side(network, 1, [wanted], ["agreement"])["agreement", wanted]
+
+    app.session_state["method"] = "agreement"
+    twenty = agreement(20)
+    left = twenty.network.hidden[0]
+    assert f"30 neurons become {left}." in said(app.run())
+    assert app.slider[0].value == twenty.units != left
+    app.session_state["method"] = "prune"
+    assert f"30 neurons become {left}." in said(app.run())
+    assert app.slider[0].value == left
+    assert f"30 neurons become {agreement(12).network.hidden[0]}." in said(open_page(method="agreement"))
+
+
+def test_the_width_of_another_layer_is_not_carried_over(cache):
+    app = open_page(method="agreement")
+    app.session_state["layer"], app.session_state["method"] = 2, "prune"
+    assert "20 neurons become 8." in said(app.run())
 
 
 def test_the_next_difference_is_one_click_away(cache):
@@ -516,7 +631,7 @@ def test_a_bad_file_costs_one_sentence_and_the_page_works(cache, what):
 
 
 def test_a_file_of_fewer_layers_has_fewer_to_choose_from(cache):
-    app = open_page(layer="3", method="prune")
+    app = open_page(compressed_layer="3", method="prune")
     assert "15 neurons become 6" in said(app)
     app.file_uploader[0].upload("mine.npz", npz(torch_names(made((25, 12)))), "application/octet-stream").run()
     assert "25 neurons become 10" in said(app)

@@ -165,14 +165,59 @@ def answered(monkeypatch, masks: list[list[float]], scaled: list[float]) -> str:
         ),
         (
             [[0.7, 0.2]], [0.7, 0.2],
-            "Every way reads a 0: scaled 70 %, geometric mean 70 %, arithmetic mean 70 %, and the one mask. "
+            "Both ways read a 0: scaled 70 %, the one mask 70 %. "
             "Entropy 1.01 of at most 2.30 nats; one mask cannot disagree with another.",
+        ),
+        (
+            [[0.4995, 0.4985]], [0.6, 0.3],
+            "The ways differ: scaled a 0 (60 %), the one mask a tie of 0 and 1 (50 % each). "
+            "Entropy 0.71 of at most 2.30 nats; one mask cannot disagree with another.",
+        ),
+        (
+            [[0.9, 0.02], [0.02, 0.9]], [0.45, 0.45],
+            "Every way reads a tie of 0 and 1: scaled 45 %, geometric mean 39 %, arithmetic mean 46 %, and 50 % of 2 masks. "
+            "Doubt: entropy 1.08 of at most 2.30 nats, 0.54 of it because masks disagree (mutual information): about as much "
+            "between the masks as within each.",
+        ),
+        (
+            [[0.9, 0.02], [0.02, 0.9]], [0.6, 0.3],
+            "The ways differ: scaled a 0 (60 %), geometric mean a tie of 0 and 1 (39 % each), arithmetic mean a tie of 0 and 1 "
+            "(46 % each); a tie of 0 and 1 for 50 % of 2 masks each. "
+            "Doubt: entropy 1.08 of at most 2.30 nats, 0.54 of it because masks disagree (mutual information): about as much "
+            "between the masks as within each.",
         ),
     ],
 )  # fmt: skip
 def test_the_sentence_says_answers_and_where_the_doubt_is(monkeypatch, masks, scaled, said):
     sentence = answered(monkeypatch, masks, scaled)
     assert sentence == said
+
+
+@pytest.mark.parametrize(
+    ("shares", "found"),
+    [((0.1, 0.7, 0.2), (1,)), ((0.4, 0.2, 0.4), (0, 2)), ((0.4951, 0.5049, 0.0), (0, 1)), ((0.25,) * 4, (0, 1, 2, 3))],
+)
+def test_shares_that_read_the_same_are_a_tie(shares, found):
+    assert digit.favourites(shares) == found
+
+
+def test_one_mask_is_one_in_the_charts():
+    bars = digit.reading_figure(digit.reading(small(), IMAGE, 1, 0.5)).data
+    names = [bar.name for bar in bars]
+    assert names[-1] == "vote of the one mask"
+    assert bars[-1].error_y.array is None
+    info = digit.half_way(small(), (IMAGE, IMAGE[::-1].copy()), (0, 1), 1, 0.5)
+    assert [line.name for line in info.series] == ["scaled network", "vote of the one mask", "the one mask"]
+    assert "; the one mask votes for it " in info.sentence
+    for text in (info.sentence, *names):
+        assert "disagree" not in text
+        assert "masks" not in text
+
+
+def test_masks_that_agree_are_not_said_to_disagree():
+    alike = digit.half_way(small(), (IMAGE, IMAGE[::-1].copy()), (0, 1), 20, 0.0)
+    assert "disagree" not in alike.sentence
+    assert "Masks disagree most at " in digit.half_way(small(), (IMAGE, IMAGE[::-1].copy()), (0, 1), 20, 0.5).sentence
 
 
 @pytest.mark.parametrize(
@@ -329,7 +374,7 @@ def test_a_first_look_shows_the_hardest_image_until_something_is_drawn(app, stor
     [hardest, *_] = digit.hard_images(stored.network(), data)
     number = int(data.test_y[hardest])
     name = f"test image {hardest:,}, {'an' if number == 8 else 'a'} {number}"
-    assert f"Nothing is drawn yet. Until then: {name}, about which" in said(opened)
+    assert f"Nothing is drawn yet. Until then: {name}, of all 10,000 the one about which" in said(opened)
     assert digit.reading(stored.network(), data.test_x[hardest].numpy()).sentence in said(opened)
     assert not opened.slider
     assert not opened.warning
@@ -355,6 +400,15 @@ def test_hard_images_and_half_way_digits_are_a_link_away(app, stored, data):
     assert "Choose two different digits." in said(app(digit="half-way", digit_from="3", digit_to="3"))
 
 
+def test_with_one_mask_nothing_is_said_of_others(app):
+    opened = app(digit_masks="1", digit="half-way")
+    assert [metric.label for metric in opened.metric] == ["Scaled reads", "The mask votes", "Entropy"]
+    text = said(opened)
+    assert "1 masks" not in text
+    assert "disagree most" not in text
+    assert [metric.label for metric in app(digit="half-way").metric][1::2] == ["Masks vote", "Masks disagree"]
+
+
 def test_a_network_without_dropout_is_sampled_at_a_rate_of_ones_own(app, data):
     network = live.store().get(table2.shown_spec(0.0).key).network()
     opened = app(rate=0.0, digit_rate="0.25", digit="half-way")
@@ -376,8 +430,11 @@ def test_a_network_from_elsewhere_has_the_slider_too(app):
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ({"digit_masks": "0"}, "Masks must be from 1 to 2,000; the address gave '0'. Shown instead: 200."),
-        ({"digit_masks": "1000000"}, "Masks must be from 1 to 2,000; the address gave '1000000'. Shown instead: 200."),
+        ({"digit_masks": "0"}, "Masks that read the digit must be from 1 to 2,000; the address gave '0'. Shown instead: 200."),
+        (
+            {"digit_masks": "1000000"},
+            "Masks that read the digit must be from 1 to 2,000; the address gave '1000000'. Shown instead: 200.",
+        ),
         ({"digit_rate": "1"}, "Dropout rate of the masks must be from 0.05 to 0.95; the address gave '1'. Shown instead: 0.4."),
         (
             {"digit": "paint"},

@@ -7,6 +7,7 @@ import base64
 import inspect
 import itertools
 import json
+import math
 import subprocess
 import sys
 from collections import Counter
@@ -25,7 +26,7 @@ from streamlit.testing.v1 import AppTest
 from dropclust.core.intervals import Interval, mean_interval
 from dropclust.core.similarity import agreement
 from dropclust.experiments.paper import TABLE_2
-from dropclust.ui.explorer import Reading, Scene, build_scene, scene
+from dropclust.ui.explorer import Reading, Scene, agreement_by_chance, build_scene, scene
 from tests.ui import synthetic
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -144,6 +145,7 @@ def reading(n: int = 20) -> Reading:
         scaled=about(0.951, 0.002),
         sampled=about(0.953, 0.002),
         agree=41,
+        agree_chance=24.4,
         dead=5,
         units=100,
         dead_mean=4.85,
@@ -159,7 +161,7 @@ def test_the_words_of_a_reading():
     assert texts["accuracy"] == "accuracy .951 scaled / .953 sampled"
     assert texts["accuracy-note"] == "20 seeds, 95 % interval .949 to .953; .951 to .955"
     assert texts["dead"] == "dead neurons 5 of 100"
-    assert texts["agree"] == "agreeing 41 of 100"
+    assert texts["agree"] == "agreeing 41 of 100, by chance 24"
     assert reading().sentence == (
         "Dropout rate 0.40: Rand .79, chance .75 (band .73 to .77); adjusted Rand .18 ± .02; "
         "accuracy .951 scaled / .953 sampled; dead neurons 5 of 100."
@@ -264,6 +266,40 @@ def test_a_neuron_without_weights_is_like_nobody_and_opposite_ones_have_cosine_m
     assert cosines[2].tolist() == [0, -1]
 
 
+def test_agreement_by_chance_is_the_mean_over_permuted_labels():
+    # Halves of 2 m neurons against halves: of m pairs i agree with C(m, i)^2 / C(2 m, m), and matching takes the larger side.
+    m = 6
+    shares = np.array([math.comb(m, i) ** 2 for i in range(m + 1)]) / math.comb(2 * m, m)
+    agreeing = np.array([2 * max(i, m - i) for i in range(m + 1)])
+    mean = float(shares @ agreeing)
+    spread = math.sqrt(float(shares @ agreeing**2) - mean**2)
+    halves = np.repeat([0, 1], m)
+    found = agreement_by_chance(halves, halves)
+    assert abs(found - mean) < 4 * spread / math.sqrt(scene.PERMUTED)
+    assert found == agreement_by_chance(halves, halves)
+    assert agreement_by_chance(np.zeros(9, int), np.zeros(9, int)) == 9
+    assert agreement_by_chance(np.arange(9), np.arange(9)) == 9  # clusters of one neuron can be matched too
+
+
+def test_a_reading_holds_what_chance_gives_of_its_agreement(built):
+    for i, one in enumerate(built.readings):
+        assert one.agree_chance == agreement_by_chance(built.incoming[i], built.outgoing[i])
+
+
+def test_shuffled_weights_are_alike_as_random_ones_are_and_copies_stay_apart_from_that(made, built):
+    assert built.shuffled.shape == (2, len(RATES))
+    vectors = made[2][0.6].weights[0].T
+    rng = np.random.default_rng(5)
+    means = []
+    for _ in range(20):
+        drawn = np.stack([rng.permutation(row) for row in vectors])
+        unit = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+        cosines = unit @ unit.T - 2 * np.eye(100)
+        means.append(cosines.max(axis=1).mean())
+    assert abs(built.shuffled[0, 3] - np.mean(means)) < 4 * np.std(means, ddof=1)
+    assert built.cosines[0, 3, :, 0].mean() > built.shuffled[0, 3] + 10 * np.std(means, ddof=1)
+
+
 # ---- places -----------------------------------------------------------------------------------------------------------------
 
 
@@ -364,6 +400,7 @@ def test_the_message_says_what_the_scene_holds(built):
     np.testing.assert_allclose(told, built.cosines, atol=0.005 + 1e-9)
     assert payload["paper"] == [[rate, rand] for rate, rand in TABLE_2.items()]
     assert payload["texts"] == [one.texts for one in built.readings]
+    np.testing.assert_allclose(payload["shuffled"], built.shuffled, atol=5.1e-5)
     for layout, sent in zip(built.layouts, payload["layouts"], strict=True):
         np.testing.assert_allclose(np.reshape(sent["tiles"], layout.tiles.shape), layout.tiles, atol=5.1e-5)
         np.testing.assert_allclose(np.reshape(sent["regions"], layout.regions.shape), layout.regions, atol=5.1e-5)

@@ -42,3 +42,12 @@ def test_a_class_is_remembered_up_to_a_limit():
     guesses.add(0.123)
     assert guesses.all()[-1] == 0.123
     assert len(guesses.all()) == guess.REMEMBERED
+
+
+def test_the_others_are_all_but_ones_own():
+    guesses = guess.Guesses()
+    assert guesses.others(3) == ()
+    for value in (3, 1, 3, 2):
+        guesses.add(value)
+    assert sorted(guesses.others(3)) == [1, 2, 3]
+    assert sorted(guesses.others(7)) == [1, 2, 3, 3]  # one's own is forgotten

@@ -1,5 +1,7 @@
 """Every page as its viewer's first request makes it, with a good address, a bad one, and results that are missing."""
 
+import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -59,6 +61,10 @@ def open_page(name: str, **query: str) -> AppTest:
 def said(app: AppTest) -> str:
     assert not app.exception, app.exception
     return " ".join(element.value for kind in (app.markdown, app.caption, app.warning, app.error, app.info) for element in kind)
+
+
+def pick(app: AppTest, key: str, value: object) -> None:
+    next(each for each in app.segmented_control if each.key == key).set_value(value).run()
 
 
 def finished(hidden=(6, 5, 4), seed=0, status="done", **changes) -> Stored:
@@ -128,11 +134,32 @@ def test_explore_asks_first_and_tells_afterwards(shipped):
 
 def test_a_class_sees_what_others_guessed(shipped):
     for value in (0.7, 0.9):
-        live.guesses().add(value)
+        live.guesses("modern", 1, 10).add(value)
+    live.guesses("paper", 1, 10).add(0.6)
     app = open_page("explore.py")
-    app.button[1].click().run()  # skip
+    app.slider[0].set_value(0.61)
+    app.button[0].click().run()
+    assert "You expected 0.61" in said(app)
     assert "2 earlier guesses of this class lie around 0.80." in said(app)
+
+
+def test_a_guess_is_shown_with_its_own_question_only_and_no_other_is_asked(shipped):
+    app = open_page("explore.py")
+    app.button[0].click().run()
+    pick(app, "layer", 2)
+    assert "Modern recipe, layer 2, 10 clusters" in said(app)
     assert "You expected" not in said(app)
+    assert "Guess first." not in said(app)
+    pick(app, "layer", 1)
+    assert "You expected 0.75" in said(app)
+
+
+def test_who_skips_the_question_sees_no_guess(shipped):
+    app = open_page("explore.py")
+    app.button[1].click().run()
+    assert "Guess first." not in said(app)
+    assert "You expected" not in said(app)
+    assert live.guesses("modern", 1, 10).all() == ()
 
 
 def test_a_link_can_leave_the_question_out(shipped):
@@ -149,17 +176,42 @@ def test_explore_shows_rand_next_to_chance(shipped, layer):
 
 
 def test_networks_that_are_not_stored_are_one_click_away(cache):
-    app = open_page("explore.py", guess="off", recipe="paper", seed="3")
-    assert "19 of the 19 networks of seed 3 under the paper recipe are not stored here." in said(app)
+    app = open_page("explore.py", guess="off", recipe="paper", shown_seed="3")
+    text = said(app)
+    assert "19 of the 19 networks of seed 3 under the paper recipe are not stored here." in text
+    assert (
+        "Paper recipe, layer 1, 10 clusters, 20 seeds: the mean Rand index" in text
+    )  # the curves need no network of that seed
     next(button for button in app.button if button.label.startswith("Train them")).click().run()
     assert [run.spec for run in live.queue().runs()] == [table2.shown_spec(rate, "paper", 3) for rate in table2.RATES]
+
+
+@pytest.mark.parametrize("seed", ["20", "-1", "77"])
+def test_a_seed_that_was_not_trained_is_said_and_the_shipped_one_shown(shipped, seed):
+    app = open_page("explore.py", guess="off", shown_seed=seed)
+    assert f"Seed must be a whole number from 0 to 19; got {seed}. Shown instead: 0." in said(app)
+    assert "Dropout rate 0.40: Rand" in said(app)
+
+
+def test_what_the_other_recipe_gives_is_said_beside_the_chosen_one(shipped):
+    text = said(open_page("explore.py", guess="off"))
+    best = [
+        results.read(f"table2-{recipe}").table.query("layer == 1 and k == 10 and width == 100").groupby("dropout")
+        for recipe in ("modern", "paper")
+    ]
+    modern, paper = (f"{table['adjusted_rand'].mean().max():.2f}" for table in best)
+    assert re.search(rf"Adjusted Rand at its greatest, modern recipe: {modern} .* paper recipe: {paper} ", text)
+    (shipped / "results" / "table2-paper.csv").unlink()
+    live.result.clear()
+    live.table_2.clear()
+    assert "paper recipe:" not in said(open_page("explore.py", guess="off"))
 
 
 def test_a_seed_of_ones_own_is_shown_like_the_shipped_one(shipped):
     for rate in table2.RATES:
         spec = table2.shown_spec(rate, "modern", 4)
         live.store().put(finished(hidden=spec.hidden, seed=4, dropout=spec.dropout))
-    app = open_page("explore.py", guess="off", seed="4", plain="on")
+    app = open_page("explore.py", guess="off", shown_seed="4", plain="on")
     assert "100 neurons in 10 clusters by incoming weights" in said(app)
 
 
@@ -296,7 +348,7 @@ def test_two_viewers_share_one_run(cache):
 def test_similar_neurons_works_for_the_viewers_own_run(shipped):
     one = finished(hidden=(30, 20, 15))
     live.store().put(one)
-    app = open_page("similar.py", run=one.key, layer="1", k="5")
+    app = open_page("similar.py", run=one.key, similar_layer="1", k="5")
     text = said(app)
     assert "30 neurons in 5 clusters by incoming weights" in text
     assert "The Rand index of" in text
@@ -306,10 +358,43 @@ def test_similar_neurons_works_for_the_viewers_own_run(shipped):
     assert one.key in app.query_params["run"]
 
 
+def test_another_recipe_is_another_network_and_the_heading_names_it(shipped):
+    def heads(app):
+        return [head.value for head in app.header]
+
+    app = open_page("similar.py", recipe="paper")
+    assert table2.shown_spec(0.55, "paper").key in app.query_params["run"]
+    assert heads(app) == ["Table 2, made again, paper recipe", "One network, paper recipe"]
+    pick(app, "recipe", "modern")
+    assert table2.shown_spec(0.55).key in app.query_params["run"]
+    assert heads(app) == ["Table 2, made again, modern recipe", "One network, modern recipe"]
+
+
+def test_a_network_that_the_other_recipe_lacks_stays_and_the_heading_says_whose_it_is(shipped):
+    one = finished(hidden=(30, 20, 15))
+    live.store().put(one)
+    app = open_page("similar.py", run=one.key)
+    pick(app, "recipe", "paper")
+    assert one.key in app.query_params["run"]
+    assert [head.value for head in app.header] == ["Table 2, made again, paper recipe", "One network, modern recipe"]
+
+
+def test_a_bias_is_one_of_the_incoming_weights_when_asked_for(shipped):
+    run = finished(hidden=(30, 20, 15))
+    bias = np.where(np.arange(30) % 2, 1000.0, -1000.0).astype(np.float32)
+    one = dataclasses.replace(run, biases=(bias, *run.biases[1:]))
+    live.store().put(one)
+    without = said(open_page("similar.py", run=one.key, similar_layer="1", k="5"))
+    assert "The bias moves" not in without
+    text = said(open_page("similar.py", run=one.key, similar_layer="1", k="5", bias="with"))
+    moved = int(re.search(r"The bias moves (\d+) of 30 neurons", text)[1])
+    assert moved > 0
+
+
 def test_more_clusters_than_neurons_are_not_asked_for(shipped):
     one = finished(hidden=(30, 20, 3))
     live.store().put(one)
-    assert "3 neurons in" in said(open_page("similar.py", run=one.key, layer="3", k="40"))
+    assert "3 neurons in" in said(open_page("similar.py", run=one.key, similar_layer="3", k="40"))
 
 
 def test_without_its_images_similar_neurons_says_which_file_is_missing(shipped):

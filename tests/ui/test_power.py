@@ -145,12 +145,25 @@ def test_the_main_line_is_of_networks_trained_as_they_are_sampled():
         assert [each.training for each in of.linear.lines] == [f"first {rate:g}", *power.CONTROLS]
 
 
-def test_toggles_hide_lines_and_leave_the_verdict():
+@pytest.mark.parametrize("hidden", power.CONTROLS)
+def test_a_toggle_hides_networks_in_charts_captions_and_tables_and_leaves_the_verdict(hidden):
     of = shown(synthetic())
-    few = of.showing(["untrained"])
-    for lines in (few.linear.lines, few.logarithmic.lines, few.slopes.lines, few.counted["incoming"].lines):
-        assert [each.training for each in lines] == ["first 0.5", "untrained"]
-    assert few.verdict == of.verdict
+    few = of.showing([training for training in power.CONTROLS if training != hidden])
+    name = power.CONTROLS[hidden]
+    questions = {"none": "without dropout in training", "all 0.5": "in all layers", "untrained": "untrained"}
+    for there, charts in ((True, of), (False, few)):
+        for lines in (charts.linear.lines, charts.logarithmic.lines, charts.slopes.lines, charts.counted["incoming"].lines):
+            assert any(each.training == hidden for each in lines) == there
+        for info in (charts.linear, charts.logarithmic, charts.slopes, charts.counted["incoming"]):
+            assert (name in set(info.table()["networks"])) == there
+        assert (name in charts.slopes.sentence) == there
+        assert (f"{name[0].upper()}{name[1:]}:" in charts.logarithmic.sentence) == (there and hidden == "none")
+        # Networks without clusters have no exponent to count.
+        assert (name in charts.counted["incoming"].formatted().index) == (there and hidden != "untrained")
+        assert charts.verdict.table()["question"].str.contains(questions[hidden]).any() == there
+    assert few.verdict.sentence == of.verdict.sentence
+    assert few.main == of.main
+    assert len(few.verdict.rows) == len(few.verdict.of) == len(of.verdict.rows) - (2 if hidden == "none" else 1)
 
 
 def test_the_papers_line_stands_at_every_width_and_its_base_changes_the_level_only():
@@ -158,8 +171,21 @@ def test_the_papers_line_stands_at_every_width_and_its_base_changes_the_level_on
     assert of.linear.paper[100.0] == pytest.approx(math.exp(0.0958 - 0.3541 * math.log(100)))
     assert power.paper_mstd(100, 10) == pytest.approx(10 ** (0.0958 - 0.3541 * math.log10(100)))
     assert power.paper_mstd(100, 10) / power.paper_mstd(100) == pytest.approx(power.paper_mstd(1, 10) / power.paper_mstd(1))
-    assert "would be 1.13 times as high" in power.base_note()
-    assert shown(synthetic(), of="MSTD / logit spread").linear.paper == {}
+    assert "it would be 1.13 times as high" in power.base_note()
+
+
+def test_the_paper_is_left_out_where_it_has_no_value():
+    of = shown(synthetic(), of="MSTD / logit spread")
+    assert of.linear.paper == {}
+    assert of.slopes.paper is None
+    assert "paper" not in set(of.linear.table()["networks"])
+    figure = power.slopes_figure(of.slopes)
+    assert [trace.y[0] for trace in figure.data] == [each.name for each in of.slopes.lines]
+    assert [line.x0 for line in figure.layout.shapes] == [0]
+    for sentence in (of.linear.sentence, of.logarithmic.sentence, of.slopes.sentence):
+        assert "paper" not in sentence.lower()
+    assert figure.layout.title.text == "Slopes of MSTD / logit spread"
+    assert "MSTD" not in figure.layout.xaxis.title.text
 
 
 def test_the_measure_divided_by_the_spread_has_its_own_level_and_here_the_same_slope():
@@ -190,10 +216,14 @@ def test_figures_draw_points_lines_and_the_paper():
     assert set(points.marker.symbol[1:]) == {"circle"}
     assert list(fitted.x) == list(of.main.chosen)
     assert list(fitted.y) == pytest.approx(of.main.law.mstd(of.main.chosen).tolist())
-    assert figure.data[-1].name == "paper's line"
+    drawn = figure.data[-1]
+    assert (drawn.name, drawn.mode) == ("paper's line", "lines")
+    assert dict(zip(drawn.x, drawn.y, strict=True)) == of.logarithmic.paper
     assert power.power_figure(of.linear).layout.yaxis.type is None
     slopes = power.slopes_figure(of.slopes)
     assert [trace.x[0] for trace in slopes.data] == [*(each.law.slope.mean for each in of.slopes.lines), -0.3541]
+    assert [line.x0 for line in slopes.layout.shapes] == [-0.3541, 0]
+    assert slopes.layout.title.text == "Slopes of MSTD"
 
 
 def test_slopes_are_listed_with_their_intervals():
@@ -337,11 +367,12 @@ def test_the_page_tells_its_story_at_once(table_there):
 
 
 def test_the_address_holds_range_rate_and_toggles(table_there):
-    app = open_page("power.py", h=["50", "400"], rate="0.2", none="false", kappa="0.3")
+    app = open_page("power.py", h=["50", "400"], sampled_rate="0.2", none="false", kappa="0.3")
     text = said(app)
     table = synthetic()
     expected = power.figure_3(table, 0.2, "MSTD", 50, 400)
-    assert expected.logarithmic.sentence in text
+    assert expected.showing(["all 0.5", "untrained"]).logarithmic.sentence in text
+    assert expected.logarithmic.sentence not in text
     assert app.select_slider[0].value == (50, 400)
     assert app.toggle[0].value is False
     assert "With k ~ h^0.30 clusters" in text
@@ -363,11 +394,32 @@ def test_too_narrow_a_range_costs_one_sentence(table_there):
     assert [info.value for info in app.info] == ["A line needs 3 widths or more, and from 25 to 50 there are 2."]
 
 
-def test_a_wrong_width_costs_one_sentence(table_there):
-    app = open_page("power.py", h=["26", "400"])
+@pytest.mark.parametrize(
+    "asked", [["26", "400"], ["1600", "25"], ["800", "50"], ["400"], ["50", "100", "200"], ["", ""], ["x" * 500]]
+)
+def test_a_wrong_range_costs_one_sentence_that_tells_what_is_shown(table_there, asked):
+    app = open_page("power.py", h=asked)
     [warning] = [warning.value for warning in app.warning]
-    assert "the address gave '26'. Shown instead: 25 to 1600." in warning
-    assert app.select_slider[0].value == (25, 400)
+    low, high = app.select_slider[0].value
+    assert warning == (
+        "The fitted widths must be two of 25, 50, 100, 200, 400, 800, 1600, the smaller first; the address gave "
+        f"{' and '.join(asked)[:40]!r}. Shown instead: {low} to {high}."
+    )
+    assert shown(synthetic(), low=low, high=high).logarithmic.sentence in said(app)
+
+
+@pytest.mark.parametrize("asked", [[], ["25", "1600"], ["50", "400"], ["100", "100"]])
+def test_a_right_range_costs_none(table_there, asked):
+    app = open_page("power.py", h=asked) if asked else open_page("power.py")
+    assert not app.warning
+    assert app.select_slider[0].value == tuple(map(int, asked or ("25", "1600")))
+
+
+def test_what_is_said_of_the_papers_line_goes_with_it(table_there):
+    for of, there in (("MSTD", True), ("MSTD / logit spread", False)):
+        app = open_page("power.py", measure=of)
+        assert not app.warning
+        assert (power.base_note() in said(app)) == there
 
 
 def test_one_seed_on_the_page(table_there):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
-from dropclust.core import metrics, mnist, theory
+from dropclust.core import metrics, mnist, theory, training
 from dropclust.core.network import Network
 from dropclust.core.prediction import sample, scaled_logits
 from dropclust.core.spec import NOISES, RunSpec
@@ -143,11 +144,12 @@ def test_the_zero_line_is_drawn_with_the_differences(metric):
 def test_a_guess_is_answered():
     found = sampling.verdict(table(), "bernoulli", ACCURACY)
     assert sampling.answered(1, found, ()) == (
-        "You expected sampling to be better at 1 of 3 rates: right. It is better at 1 (0.2) and worse at 1 (0.4)."
+        "You expected sampling to be better by accuracy at 1 of 3 rates of Bernoulli noise: right. It is better at 1 (0.2) and "
+        "worse at 1 (0.4)."
     )
-    assert "at 3 of 3 rates: 2 too many." in sampling.answered(3, found, ())
+    assert "at 3 of 3 rates of Bernoulli noise: 2 too many." in sampling.answered(3, found, ())
     text = sampling.answered(0, found, (1, 2, 3))
-    assert "at 0 of 3 rates: 1 too few." in text
+    assert "at 0 of 3 rates of Bernoulli noise: 1 too few." in text
     assert text.endswith("3 earlier guesses of this class have the mean 2.0.")
 
 
@@ -284,8 +286,8 @@ def test_wide_layers_are_propagated_without_covariances(images, monkeypatch):
     found = sampling.settle(small(), *images, (0.3, 0.3, 0.3), "bernoulli")
     assert found.propagated_jointly is None
     sentence = sampling.settling(found, 50).mstd.sentence
-    assert f"gives {found.propagated:.3f} without covariances" in sentence
-    assert "with covariances" not in sentence
+    assert f"Without covariances, that is how neurons vary together, it gives {found.propagated:.3f} (" in sentence
+    assert "With covariances" not in sentence
 
 
 def test_propagation_in_parts_is_propagation(images, every):
@@ -326,15 +328,16 @@ def planted(exact: bool) -> sampling.Settling:
 def test_sentences_against_an_exact_value():
     shown = sampling.settling(planted(exact=True), 100)
     assert shown.logit.sentence == (
-        "Test image 7, an 8, is the one that masks dispute most. Its logit for 8 is 2.10 ± 0.20 from 100 masks, inside the "
-        "band, and exactly 2.00. 50% ± 20% of the masks call it an 8."
+        "Test image 7, an 8, is the one of the first 20 whose leading answer gets the fewest votes. Its logit for 8 is 2.10 ± "
+        "0.20 from 100 masks, inside the band, and exactly 2.00. 50% ± 20% of the masks call it an 8."
     )
     assert shown.mstd.sentence == (
-        "A logit's spread over masks, on average, is 2.100 ± 0.200 from 100 masks, inside the band, and exactly 2.000."
+        "A logit's spread over masks, on average (MSTD), is 2.100 ± 0.200 from 100 masks, inside the band, and exactly 2.000."
     )
     assert shown.gap.sentence.endswith("all of it is Monte Carlo error: in the limit the two are equal.")
     assert [line.name for line in shown.gap.series] == ["to the scaled network", "falling as Monte Carlo error does"]
-    assert shown.numbers[1] == ("Spread (MSTD)", "2.100 ± 0.200")
+    assert shown.numbers[1][:2] == ("Spread (MSTD)", "2.100 ± 0.200")
+    assert all(about.endswith(".") for _, _, about in shown.numbers)
     # From the exact curve 0.5 / sqrt(n) the guide is that curve.
     assert shown.gap.series[1].mean == pytest.approx(shown.gap.series[0].mean)
 
@@ -342,15 +345,38 @@ def test_sentences_against_an_exact_value():
 def test_sentences_against_other_masks():
     shown = sampling.settling(planted(exact=False), 100)
     assert "inside the band, and 2.000 ± 0.040 by 2,000 other masks." in shown.mstd.sentence
-    assert "gives 2.200 with covariances (+10.0%), 1.000 without (-50.0%)." in shown.mstd.sentence
+    assert shown.mstd.sentence.endswith(
+        "With covariances, that is how neurons vary together, it gives 2.200 (+10.0%), without 1.000 (-50.0%)."
+    )
     assert shown.accuracy.sentence == (
         "100 masks together read 0.500 of 20 test images rightly; groups of as many read 0.600 ± 0.020; in the limit it is "
-        "0.600 ± 0.000 by 2,000 other masks, and scaled 0.610. Few masks are not only less sure but worse: one alone reads "
-        "0.400 on average."
+        "0.600 ± 0.000 by 2,000 other masks, and scaled 0.610. Few masks are not only less sure but worse: one alone "
+        "differs from the limit by -20.00 ± 0.40 percentage points, on average."
     )
     assert "At 1,000 masks that is 7.3 times what is left of Monte Carlo error: the two ways to predict do differ." in (
         shown.gap.sentence
     )
+
+
+@pytest.mark.parametrize(
+    ("alone", "error", "truth_error", "worse", "gap"),
+    [
+        (0.6592, 0.0005, 0.0, True, "-0.08 ± 0.02"),  # equal in three digits, and real
+        (0.6592, 0.0025, 0.0, False, "-0.08 ± 0.10"),  # the same, within two errors of a mean over 25 masks
+        (0.6592, 0.0005, 0.0005, False, "-0.08 ± 0.10"),  # the limit itself is not known so well
+        (0.66, 0.0, 0.0, False, "+0.00 ± 0.00"),
+        (math.nextafter(0.66, 0.0), 0.0, 0.0, False, "+0.00 ± 0.00"),  # rounding is no difference
+        (0.67, 0.0005, 0.0, False, "+1.00 ± 0.02"),  # one alone is better
+    ],
+)
+def test_few_masks_are_called_worse_only_where_it_shows(alone, error, truth_error, worse, gap):
+    n = len(MASKS)
+    line = Estimate((0.66,) * n, (alone, *(0.66,) * (n - 1)), (error,) * n, 0.66, truth_error)
+    shown = sampling.settling(dataclasses.replace(planted(exact=True), accuracy=line), 1000).accuracy
+    assert ("but worse" in shown.sentence) == worse
+    assert ("not seen to be worse" in shown.sentence) != worse
+    assert f"by {gap} percentage points" in shown.sentence
+    assert "better" not in shown.title
 
 
 def test_an_estimate_outside_its_band_is_not_called_inside():
@@ -361,9 +387,15 @@ def test_an_estimate_outside_its_band_is_not_called_inside():
 
 def test_one_mask_has_no_spread():
     shown = sampling.settling(planted(exact=True), 1)
-    assert shown.mstd.sentence == "One mask has no spread; over masks a logit has a spread of exactly 2.000."
-    assert shown.numbers[1] == ("Spread (MSTD)", "none")
-    assert shown.accuracy.sentence.startswith("One mask reads 0.500 of 20 test images rightly; groups of as many read 0.400")
+    assert shown.mstd.sentence == ("One mask has no spread; over masks a logit's spread is, on average (MSTD), exactly 2.000.")
+    assert shown.numbers[1][:2] == ("Spread (MSTD)", "none")
+    assert shown.accuracy.sentence.startswith("One mask reads 0.500 of 20 test images rightly; single masks read 0.400")
+
+
+@pytest.mark.parametrize(("vote", "said"), [(1.0, "The mask calls it an 8."), (0.0, "The mask calls it something else.")])
+def test_one_mask_has_one_answer(vote, said):
+    found = dataclasses.replace(planted(exact=True), votes=(vote,) * len(MASKS))
+    assert sampling.settling(found, 1).logit.sentence.endswith(f"from one mask, inside the band, and exactly 2.00. {said}")
 
 
 def test_a_band_is_two_errors_of_estimate_and_truth():
@@ -384,7 +416,40 @@ def test_every_number_of_masks_is_drawn_where_it_lies(masks, exact):
         assert isinstance(info, charts.Curves)
 
 
+def styles(figure) -> dict[str, tuple[str, str, str]]:
+    return {
+        line.name: (line.line.color, line.line.dash, line.marker.symbol)
+        for line in figure.data
+        if line.type == "scatter" and line.name
+    }
+
+
+def test_scaled_and_sampled_look_the_same_on_all_charts():
+    everywhere = [styles(sampling.curves_figure(sampling.levels(table(), "bernoulli", metric))) for metric in METRICS.values()]
+    everywhere.append(styles(sampling.curves_figure(sampling.levels(table(), "bernoulli", ACCURACY, answer=False))))
+    settling = sampling.settling(planted(exact=False), 10)
+    everywhere += [styles(sampling.settling_figure(info)) for info in (settling.logit, settling.mstd, settling.accuracy)]
+    info = sampling.reliable(dict.fromkeys(("scaled", "sampled (geometric mean)", "arithmetic mean"), torch.eye(10)), DIGITS)
+    everywhere.append(styles(sampling.reliability_figure(info)))
+    looks = {
+        meaning: {style for chart in everywhere for name, style in chart.items() if name.startswith(begins)}
+        for meaning, begins in (("scaled", "scaled"), ("sampled", ("sampled", "the first masks")), ("one mask", "one mask"))
+    }
+    assert [len(styles) for styles in looks.values()] == [1, 1, 1]
+    assert len({dash for found in looks.values() for _, dash, _ in found}) == 3
+    for chart in everywhere:
+        assert len(set(chart.values())) == len(chart)  # told apart
+
+
+def test_a_noise_keeps_its_line_whichever_is_chosen():
+    drawn = [styles(sampling.difference_figure(sampling.figure_1(table(), noise, ACCURACY).difference)) for noise in NOISES]
+    assert drawn[0] == drawn[1] == drawn[2]
+    assert len(set(drawn[0].values())) == 3
+
+
 # ---- how far confidence can be trusted
+
+DIGITS = torch.arange(10)
 
 
 def test_reliability_counts_what_was_planted():
@@ -456,16 +521,89 @@ def test_the_page_asks_first_and_tells_afterwards(page):
     button(app, "That is my guess").click().run()
     assert "Guess first." not in said(app)
     assert [each.value for each in app.success] == [
-        "You expected sampling to be better at 3 of 3 rates: 2 too many. It is better at 1 (0.2) and worse at 1 (0.4)."
+        "You expected sampling to be better by accuracy at 3 of 3 rates of Bernoulli noise: 2 too many. It is better at 1 "
+        "(0.2) and worse at 1 (0.4)."
     ]
     assert "by accuracy sampling is better at 1 (0.2), worse at 1 (0.4)" in said(app)
 
 
-def test_a_skipped_guess_is_not_answered(page):
+def choose(app, parameter, value):
+    next(each for each in app.segmented_control if each.key == parameter).set_value(value).run()
+
+
+def guess(app, value):
+    next(each for each in app.slider if each.label == "Rates at which sampling is better").set_value(value)
+    button(app, "That is my guess").click().run()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "first", "other", "told"),
+    [
+        ("recipe", "modern", "paper", "by accuracy at 0 of 1 rates of Bernoulli noise"),
+        ("noise", "bernoulli", "dropconnect", "by accuracy at 0 of 3 rates of DropConnect noise"),
+        ("metric", "accuracy", "calibration_error", "by calibration error at 0 of 3 rates of Bernoulli noise"),
+    ],
+)
+def test_a_guess_is_of_the_question_it_was_asked_for(page, parameter, first, other, told):
+    app = open_page("sample.py")
+    guess(app, 3)
+    choose(app, parameter, other)
+    assert "Guess first." in said(app)
+    assert not app.success
+    assert "sampling is better at" not in said(app)
+    guess(app, 0)
+    [answer] = [each.value for each in app.success]
+    assert told in answer
+    assert "earlier guesses" not in answer  # of this question there are none
+    choose(app, parameter, first)
+    [answer] = [each.value for each in app.success]
+    assert "by accuracy at 3 of 3 rates of Bernoulli noise: 2 too many." in answer
+    assert "earlier guesses" not in answer
+    choose(app, parameter, other)
+    assert told in app.success[0].value
+
+
+def test_a_class_sees_the_others_guesses_of_the_same_question(page):
+    app = open_page("sample.py")
+    sampling.guesses("modern", "bernoulli", "accuracy").add(2)
+    sampling.guesses("modern", "gaussian", "accuracy").add(0)
+    guess(app, 3)
+    sampling.guesses("modern", "bernoulli", "accuracy").add(1)  # of somebody who guesses later
+    assert app.run().success[0].value.endswith("2 earlier guesses of this class have the mean 1.5.")
+
+
+def test_a_skipped_guess_is_not_answered_and_nothing_more_is_asked(page):
     app = open_page("sample.py")
     button(app, "Skip").click().run()
     assert not app.success
     assert "by accuracy sampling is better at 1 (0.2)" in said(app)
+    assert app.query_params["guess"] == "off"
+    choose(app, "recipe", "paper")
+    assert "Guess first." not in said(app)
+    assert not app.success
+
+
+def test_a_link_that_says_not_to_ask_asks_no_question(page):
+    app = open_page("sample.py", guess="off")
+    for parameter, other in (("recipe", "paper"), ("noise", "gaussian"), ("metric", "cross_entropy")):
+        choose(app, parameter, other)
+        assert "Guess first." not in said(app)
+
+
+def test_the_page_says_what_its_words_mean(page):
+    app = open_page("sample.py", guess="off")
+    text = said(app)
+    assert "geometric mean of the probabilities that they give (section 3.1), which is meant by *sampled* on this page" in text
+    assert "What is chosen above is of Figure 1 alone." in text
+    labels = [each.label for kind in (app.select_slider, app.number_input) for each in kind]
+    assert len(labels) == len(set(labels)) == 2
+    [recipe] = [each for each in app.segmented_control if each.key == "recipe"]
+    assert "README" not in recipe.help
+    modern, paper = (recipe.help.partition(name)[2].partition(". ")[0] for name in ("Modern: ", "Paper: "))
+    rates = [float(re.search(r"at (\de-\d)", text).group(1)) for text in (modern, paper)]
+    assert rates == [training.ADAM_RATE, training.SGD_RATE]
+    assert {each.label: each.help for each in app.metric}["Spread (MSTD)"].startswith("Mean sampling standard deviation")
+    assert sampling.CALIBRATION.partition(": ")[2].capitalize() in text
 
 
 def test_recipe_noise_and_metric_choose_what_is_shown(page):
@@ -477,7 +615,7 @@ def test_the_number_of_masks_changes_the_numbers(page):
     app = open_page("sample.py", guess="off", masks="10")
     few = {each.label: each.value for each in app.metric}["Spread (MSTD)"]
     assert "from 10 masks" in said(app)
-    next(each for each in app.select_slider if each.label == "Masks").set_value(1000).run()
+    next(each for each in app.select_slider if each.label == "Masks in these charts").set_value(1000).run()
     many = {each.label: each.value for each in app.metric}["Spread (MSTD)"]
     assert "from 1,000 masks" in said(app)
     assert float(many.split("±")[1]) == pytest.approx(float(few.split("±")[1]) / 10, abs=0.002)
@@ -529,7 +667,8 @@ def test_what_cannot_be_costs_one_sentence_each(page):
         "Measured by must be one of accuracy, cross-entropy, calibration error; the address gave 'f'. Shown instead: accuracy.",
         "Masks on must be one of as trained, all layers, last layer; the address gave 'first'. Shown instead: as trained.",
         "Dropout rate must be from 0.0 to 0.95; the address gave '1'. Shown instead: 0.4.",
-        "Masks must be one of 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000; the address gave '0'. Shown instead: 50.",
+        "Masks in these charts must be one of 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000; the address gave '0'. Shown instead: "
+        "50.",
         "No run 000000000000 is known here. Shown instead: another.",
     ]
     assert "50 masks together read" in said(app)

@@ -182,6 +182,7 @@ def test_the_table_of_ratios_holds_every_setting():
     assert shown.loc["layer 3, Bernoulli, scaled", "0.2"] == f"{first.mean:.2f} ({first.low:.2f} to {first.high:.2f})"
     assert "6 models a setting" in info.sentence
     assert "delta method" in info.sentence
+    assert info.sentence.endswith("6 models a setting; each of the 48 intervals holds by itself.")
     assert info.table()["ratio to no dropout"].tolist() == [row[-1].mean for row in info.rows]
 
 
@@ -212,8 +213,10 @@ def test_in_the_last_layer_sampling_is_scaling_and_the_page_says_what_was_measur
     assert f"1 is in its 95 % interval at {holds} of 12 pairs" in left.sentence
     assert "sampled model variance of logits is lower at 12 of 12" in right.sentence
     assert "taken out" in right.sentence
-    # Of probabilities nothing of the kind holds, and the variance over masks is not known.
-    left, _ = variance.sampling_charts(table(), "probabilities")
+    # Of probabilities nothing of the kind holds, and the variance over masks is not known: nothing is taken out.
+    left, _ = variance.sampling_charts(table(masks=40.0), "probabilities")
+    none, _ = variance.sampling_charts(table(masks=0.0), "probabilities")
+    assert [line.mean for line in left.curves.series] == [line.mean for line in none.curves.series]
     assert len(left.curves.series) == 3
     assert "linear" not in left.sentence
     assert "taken out" not in left.sentence
@@ -222,28 +225,69 @@ def test_in_the_last_layer_sampling_is_scaling_and_the_page_says_what_was_measur
 # ---- claims
 
 
+def counts(data: pd.DataFrame, prediction="sampled", of="logits") -> list[str]:
+    return [seen for _, seen in variance.claims(data, prediction, of).rows]
+
+
 def test_claims_are_counted_over_places_and_rates():
-    counted, none, lowest, scaled = variance.claims(table(noise=0.01, models=8))
-    assert "8 models each" in counted
-    assert none == "Less model variance with vanilla dropout than without: at 8 of 8 for logits, at 8 of 8 for probabilities."
-    assert lowest == "Vanilla dropout the lowest of the 3 noises: at 8 of 8 for logits, at 8 of 8 for probabilities."
+    data = table(noise=0.01, models=8)
+    about = variance.claims(data, "sampled", "logits").about
+    assert "vanilla dropout, which the charts call Bernoulli" in about
+    assert "the 8 pairs of layers and rate" in about
+    assert "model variance of logits is so by its 95 % interval over 8 models" in about
+    none, lowest, scaled = counts(data)
+    assert none == "sampled, lower at 8 of 8, higher at 0."
+    assert lowest == "sampled, lowest at 8 of 8, another is lower at 0."
     # Planted in layers 2 and 3 alone.
-    assert scaled.startswith("Sampling vanilla dropout lower than scaling it: at 4 of 8 for logits")
+    assert scaled.startswith("lower at 4 of 8, higher at 0, not told apart at 4")
+
+
+def test_claims_are_about_what_is_chosen():
+    data = table(noise=0.01)
+    # With the two ways swapped for probabilities alone, sampling is the higher one there.
+    swapped = data.replace({"prediction": {"sampled": "scaled", "scaled": "sampled"}})
+    data["model_variance_probs"] = (
+        4 * (data["dropout"] > 0) * (data["prediction"] == "scaled") + swapped["model_variance_probs"]
+    )
+    assert (
+        counts(data, "both", "probabilities")[0]
+        == "scaled, lower at 0 of 8, higher at 8; sampled, lower at 8 of 8, higher at 0."
+    )
+    assert counts(data, "scaled", "probabilities")[0] == "scaled, lower at 0 of 8, higher at 8."
+    assert counts(data, "scaled", "logits")[0] == "scaled, lower at 8 of 8, higher at 0."
+    assert "of probabilities" in variance.claims(data, "both", "probabilities").about
+
+
+@pytest.mark.parametrize("of", variance.COLUMNS)
+@pytest.mark.parametrize("masks", [0.0, 40.0])
+def test_the_verdict_counts_what_the_chart_draws(of, masks):
+    # 40: the masks' Monte Carlo error alone lifts all that was measured of logits above scaled.
+    data = table(masks=masks, noise=0.01)
+    drawn = variance.NAMES["bernoulli"]
+    lines = [line for info in variance.sampling_charts(data, of) for line in info.curves.series if line.name == drawn]
+    ends = [pair for line in lines for pair in zip(line.low, line.high, strict=True)]
+    below, above = sum(high < 1 for _, high in ends), sum(low > 1 for low, _ in ends)
+    assert len(ends) == 8
+    seen = counts(data, of=of)[2]
+    assert seen.startswith(f"lower at {below} of 8, higher at {above}")
+    assert seen.endswith("Monte Carlo error of the 100 masks taken out.") == (of == "logits")
+    assert below >= 4 or (of == "probabilities" and masks)
 
 
 def test_vanilla_is_not_the_lowest_where_one_noise_is_lower():
     # Gaussian then has the planted .5 and vanilla dropout .8, still less than DropConnect.
     swapped = table(noise=0.01).replace({"noise": {"bernoulli": "gaussian", "gaussian": "bernoulli"}})
-    _, none, lowest, _ = variance.claims(swapped)
-    assert "at 8 of 8 for logits" in none
-    assert "at 0 of 8 for logits, at 0 of 8 for probabilities" in lowest
+    none, lowest, _ = counts(swapped)
+    assert none == "sampled, lower at 8 of 8, higher at 0."
+    assert lowest == "sampled, lowest at 0 of 8, another is lower at 8."
 
 
 def test_claims_that_do_not_hold_are_not_made():
     swapped = table(noise=0.01, sampling=1.2).replace({"noise": {"bernoulli": "dropconnect", "dropconnect": "bernoulli"}})
-    _, none, lowest, scaled = variance.claims(swapped)
-    for claim in (none, lowest, scaled):
-        assert "at 0 of 8 for logits, at 0 of 8 for probabilities" in claim
+    none, lowest, scaled = counts(swapped)
+    assert none == "sampled, lower at 0 of 8, higher at 8."
+    assert lowest == "sampled, lowest at 0 of 8, another is lower at 8."
+    assert scaled.startswith("lower at 0 of 8, higher at 4")
 
 
 # ---- cross-entropy and stored runs
@@ -291,7 +335,7 @@ def test_a_stored_run_is_shown_where_it_belongs_and_nowhere_else():
 def test_every_odd_table_is_drawn(models, prediction, rates):
     data = table(models=models)
     shown = variance.figure_2(data[data["dropout"].isin(rates)], prediction, "logits")
-    assert bool(shown.claims) == (models > 2 and len(rates) > 1)
+    assert (shown.claims is not None) == (models > 2 and len(rates) > 1)
     for info in (*shown.variance, *shown.sampling, *shown.cross_entropy):
         assert info.sentence
         figure = variance.chart_figure(info)
@@ -326,17 +370,18 @@ def test_the_page_counts_the_claims_and_links_to_training(cache):
     shown = variance.figure_2(results.read("figure2-modern").table, "sampled", "logits")
     assert not app.error
     assert not app.warning
-    for sentence in (*shown.claims, shown.variance[0].sentence, shown.sampling[1].sentence, shown.cross_entropy[0].sentence):
+    claims = (shown.claims.about, *(f"- {claim} **{seen}**" for claim, seen in shown.claims.rows))
+    for sentence in (*claims, shown.variance[0].sentence, shown.sampling[1].sentence, shown.cross_entropy[0].sentence):
         assert sentence in text
     assert "[0.4](train?each=true&rate1=0&rate2=0.4&rate3=0.4&images=10000)" in text
 
 
 def test_the_address_chooses_what_is_compared(cache):
-    text = said(open_page("variance.py", of="probabilities", prediction="both"))
+    text = said(open_page("variance.py", variance_of="probabilities", ways="both"))
     shown = variance.figure_2(results.read("figure2-modern").table, "both", "probabilities")
     assert shown.variance[1].sentence in text
     assert "Model variance of must be one of logits, probabilities; the address gave 'odds'" in said(
-        open_page("variance.py", of="odds")
+        open_page("variance.py", variance_of="odds")
     )
 
 

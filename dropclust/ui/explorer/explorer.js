@@ -170,7 +170,7 @@ function createExplorer(root) {
   const texts = [...root.querySelectorAll("[data-text]")];
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-  let source, scene, theme, report;
+  let source, scene, theme, report, veiled;
   let index = 0;
   let atlases = [];
   let charts = [];
@@ -205,7 +205,8 @@ function createExplorer(root) {
         if (element.children[i].textContent !== part) element.children[i].textContent = part;
       });
     }
-    input.setAttribute("aria-valuetext", scene.parts[index].rate.join("") + ": " + scene.parts[index].rand.join(""));
+    const { rate, rand } = scene.parts[index];
+    input.setAttribute("aria-valuetext", rate.join("") + (veiled ? "" : `: ${rand.join("")}`));
     input.style.setProperty("--done", `${(100 * index) / Math.max(1, scene.rates.length - 1)}%`);
     for (const chart of charts) chart.move(index);
     tell();
@@ -224,14 +225,14 @@ function createExplorer(root) {
     const clusters = scene.agree[at(neuron)]
       ? `cluster ${into} by incoming and by outgoing weights`
       : `cluster ${into} by incoming weights, ${out} by outgoing`;
-    const nearest = (side) =>
+    const alike = (side) =>
       copiesOf(neuron, side)
         .map(([other, cosine], i) => `${other} (${i ? "" : "cosine "}${share(cosine, 2)})`)
-        .join(", ");
+        .join(", ") + `; shuffled weights give ${share(scene.shuffled[side][index], 2)}`;
     return [
       `Neuron ${neuron}: ${clusters}${scene.dead[at(neuron)] ? "; dead" : ""}.`,
-      `Nearest by incoming weights: ${nearest(0)}.`,
-      `Nearest by outgoing weights: ${nearest(1)}.`,
+      `Most alike by incoming weights: ${alike(0)}.`,
+      `Most alike by outgoing weights: ${alike(1)}.`,
     ];
   }
 
@@ -613,7 +614,8 @@ function createExplorer(root) {
     index = Math.min(index, scene.rates.length - 1);
     input.max = String(scene.rates.length - 1);
     input.value = String(index);
-    find(".title").textContent = `Layer ${scene.layer} in ${scene.k} clusters, each neuron ${scene.drawn}`;
+    find(".title").textContent =
+      `Layer ${scene.layer} in ${scene.k} clusters, ${scene.recipe} recipe; each neuron ${scene.drawn}`;
     field.setAttribute("aria-label", `Neurons of layer ${scene.layer}`);
     const last = Math.max(1, scene.rates.length - 1);
     find(".ticks").replaceChildren(
@@ -644,13 +646,17 @@ function createExplorer(root) {
     const changed = source !== data.scene;
     source = data.scene;
     root.hidden = false;
-    root.classList.toggle("veiled", data.veiled);
+    veiled = data.veiled;
+    root.classList.toggle("veiled", veiled);
     theme = readTheme(root);
     root.toggleAttribute("data-dark", theme.dark);
     atlases = [];
     if (changed) open(data.scene);
     if (changed || !width) resize();
-    else draw();
+    else {
+      write();
+      draw();
+    }
     performance.mark("explorer drawn"); // what the timing of the first page waits for
   }
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dropclust.core.intervals import Interval, mean_interval
-from dropclust.core.similarity import incoming, match_labels, outgoing
+from dropclust.core.similarity import agreement, incoming, match_labels, outgoing
 from dropclust.experiments.paper import TABLE_2
 
 Floats = npt.NDArray[np.float64]
@@ -24,8 +24,9 @@ Bools = npt.NDArray[np.bool_]
 
 WIDTH = 100  # units of the paper's layers, which the main curves are about
 MAX_UNITS = 256  # a neuron's number is sent as one byte
-COPIES = 3  # nearest copies told of a neuron, each way
-ASPECTS = (1.5, 0.7)  # width over height of the field: beside the charts, and above them on a phone
+COPIES = 3  # most alike neurons told of a neuron, each way
+PERMUTED = 39  # permutations of labels behind what chance gives of agreement
+ASPECTS = (1.7, 0.7)  # width over height of the field: beside the charts, and above them on a phone
 
 # Lengths of the field's layout in cells; a cell holds one tile and the gap around it.
 _PAD = 0.12  # from a region's edge to its cells
@@ -65,6 +66,8 @@ class Reading:
         Test accuracy of the scaled network and of sampling, 0 to 1.
     agree, dead
         Neurons of the shown network on which both clusterings agree, and neurons never active on the held-out images.
+    agree_chance
+        On how many they agree by chance: `agreement_by_chance`.
     units
         Neurons of the layer.
     dead_mean
@@ -80,6 +83,7 @@ class Reading:
     scaled: Interval
     sampled: Interval
     agree: int
+    agree_chance: float
     dead: int
     units: int
     dead_mean: float
@@ -97,7 +101,7 @@ class Reading:
             "adjusted": f"adjusted Rand **{number(self.adjusted.mean)}**{_plus_minus(self.adjusted)}",
             "accuracy": f"accuracy **{number(self.scaled.mean, 3)}** scaled / **{number(self.sampled.mean, 3)}** sampled",
             "dead": f"dead neurons **{self.dead}** of {self.units}",
-            "agree": f"agreeing **{self.agree}** of {self.units}",
+            "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
             "rand-note": _seeds(self.rand),
             "adjusted-note": f"chance gives 0; {_seeds(self.adjusted)}",
             "accuracy-note": _seeds(self.scaled, 3) + ("" if math.isnan(self.sampled.low) else f"; {_ends(self.sampled, 3)}"),
@@ -156,6 +160,8 @@ class Scene:
     copies, cosines
         The `COPIES` neurons nearest by cosine of incoming (index 0) and outgoing (1) weights, nearest first, and the
         cosines: ``[2, rates, h, COPIES]``.
+    shuffled
+        The nearest one's cosine, mean over neurons, when each neuron's own weights are shuffled: ``[2, rates]``.
     layouts
         One for each of `ASPECTS`.
     """
@@ -171,6 +177,7 @@ class Scene:
     dead: Bools
     copies: Ints
     cosines: Floats
+    shuffled: Floats
     layouts: tuple[Layout, ...]
 
     @property
@@ -195,7 +202,9 @@ class Scene:
     def alts(self) -> dict[str, str]:
         """What each chart shows, in words."""
         seeds = self.readings[0].rand.n
-        where = f"layer {self.layer}, {self.k} clusters, mean over {seeds} seeds, against the dropout rate"
+        where = (
+            f"{self.recipe} recipe, layer {self.layer}, {self.k} clusters, mean over {seeds} seeds, against the dropout rate"
+        )
 
         def told(name: str, digits: int = 2) -> str:
             values = [getattr(reading, name).mean for reading in self.readings]
@@ -241,6 +250,7 @@ class Scene:
             "dead": _base64(self.dead),
             "copies": _base64(self.copies),
             "cosines": _base64(np.rint(100 * self.cosines) + 100),  # hundredths, 0 to 200 for -1 to 1
+            "shuffled": np.round(self.shuffled, 4).tolist(),
             "layouts": [
                 {
                     "aspect": layout.aspect,
@@ -322,6 +332,29 @@ def _nearest(vectors: Floats, count: int) -> tuple[Ints, Floats]:
     np.fill_diagonal(cosines, -np.inf)
     order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
     return order, np.take_along_axis(cosines, order, axis=1)
+
+
+def _nearest_shuffled(vectors: Floats) -> float:
+    """Cosine of a neuron and the nearest other, mean over neurons, when each one's weights are shuffled, by a fixed seed."""
+    shuffled = np.random.default_rng(0).permuted(vectors, axis=1)
+    return float(_nearest(shuffled, 1)[1].mean())
+
+
+def agreement_by_chance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """On how many neurons two clusterings agree when the labels of one are permuted: mean of 39 draws by a fixed seed.
+
+    Parameters
+    ----------
+    first, second
+        Labels, integers ``[h]``.
+
+    Returns
+    -------
+    float
+        A number of neurons, 0 to h; clusters are matched anew in each draw, as `agreement` does.
+    """
+    rng = np.random.default_rng(0)
+    return float(np.mean([agreement(first, rng.permutation(second)).sum() for _ in range(PERMUTED)]))
 
 
 def _picture(vectors: Floats) -> Bytes:
@@ -478,7 +511,7 @@ def build_scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: Mapping[fl
     agree, dead = column("agree").astype(bool), column("dead").astype(bool)
     near = [[_nearest(vectors, COPIES) for vectors in side] for side in (into, out)]
     readings = []
-    for rate, alike, never in zip(rates, agree, dead, strict=True):
+    for rate, alike, never, *labels in zip(rates, agree, dead, first, second, strict=True):
         seeds = measured[rate]
         readings.append(
             Reading(
@@ -491,6 +524,7 @@ def build_scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: Mapping[fl
                 scaled=mean_interval(seeds["scaled_accuracy"]),
                 sampled=mean_interval(seeds["sampled_accuracy"]),
                 agree=int(alike.sum()),
+                agree_chance=agreement_by_chance(*labels),
                 dead=int(never.sum()),
                 units=h,
                 dead_mean=float(seeds["dead"].mean()),
@@ -508,5 +542,6 @@ def build_scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: Mapping[fl
         dead=dead,
         copies=np.stack([np.stack([ids for ids, _ in side]) for side in near]),
         cosines=np.stack([np.stack([cosines for _, cosines in side]) for side in near]),
+        shuffled=np.array([[_nearest_shuffled(vectors) for vectors in side] for side in (into, out)]),
         layouts=tuple(_layout(first, agree, k, aspect) for aspect in ASPECTS),
     )
