@@ -80,7 +80,8 @@ def one_network(recipe: str, layer: int, k: int) -> None:
     numbers[2].metric("Adjusted Rand", f"{found.adjusted_rand:.3f}")
     if dead is not None:
         numbers[3].metric("Never fire", f"{dead} of {width}", help="On the held-out images. Dead copies say nothing.")
-        numbers[4].metric("Correlation", f"{within:.2f}", f"{within - across:+.2f} above that across clusters", delta_color="off")
+        apart = f"{within - across:+.2f} against that across clusters"
+        numbers[4].metric("Correlation", f"{within:.2f}", apart, delta_color="off")
     left, right = st.columns(2)
     with left:
         info = charts.nulls(found, live.shuffled(run.key, layer, k, bias))

@@ -461,7 +461,8 @@ def test_the_page_shows_table_3_and_makes_a_network_smaller(cache):
 def test_the_address_decides_what_is_shown(cache):
     live.store().put(stored((40, 20, 15), seed=3))
     key = RunSpec(hidden=(40, 20, 15), seed=3).key
-    app = open_page(run=key, compressed_layer="2", units="5", method="Neuron Merging", kmeans_seed="7", image="5", tolerance="2.0")
+    asked = {"compressed_layer": "2", "units": "5", "method": "Neuron Merging", "kmeans_seed": "7"}
+    app = open_page(run=key, image="5", tolerance="2.0", **asked)
     text = said(app)
     assert "20 neurons become 5" in text
     assert compression.METHODS["neuron_merging"].sentence in text
@@ -473,9 +474,9 @@ def test_the_address_decides_what_is_shown(cache):
 @pytest.mark.parametrize(("name", "value", "sentence"), [
     ("units", "31", "Units left must be from 1 to 30; the address gave '31'. Shown instead: 12."),
     ("units", "0", "Units left must be from 1 to 30; the address gave '0'. Shown instead: 12."),
-    ("layer", "4", "Hidden layer must be one of 1, 2, 3; the address gave '4'. Shown instead: 1."),
+    ("compressed_layer", "4", "Hidden layer must be one of 1, 2, 3; the address gave '4'. Shown instead: 1."),
     ("method", "magic", "Method must be one of the paper's, fold,"),
-    ("seed", "-1", "Seed must be from 0 to 2,147,483,647; the address gave '-1'. Shown instead: 0."),
+    ("kmeans_seed", "-1", "Seed must be from 0 to 2,147,483,647; the address gave '-1'. Shown instead: 0."),
     ("image", "10000", "Test image must be from 0 to 9,999; the address gave '10000'. Shown instead: 0."),
 ])  # fmt: skip
 def test_a_wrong_address_costs_one_sentence(cache, name, value, sentence):
@@ -487,14 +488,14 @@ def test_a_wrong_address_costs_one_sentence(cache, name, value, sentence):
 
 def test_another_width_has_its_own_default_and_keeps_what_was_chosen(cache):
     app = open_page()
-    app.session_state["layer"] = 2
+    app.session_state["compressed_layer"] = 2
     assert "20 neurons become 8" in said(app.run())
     chosen = open_page(units="5")
-    chosen.session_state["layer"] = 2
+    chosen.session_state["compressed_layer"] = 2
     assert "20 neurons become 5" in said(chosen.run())
     many = open_page(units="25")
     assert not many.warning
-    many.session_state["layer"] = 2
+    many.session_state["compressed_layer"] = 2
     assert "Units left must be from 1 to 20; the address gave '25'. Shown instead: 8." in said(many.run())
     assert "20 neurons become 8" in said(many)
 
@@ -548,7 +549,7 @@ def test_methods_are_compared_at_equal_width(cache):
 
 def test_the_width_of_another_layer_is_not_carried_over(cache):
     app = open_page(method="agreement")
-    app.session_state["layer"], app.session_state["method"] = 2, "prune"
+    app.session_state["compressed_layer"], app.session_state["method"] = 2, "prune"
     assert "20 neurons become 8." in said(app.run())
 
 

@@ -214,8 +214,9 @@ def test_in_the_last_layer_sampling_is_scaling_and_the_page_says_what_was_measur
     assert "sampled model variance of logits is lower at 12 of 12" in right.sentence
     assert "taken out" in right.sentence
     # Of probabilities nothing of the kind holds, and the variance over masks is not known: nothing is taken out.
-    left, _ = variance.sampling_charts(table(masks=40.0), "probabilities")
-    none, _ = variance.sampling_charts(table(masks=0.0), "probabilities")
+    data = table(masks=40.0)
+    left, _ = variance.sampling_charts(data, "probabilities")
+    none, _ = variance.sampling_charts(data.assign(mask_variance=0.0), "probabilities")
     assert [line.mean for line in left.curves.series] == [line.mean for line in none.curves.series]
     assert len(left.curves.series) == 3
     assert "linear" not in left.sentence
