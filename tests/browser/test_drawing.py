@@ -353,6 +353,7 @@ def test_the_whole_block_reads_what_is_drawn_and_the_address_holds_the_rest(open
 
 def test_a_link_with_wrong_numbers_costs_a_sentence_each(open_page: Open):
     page = open_page("block=0&digit_masks=0&digit_rate=1")
-    expect(page.get_by_text("Masks that read the digit must be from 1 to 2,000; the address gave '0'. Shown instead: 200.")).to_be_visible()
+    masks = "Masks that read the digit must be from 1 to 2,000; the address gave '0'. Shown instead: 200."
+    expect(page.get_by_text(masks)).to_be_visible()
     expect(page.get_by_text("Dropout rate of the masks must be from 0.05 to 0.95; the address gave '1'.")).to_be_visible()
     expect(page.get_by_text("Nothing is drawn yet. Until then: test image")).to_be_visible(timeout=WAIT)
