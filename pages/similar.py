@@ -80,7 +80,7 @@ def one_network(recipe: str, layer: int, k: int) -> None:
     numbers[2].metric("Adjusted Rand", f"{found.adjusted_rand:.3f}")
     if dead is not None:
         numbers[3].metric("Never fire", f"{dead} of {width}", help="On the held-out images. Dead copies say nothing.")
-        apart = f"{within - across:+.2f} against that across clusters"
+        apart = f"across clusters {across:.2f}"
         numbers[4].metric("Correlation", f"{within:.2f}", apart, delta_color="off")
     left, right = st.columns(2)
     with left:
