@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dropclust.core.spec import RECIPES, RunSpec
+from dropclust.core.spec import RunSpec
 from dropclust.experiments import paper, table1
 from dropclust.experiments.experiment import Settings
 from dropclust.service import results
@@ -20,7 +20,7 @@ PREDICTION = Parameter(
     help=f"Mean over {table1.SAMPLES} masks, or one network with its masks replaced by their mean. Beside its Table 1 the "
     f"paper lists {table1.SAMPLES} samples and says no more.",
 )
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
+RECIPE = controls.RECIPE
 PAPER = Parameter("paper", "The paper's values", "shown", ("shown", "left out"), help="Without them ours are magnified.")
 
 

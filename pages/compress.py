@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dropclust.core.spec import LIMITS, RECIPES, TEST_IMAGES
+from dropclust.core.spec import LIMITS, TEST_IMAGES
 from dropclust.experiments import paper, table2, table3
 from dropclust.service import export
 from dropclust.service.results import ResultError
@@ -14,7 +14,7 @@ from dropclust.ui import charts, compressing, controls, live, state
 from dropclust.ui.compressing import Source
 from dropclust.ui.state import Parameter
 
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
+RECIPE = controls.RECIPE
 BEFORE = Parameter("before", "Units before", max(table3.UNITS), tuple(table3.UNITS))
 TRAINED = Parameter("trained", "Trained", compressing.TRAININGS["all"], tuple(compressing.TRAININGS.values()))
 LAYER = Parameter("compressed_layer", "Hidden layer", 1, tuple(range(1, export.MAX_TENSORS // 2)))

@@ -19,7 +19,7 @@ CLUSTERS = Parameter(
 )
 ASK = Parameter("guess", "Guess first", "on", ("on", "off"))
 PLAIN = Parameter("plain", "Plain slider", "off", ("off", "on"))
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
+RECIPE = controls.RECIPE
 SEED = Parameter(
     "shown_seed",
     "Seed",

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from dropclust.core.spec import RECIPES
 from dropclust.experiments import figure3, paper
 from dropclust.service import results
 from dropclust.ui import controls, live, power, state
@@ -20,7 +19,7 @@ OF = Parameter(
     tuple(power.MEASURES),
     help="A network with large logits varies more by scale alone; the spread of its ten logits takes that out.",
 )
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
+RECIPE = controls.RECIPE
 SHOWN = {
     training: Parameter(
         training.split(" ")[0], name[0].upper() + name[1:], True, (True, False), show=lambda on: str(on).lower()

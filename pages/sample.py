@@ -3,14 +3,14 @@
 import numpy as np
 import streamlit as st
 
-from dropclust.core.spec import NOISES, RECIPES
+from dropclust.core.spec import NOISES
 from dropclust.experiments import paper, table2
 from dropclust.service import results
 from dropclust.service.store import Stored
 from dropclust.ui import controls, digit, live, runs, sampling, state
 from dropclust.ui.state import Parameter, within
 
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
+RECIPE = controls.RECIPE
 NOISE = Parameter("noise", "Noise", "bernoulli", tuple(NOISES), show=sampling.noise_name)
 METRIC = Parameter(
     "metric",

@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dropclust.core.similarity import agreement
-from dropclust.core.spec import RECIPES
+from dropclust.core.similarity import agreement, agreement_by_chance
 from dropclust.experiments import paper, table2
 from dropclust.service import results
-from dropclust.ui import charts, controls, explorer, live, runs, state
+from dropclust.ui import charts, controls, live, runs, state
 from dropclust.ui.state import Parameter
 
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
+RECIPE = controls.RECIPE
 WIDTH = Parameter("width", "Units a layer", table2.HIDDEN[0], (table2.HIDDEN[0], table2.WIDE_HIDDEN[0]))
 LAYER = Parameter("similar_layer", "Hidden layer", 2, table2.LAYERS)
 CLUSTERS = Parameter("k", "Clusters", 10, table2.CLUSTERS)
@@ -95,7 +94,7 @@ def one_network(recipe: str, layer: int, k: int) -> None:
     stored = live.store().get(run.key)
     sheet = charts.neurons(stored.weights, layer, found.incoming_labels, found.outgoing_labels, agree, dead)
     controls.picture(sheet, charts.neuron_sheet(sheet), "similar-neurons", runs.command(run.spec))
-    chance = explorer.agreement_by_chance(found.incoming_labels, found.outgoing_labels)
+    chance = agreement_by_chance(found.incoming_labels, found.outgoing_labels)
     st.caption(
         f"Clusters of the two clusterings, of one neuron too, are matched one to one; they agree on a neuron when its two are "
         f"a pair: {sum(agree)} of {width}, and {chance:.0f} when labels are permuted."

@@ -5,7 +5,7 @@ import re
 import streamlit as st
 
 from dropclust.core.cost import CURVE_IMAGES
-from dropclust.core.spec import NOISES, RECIPES, TEST_IMAGES, TRAIN_IMAGES, RunSpec
+from dropclust.core.spec import NOISES, TEST_IMAGES, TRAIN_IMAGES, RunSpec
 from dropclust.experiments import table2
 from dropclust.service.jobs import ENDED
 from dropclust.ui import charts, controls, live, runs, state
@@ -36,7 +36,7 @@ NOISE = Parameter(
     help="Bernoulli, the paper's vanilla dropout: a unit is kept or dropped. Gaussian: it is multiplied by noise of the same "
     "variance. DropConnect: weights are dropped instead of units.",
 )  # fmt: skip
-RECIPE = Parameter("recipe", "Recipe", DEFAULT.recipe, tuple(RECIPES), help=controls.RECIPE_HELP)
+RECIPE = controls.RECIPE
 SEEDS = Parameter(
     "seeds", "Seeds", 1, step=1, low=1, high=8, typed=True,
     help="So many networks alike, but for initial weights, order of the images and noise: their spread gives the interval.",
@@ -102,7 +102,10 @@ def expected_seconds(specs: list[RunSpec]) -> float | None:
 def shown_keys(specs: list[RunSpec]) -> list[str]:
     """Keys of the runs that the address carries, else of what is chosen, where that was trained before."""
     asked = list(dict.fromkeys(st.query_params.get_all("run")))
-    return asked or [spec.key for spec in specs if runs.stored(live.store(), spec.key)]
+    if asked:
+        return asked
+    stored = {summary.key for summary in live.store().list()}
+    return [spec.key for spec in specs if spec.key in stored]
 
 
 def shown_runs(keys: list[str]) -> list:

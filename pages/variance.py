@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dropclust.core.spec import RECIPES, RunSpec
+from dropclust.core.spec import RunSpec
 from dropclust.experiments import figure2, paper
 from dropclust.experiments.experiment import Settings
 from dropclust.service import results
@@ -17,7 +17,7 @@ OF = Parameter(
 PREDICTION = Parameter(
     "ways", "Prediction", "sampled", tuple(variance.WAYS), help=f"Sampled: mean over {figure2.SAMPLES} masks."
 )
-RECIPE = Parameter("recipe", "Recipe", "modern", tuple(RECIPES), help=controls.RECIPE_HELP)
+RECIPE = controls.RECIPE
 
 
 def side_by_side(pair: tuple[variance.Chart, variance.Chart], key: str, command: str) -> None:

@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from dropclust.core.checks import whole
 
+AGREEMENT_DRAWS = 39  # permutations of labels behind what chance gives of agreement
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
@@ -364,6 +366,28 @@ def agreement(incoming_labels: npt.ArrayLike, outgoing_labels: npt.ArrayLike) ->
     """
     agree: npt.NDArray[np.bool_] = match_labels(incoming_labels, outgoing_labels) == _labels("incoming_labels", incoming_labels)
     return agree
+
+
+def agreement_by_chance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """On how many neurons two clusterings agree when the labels of one are permuted: mean over draws by a fixed seed.
+
+    Parameters
+    ----------
+    first, second
+        Labels, integers ``[h]``.
+
+    Returns
+    -------
+    float
+        A number of neurons, 0 to h, over `AGREEMENT_DRAWS` permutations; clusters are matched anew in each.
+
+    Raises
+    ------
+    ValueError
+        As `agreement` does.
+    """
+    rng = np.random.default_rng(0)
+    return float(np.mean([agreement(first, rng.permutation(second)).sum() for _ in range(AGREEMENT_DRAWS)]))
 
 
 def rand_index(a: npt.ArrayLike, b: npt.ArrayLike) -> float:

@@ -11,14 +11,17 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dropclust.core.spec import RECIPES
+from dropclust.core.spec import RECIPES, RunSpec
 from dropclust.service.export import SUFFIXES, Described, to_bytes
 from dropclust.service.store import Store, Summary
 from dropclust.ui import runs
 from dropclust.ui.state import Parameter
 
 LISTED = 100  # finished runs that the list offers
-RECIPE_HELP = "How the networks were trained. " + " ".join(f"{name.capitalize()}: {how}." for name, how in RECIPES.items())
+RECIPE = Parameter(
+    "recipe", "Recipe", RunSpec().recipe, tuple(RECIPES),
+    help="How the networks were trained. " + " ".join(f"{name.capitalize()}: {how}." for name, how in RECIPES.items()),
+)  # fmt: skip
 
 
 class Info(Protocol):

@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from dropclust.core.intervals import Interval, mean_interval
-from dropclust.core.similarity import agreement
+from dropclust.core.similarity import AGREEMENT_DRAWS, agreement, agreement_by_chance
 from dropclust.experiments.paper import TABLE_2
-from dropclust.ui.explorer import Reading, Scene, agreement_by_chance, build_scene, scene
+from dropclust.ui.explorer import Reading, Scene, build_scene, scene
 from tests.ui import synthetic
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -275,7 +275,7 @@ def test_agreement_by_chance_is_the_mean_over_permuted_labels():
     spread = math.sqrt(float(shares @ agreeing**2) - mean**2)
     halves = np.repeat([0, 1], m)
     found = agreement_by_chance(halves, halves)
-    assert abs(found - mean) < 4 * spread / math.sqrt(scene.PERMUTED)
+    assert abs(found - mean) < 4 * spread / math.sqrt(AGREEMENT_DRAWS)
     assert found == agreement_by_chance(halves, halves)
     assert agreement_by_chance(np.zeros(9, int), np.zeros(9, int)) == 9
     assert agreement_by_chance(np.arange(9), np.arange(9)) == 9  # clusters of one neuron can be matched too

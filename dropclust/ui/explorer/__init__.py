@@ -8,9 +8,9 @@ from pathlib import Path
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
-from dropclust.ui.explorer.scene import Reading, Scene, agreement_by_chance, build_scene
+from dropclust.ui.explorer.scene import Reading, Scene, build_scene
 
-__all__ = ["Reading", "Scene", "agreement_by_chance", "build_scene", "explorer"]
+__all__ = ["Reading", "Scene", "build_scene", "explorer"]
 
 
 @cache

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dropclust.core.intervals import Interval, mean_interval
-from dropclust.core.similarity import agreement, incoming, match_labels, outgoing
+from dropclust.core.similarity import agreement_by_chance, incoming, match_labels, outgoing
 from dropclust.experiments.paper import TABLE_2
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +25,6 @@ Bools = npt.NDArray[np.bool_]
 WIDTH = 100  # units of the paper's layers, which the main curves are about
 MAX_UNITS = 256  # a neuron's number is sent as one byte
 COPIES = 3  # most alike neurons told of a neuron, each way
-PERMUTED = 39  # permutations of labels behind what chance gives of agreement
 ASPECTS = (1.7, 0.7)  # width over height of the field: beside the charts, and above them on a phone
 
 # Lengths of the field's layout in cells; a cell holds one tile and the gap around it.
@@ -338,23 +337,6 @@ def _nearest_shuffled(vectors: Floats) -> float:
     """Cosine of a neuron and the nearest other, mean over neurons, when each one's weights are shuffled, by a fixed seed."""
     shuffled = np.random.default_rng(0).permuted(vectors, axis=1)
     return float(_nearest(shuffled, 1)[1].mean())
-
-
-def agreement_by_chance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """On how many neurons two clusterings agree when the labels of one are permuted: mean of 39 draws by a fixed seed.
-
-    Parameters
-    ----------
-    first, second
-        Labels, integers ``[h]``.
-
-    Returns
-    -------
-    float
-        A number of neurons, 0 to h; clusters are matched anew in each draw, as `agreement` does.
-    """
-    rng = np.random.default_rng(0)
-    return float(np.mean([agreement(first, rng.permutation(second)).sum() for _ in range(PERMUTED)]))
 
 
 def _picture(vectors: Floats) -> Bytes:
