@@ -6,9 +6,8 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from dropclust.core.spec import RunSpec
-from dropclust.experiments import paper, table1
+from dropclust.experiments import paper, results, table1
 from dropclust.experiments.experiment import Settings
-from dropclust.service import results
 from dropclust.ui import batch, controls, live, runs, state
 from dropclust.ui.state import Parameter
 

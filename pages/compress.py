@@ -8,8 +8,8 @@ import streamlit as st
 
 from dropclust.core.spec import LIMITS, TEST_IMAGES
 from dropclust.experiments import paper, table2, table3
+from dropclust.experiments.results import ResultError
 from dropclust.service import export
-from dropclust.service.results import ResultError
 from dropclust.ui import charts, compressing, controls, live, state
 from dropclust.ui.compressing import Source
 from dropclust.ui.state import Parameter

@@ -5,9 +5,8 @@ import contextlib
 import streamlit as st
 
 from dropclust.core.spec import RECIPES
-from dropclust.experiments import paper, table2
+from dropclust.experiments import paper, results, table2
 from dropclust.experiments.experiment import Settings
-from dropclust.service import results
 from dropclust.service.jobs import ENDED
 from dropclust.ui import charts, controls, explorer, guess, live, runs, state
 from dropclust.ui.state import Parameter

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from dropclust.experiments import figure3, paper
-from dropclust.service import results
+from dropclust.experiments import figure3, paper, results
 from dropclust.ui import controls, live, power, state
 from dropclust.ui.state import Parameter
 

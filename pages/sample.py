@@ -4,8 +4,7 @@ import numpy as np
 import streamlit as st
 
 from dropclust.core.spec import NOISES
-from dropclust.experiments import paper, table2
-from dropclust.service import results
+from dropclust.experiments import paper, results, table2
 from dropclust.service.store import Stored
 from dropclust.ui import controls, digit, live, runs, sampling, state
 from dropclust.ui.state import Parameter, within

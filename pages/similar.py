@@ -5,8 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from dropclust.core.similarity import agreement, agreement_by_chance
-from dropclust.experiments import paper, table2
-from dropclust.service import results
+from dropclust.experiments import paper, results, table2
 from dropclust.ui import charts, controls, live, runs, state
 from dropclust.ui.state import Parameter
 

@@ -5,9 +5,8 @@ from dataclasses import replace
 import streamlit as st
 
 from dropclust.core.spec import RunSpec
-from dropclust.experiments import figure2, paper
+from dropclust.experiments import figure2, paper, results
 from dropclust.experiments.experiment import Settings
-from dropclust.service import results
 from dropclust.ui import controls, live, runs, state, variance
 from dropclust.ui.state import Parameter
 

@@ -35,7 +35,7 @@ def test_another_name_is_not():
         "import dropclust",
         "from dropclust import RunSpec",
         "from dropclust.experiments import get; [get(name) for name in ('table2',)]",
-        "from dropclust.service import results, store, jobs, reproduce, dashboard",
+        "from dropclust.experiments import results; from dropclust.service import store, jobs, reproduce, dashboard",
         "import dropclust.ui.charts, dropclust.ui.live, dropclust.ui.controls, dropclust.ui.runs",
         "import dropclust.ui.digit, dropclust.ui.drawing",
         "from dropclust.core import similarity, intervals, spec, cost, paths",

@@ -1,9 +1,10 @@
-"""How sure a mean over seeds is: Student t intervals, differences paired by seed, equality within a margin."""
+"""How sure a number is: Student t intervals, differences and ratios paired by seed, equality within a margin."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -199,3 +200,119 @@ def equivalent(a: npt.ArrayLike, b: npt.ArrayLike, margin: float, alpha: float =
         # The side on which the mean lies has the larger p-value of the two.
         p_value = float(stdtr(difference.n - 1, beyond / (values.std(ddof=1) / math.sqrt(difference.n))))
     return Equivalence(p_value, difference, p_value < alpha)
+
+
+def side(interval: Interval, level: float = 0.0) -> int:
+    """On which side of a level the whole interval lies: 1 above, -1 below, 0 where it holds the level or there is none.
+
+    Examples
+    --------
+    >>> side(Interval(2.0, 1.5, 2.5, 20, 0.95)), side(Interval(2.0, 1.5, 2.5, 20, 0.95), level=2.0)
+    (1, 0)
+    """
+    return int(interval.low > level) - int(interval.high < level)
+
+
+def ratio_interval(over: npt.ArrayLike, under: npt.ArrayLike | None = None, level: float = 0.95) -> Interval:
+    """Ratio of two means paired by seed, or one mean, with an interval that is never below zero.
+
+    Delta method on the logarithm: log r +- t(1/2 + level/2; n-1) s / sqrt(n), where s is the standard deviation of
+    over_i / mean(over) - under_i / mean(under). For jackknife pseudo-values it is the jackknife of the ratio's linear part.
+
+    Parameters
+    ----------
+    over, under
+        Numbers ``[n]``, one a seed, in the same order, with means above 0; ``under`` is 1 when it is None.
+    level
+        Confidence level, between 0 and 1.
+
+    Returns
+    -------
+    Interval
+        The ends are NaN for one seed, and the ratio as well where a mean is not above 0.
+
+    Examples
+    --------
+    >>> ratio_interval([2.0, 4.0], [1.0, 2.0]).mean
+    2.0
+    """
+    a = np.asarray(over, dtype=float)
+    b = np.ones_like(a) if under is None else np.asarray(under, dtype=float)
+    n, tops, bottoms = len(a), float(a.mean()), float(b.mean())
+    if min(tops, bottoms) <= 0:
+        return Interval(math.nan, math.nan, math.nan, n, level)
+    ratio = tops / bottoms
+    if n == 1:
+        return Interval(ratio, math.nan, math.nan, n, level)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * float((a / tops - b / bottoms).std(ddof=1)) / math.sqrt(n)
+    return Interval(ratio, ratio * math.exp(-half), ratio * math.exp(half), n, level)
+
+
+def share_interval(count: int, n: int, level: float = 0.95) -> Interval:
+    """A share ``count / n`` and its Wilson score interval, which stays inside [0, 1] at any share (scipy's).
+
+    Raises
+    ------
+    ValueError
+        For ``n`` below 1 or a count that is not from 0 to ``n``.
+
+    References
+    ----------
+    Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22(158).
+
+    Examples
+    --------
+    >>> share_interval(0, 10).low
+    0.0
+    """
+    from scipy.stats import binomtest  # a third of a second to import, which few callers need
+
+    interval = binomtest(count, n).proportion_ci(level, method="wilson")
+    return Interval(count / n, float(interval.low), float(interval.high), n, level)
+
+
+def median_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
+    """Median and its distribution-free interval by order statistics, which covers it in at least ``level`` of cases (scipy's).
+
+    The ends are NaN where order statistics give none: below six values at 95 %.
+
+    Raises
+    ------
+    ValueError
+        For no values, or values that are not finite.
+
+    Examples
+    --------
+    >>> median_interval([3.0, 1.0, 2.0]).mean
+    2.0
+    """
+    from scipy.stats import quantile_test
+
+    numbers = _numbers("values", values)
+    interval: Any = quantile_test(numbers).confidence_interval(_share("level", level, 1))
+    return Interval(float(np.median(numbers)), float(interval.low), float(interval.high), len(numbers), level)
+
+
+def slopes(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Least-squares slope of each row of ``y`` over the common ``x``.
+
+    Parameters
+    ----------
+    x
+        Numbers ``[n]``, not all equal.
+    y
+        Numbers ``[rows, n]``.
+
+    Returns
+    -------
+    array
+        ``[rows]``, in units of ``y`` a unit of ``x``.
+
+    Examples
+    --------
+    >>> slopes([0, 1, 2], [[0, 2, 4], [1, 1, 1]]).tolist()
+    [2.0, 0.0]
+    """
+    centred = np.asarray(x, dtype=float) - np.mean(np.asarray(x, dtype=float))
+    found: npt.NDArray[np.float64] = np.asarray(y, dtype=float) @ centred / (centred @ centred)
+    return found

@@ -21,8 +21,9 @@ import pandas as pd
 from dropclust import experiments
 from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
+from dropclust.experiments import results
 from dropclust.experiments.experiment import Experiment, Settings
-from dropclust.service import results
+from dropclust.service import tables
 from dropclust.service.export import write_temporary
 from dropclust.service.store import Store, Stored, versions
 
@@ -162,7 +163,7 @@ def _one(
     for name in names:
         files = [folder / f"{name}.csv" for folder in folders]
         table = pd.concat([pd.read_csv(file) for file in files if file.exists()], ignore_index=True)
-        written.append(results.write(root, results.file_name(name, settings.recipe, settings.quick), table, conditions))
+        written.append(tables.write(root, results.file_name(name, settings.recipe, settings.quick), table, conditions))
     shutil.rmtree(parts, ignore_errors=True)
     return written
 

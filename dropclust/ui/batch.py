@@ -15,9 +15,8 @@ from scipy.special import stdtrit
 
 from dropclust.core.intervals import Interval, mean_interval, paired_difference
 from dropclust.core.spec import TEST_IMAGES
-from dropclust.experiments import paper, table1
+from dropclust.experiments import paper, results, table1
 from dropclust.experiments.experiment import Settings
-from dropclust.service import results
 from dropclust.service.store import Summary
 from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND, Series
@@ -547,7 +546,7 @@ def table_1_of(recipe: str, prediction: str, beside: bool) -> BatchCharts:
 
     Raises
     ------
-    dropclust.service.results.ResultError
+    dropclust.experiments.results.ResultError
         When the table is missing or damaged.
     """
     return table_1(live.result(results.file_name("table1", recipe)).table, prediction, beside)

@@ -20,8 +20,8 @@ import streamlit as st
 
 from dropclust.core.intervals import Interval, equivalent, mean_interval, paired_difference
 from dropclust.core.spec import OUTPUTS
-from dropclust.experiments import paper, table3
-from dropclust.service import export, results
+from dropclust.experiments import paper, results, table3
+from dropclust.service import export
 from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND
 
@@ -370,7 +370,7 @@ def table_3(recipe: str, h: int, trained: str) -> tuple[Again, Losses, charts.Cu
 
     Raises
     ------
-    dropclust.service.results.ResultError
+    dropclust.experiments.results.ResultError
         When a table is missing or damaged.
     """
     found = live.result(results.file_name("table3", recipe))

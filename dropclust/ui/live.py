@@ -12,8 +12,7 @@ import streamlit as st
 from dropclust.core.cost import Calibration
 from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
-from dropclust.experiments import table2
-from dropclust.service import results
+from dropclust.experiments import results, table2
 from dropclust.service.store import Store, Stored
 from dropclust.ui import charts
 from dropclust.ui.explorer import Scene, build_scene
@@ -53,7 +52,7 @@ def result(name: str) -> results.Result:
 
     Raises
     ------
-    dropclust.service.results.ResultError
+    dropclust.experiments.results.ResultError
         When it is missing or damaged.
     """
     return results.read(name)
@@ -75,7 +74,7 @@ def table_2(recipe: str, layer: int, k: int, width: int) -> charts.Table2Charts:
 
     Raises
     ------
-    dropclust.service.results.ResultError
+    dropclust.experiments.results.ResultError
         When the table is missing or damaged.
     """
     return charts.table_2(result(results.file_name("table2", recipe)).table, layer, k, width)
@@ -99,7 +98,7 @@ def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame:
 
     Raises
     ------
-    dropclust.service.results.ResultError
+    dropclust.experiments.results.ResultError
         When the shipped table is missing or damaged.
     FileNotFoundError
         When another seed is asked for and MNIST is not there.
@@ -122,7 +121,7 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene:
     ------
     LookupError
         When a network of that seed is not stored here.
-    dropclust.service.results.ResultError
+    dropclust.experiments.results.ResultError
         When a table is missing or damaged.
     """
     networks = {rate: _stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES}

@@ -21,8 +21,7 @@ from dropclust.core.power_law import (
     kappa_from_slope,
     slope_from_kappa,
 )
-from dropclust.experiments import figure3, paper
-from dropclust.service import results
+from dropclust.experiments import figure3, paper, results
 from dropclust.ui import charts, live
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND, Series
 
@@ -660,7 +659,7 @@ def figure_3_of(recipe: str, rate: float, of: str, low: float, high: float) -> P
 
     Raises
     ------
-    dropclust.service.results.ResultError
+    dropclust.experiments.results.ResultError
         When the table is missing or damaged.
     """
     return figure_3(live.result(results.file_name("figure3", recipe)).table, rate, of, low, high)

@@ -14,8 +14,8 @@ from plotly.subplots import make_subplots
 
 from dropclust.core.intervals import Interval, equivalent, paired_difference
 from dropclust.core.spec import NOISES, RunSpec
+from dropclust.experiments import results
 from dropclust.experiments.figure1 import SAMPLES
-from dropclust.service import results
 from dropclust.ui import charts, live
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND, Curves, Series
 from dropclust.ui.guess import Guesses
@@ -246,7 +246,7 @@ def figure_1_of(recipe: str, noise: str, metric: str) -> Figure1Charts:
 
     Raises
     ------
-    dropclust.service.results.ResultError
+    dropclust.experiments.results.ResultError
         When the table is missing or damaged.
     """
     return figure_1(live.result(results.file_name("figure1", recipe)).table, noise, METRICS[metric])

@@ -16,9 +16,8 @@ from scipy.special import stdtrit
 
 from dropclust.core.intervals import Interval, mean_interval, paired_difference
 from dropclust.core.spec import NOISES
-from dropclust.experiments import figure2
+from dropclust.experiments import figure2, results
 from dropclust.experiments.experiment import Settings
-from dropclust.service import results
 from dropclust.service.store import Summary
 from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, SECOND, Curves, Series
@@ -504,7 +503,7 @@ def figure_2_of(recipe: str, prediction: str, of: str) -> VarianceCharts:
 
     Raises
     ------
-    dropclust.service.results.ResultError
+    dropclust.experiments.results.ResultError
         When the table is missing or damaged.
     """
     return figure_2(live.result(results.file_name("figure2", recipe)).table, prediction, of)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from dropclust.service import results
+from dropclust.service import tables
 from dropclust.ui import batch, variance
 from tests.browser.conftest import Serve
 from tests.ui import test_batch, test_power, test_variance
@@ -29,7 +29,7 @@ def address(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> str:
         ("figure2-modern", test_variance.table()),
         ("figure3-modern", test_power.synthetic()),
     ):
-        results.write(cache / "results", name, table, {"command": f"make {name}"})
+        tables.write(cache / "results", name, table, {"command": f"make {name}"})
     return serve(ROOT / "app.py", {"DROPCLUST_CACHE": str(cache)})
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from dropclust.service import results
+from dropclust.experiments import results
+from dropclust.service import tables
 from dropclust.ui import power
 from tests.browser.conftest import ROOT, Serve
 from tests.ui.test_power import synthetic
@@ -22,7 +23,7 @@ BENT = synthetic(bend=0.03)
 def address(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> str:
     cache = tmp_path_factory.mktemp("cache")
     (cache / "runs").mkdir()
-    results.write(cache / "results", results.file_name("figure3", "modern"), BENT, {"command": "again"})
+    tables.write(cache / "results", results.file_name("figure3", "modern"), BENT, {"command": "again"})
     return f"{serve(ROOT / 'app.py', {'DROPCLUST_CACHE': str(cache)})}/power"
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from dropclust.core import intervals
 from dropclust.core.intervals import Interval, equivalent, mean_interval, paired_difference
 
 numbers = st.lists(st.floats(-1e3, 1e3).map(lambda x: round(x, 3)), min_size=2, max_size=30)
@@ -155,3 +156,36 @@ class TestEquivalent:
     def test_alpha_refused(self, alpha):
         with pytest.raises(ValueError, match=f"^alpha must be between 0 and 0.5, both excluded; got {alpha}$"):
             equivalent([1, 2], [1, 2], 1.0, alpha)
+
+
+def test_a_side_is_taken_only_by_the_whole_interval():
+    assert [intervals.side(intervals.Interval(1, low, high, 9, 0.95), 1.0) for low, high in ((1.1, 2), (0, 0.9), (0, 2))] == [
+        1, -1, 0,
+    ]  # fmt: skip
+    assert intervals.side(intervals.Interval(1, math.nan, math.nan, 1, 0.95)) == 0
+
+
+@pytest.mark.parametrize("n", [1, 5, 6, 9, 25])
+def test_the_medians_interval_covers_by_the_binomial_distribution(n):
+    """The k-th smallest and largest of n enclose the median unless fewer than k fall on one side: 2 P(Binomial(n, 1/2) < k)."""
+    found = intervals.median_interval(np.arange(n, dtype=float))
+    outside = [2 * sum(math.comb(n, below) for below in range(k)) / 2**n for k in range(n)]
+    best = max((k for k in range(1, n) if outside[k] <= 0.05), default=0)
+    if not best:
+        assert math.isnan(found.low)
+    else:
+        assert (found.low, found.high) == (best - 1, n - best)
+
+
+def test_a_shares_interval_is_wilsons():
+    share, n, z = 0.3, 20, 1.959963984540054
+    middle, half = (share + z * z / 2 / n), z * math.sqrt(share * (1 - share) / n + z * z / 4 / n / n)
+    found = intervals.share_interval(6, n)
+    assert (found.mean, found.low, found.high) == pytest.approx(
+        (0.3, (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n))
+    )
+
+
+def test_slopes_are_least_squares():
+    x, y = np.array([0.0, 1.0, 4.0]), np.random.default_rng(0).normal(size=(5, 3))
+    assert intervals.slopes(x, y) == pytest.approx(np.array([np.polyfit(x, row, 1)[0] for row in y]))

@@ -17,8 +17,8 @@ from scipy import stats
 from streamlit.testing.v1 import AppTest
 
 from dropclust.core.spec import RECIPES, RunSpec
-from dropclust.experiments import paper, table1
-from dropclust.service import results
+from dropclust.experiments import paper, results, table1
+from dropclust.service import tables
 from dropclust.service.jobs import Jobs
 from dropclust.service.store import Store
 from dropclust.ui import batch, charts, live, runs, state
@@ -390,7 +390,7 @@ def cache(tmp_path, monkeypatch):
     queue = Still(store, workers=1)
     monkeypatch.setattr(live, "queue", lambda: queue)
     for recipe, with_ in (("modern", 0.3), ("paper", -0.3)):
-        results.write(tmp_path / "results", f"table1-{recipe}", table(with_, recipe=recipe), {"command": "make table1"})
+        tables.write(tmp_path / "results", f"table1-{recipe}", table(with_, recipe=recipe), {"command": "make table1"})
     yield tmp_path
     st.cache_data.clear()
     st.cache_resource.clear()

@@ -23,7 +23,7 @@ from dropclust.core.compression import Choice, CurvePoint
 from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import paper, table3
-from dropclust.service import export, results
+from dropclust.service import export, tables
 from dropclust.service.store import Store, Stored
 from dropclust.ui import charts, compressing, live
 
@@ -404,9 +404,9 @@ def cache(tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     (tmp_path / "MNIST").symlink_to(ROOT / "cache" / "MNIST")
     conditions = {"command": "python -m dropclust reproduce table3"}
-    results.write(tmp_path / "results", "table3-modern", table(3), conditions)
+    tables.write(tmp_path / "results", "table3-modern", table(3), conditions)
     curve = table(2, widths=(700,), units=table3.CURVE_UNITS)
-    results.write(tmp_path / "results", "table3-curve-modern", curve, conditions)
+    tables.write(tmp_path / "results", "table3-curve-modern", curve, conditions)
     monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
     st.cache_data.clear()
     st.cache_resource.clear()

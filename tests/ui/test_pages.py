@@ -11,8 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dropclust.core.spec import RunSpec
-from dropclust.experiments import table2
-from dropclust.service import results
+from dropclust.experiments import results, table2
 from dropclust.service.jobs import Jobs, Run
 from dropclust.service.store import Store, Stored
 from dropclust.ui import live

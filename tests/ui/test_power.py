@@ -12,8 +12,8 @@ import streamlit as st
 from scipy import stats
 
 from dropclust.core.power_law import clustered_variance
-from dropclust.experiments import figure3, paper
-from dropclust.service import results
+from dropclust.experiments import figure3, paper, results
+from dropclust.service import tables
 from dropclust.ui import power
 from tests.ui.test_pages import cache, open_page, said  # noqa: F401
 
@@ -352,7 +352,7 @@ def table_there(cache):  # noqa: F811
     """The planted table as the shipped one, under both recipes."""
     for recipe in ("modern", "paper"):
         name = results.file_name("figure3", recipe)
-        results.write(cache / "results", name, synthetic(recipe=recipe), {"command": "python -m dropclust reproduce figure3"})
+        tables.write(cache / "results", name, synthetic(recipe=recipe), {"command": "python -m dropclust reproduce figure3"})
     return cache
 
 
@@ -380,7 +380,7 @@ def test_the_address_holds_range_rate_and_toggles(table_there):
 
 def test_dragging_the_range_refits(table_there):
     bent = synthetic(bend=0.05)
-    results.write(table_there / "results", results.file_name("figure3", "modern"), bent, {"command": "again"})
+    tables.write(table_there / "results", results.file_name("figure3", "modern"), bent, {"command": "again"})
     app = open_page("power.py")
     whole, part = (power.figure_3(bent, 0.5, "MSTD", 25, high).logarithmic.sentence for high in (1600, 100))
     assert whole in said(app)
@@ -424,7 +424,7 @@ def test_what_is_said_of_the_papers_line_goes_with_it(table_there):
 
 def test_one_seed_on_the_page(table_there):
     name = results.file_name("figure3", "modern")
-    results.write(table_there / "results", name, synthetic(seeds=1), {"command": "again"})
+    tables.write(table_there / "results", name, synthetic(seeds=1), {"command": "again"})
     st.cache_resource.clear()
     text = said(open_page("power.py"))
     assert "One seed: no interval, and so no verdict." in text

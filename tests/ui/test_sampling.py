@@ -15,7 +15,7 @@ from dropclust.core.network import Network
 from dropclust.core.prediction import sample, scaled_logits
 from dropclust.core.spec import NOISES, RunSpec
 from dropclust.experiments import figure1
-from dropclust.service import results
+from dropclust.service import tables
 from dropclust.ui import charts, live, sampling
 from dropclust.ui.sampling import MASKS, METRICS, Estimate
 from tests.ui.test_pages import cache, finished, open_page, said, shipped  # noqa: F401
@@ -501,7 +501,7 @@ def page(shipped, monkeypatch, data):  # noqa: F811
     monkeypatch.setattr(mnist, "load", lambda root=None: data)
     for recipe in ("modern", "paper"):
         made_by = {"command": f"python -m dropclust reproduce figure1 --recipe {recipe}"}
-        results.write(shipped / "results", f"figure1-{recipe}", table(PLANTED if recipe == "modern" else FLAT), made_by)
+        tables.write(shipped / "results", f"figure1-{recipe}", table(PLANTED if recipe == "modern" else FLAT), made_by)
     monkeypatch.setattr(sampling, "images_for", lambda hidden: 20)
     return shipped
 

@@ -13,8 +13,8 @@ import streamlit as st
 from scipy import stats
 
 from dropclust.core.spec import NOISES, RunSpec
-from dropclust.experiments import figure2
-from dropclust.service import results
+from dropclust.experiments import figure2, results
+from dropclust.service import tables
 from dropclust.service.store import Store
 from dropclust.ui import charts, live, variance
 from tests.ui.test_batch import open_page, said
@@ -359,7 +359,7 @@ def cache(tmp_path, monkeypatch):
     st.cache_resource.clear()
     store = Store(tmp_path / "runs")
     monkeypatch.setattr(live, "store", lambda: store)
-    results.write(tmp_path / "results", "figure2-modern", table(), {"command": "make figure2"})
+    tables.write(tmp_path / "results", "figure2-modern", table(), {"command": "make figure2"})
     yield tmp_path
     st.cache_data.clear()
     st.cache_resource.clear()

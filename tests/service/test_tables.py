@@ -5,20 +5,21 @@ import json
 import pandas as pd
 import pytest
 
-from dropclust.service import results
+from dropclust.experiments import results
+from dropclust.service import tables
 
 TABLE = pd.DataFrame({"seed": [0, 1], "rand": [0.123456789012, 2.0], "name": ["a", "b, c"]})
 
 
 def test_a_table_comes_back_with_its_conditions(tmp_path):
-    path = results.write(tmp_path, "small-modern", TABLE, {"command": "make it", "seeds": 2})
+    path = tables.write(tmp_path, "small-modern", TABLE, {"command": "make it", "seeds": 2})
     found = results.read("small-modern", tmp_path)
     pd.testing.assert_frame_equal(found.table, TABLE.assign(rand=[0.1234568, 2.0]))
     assert found.command == "make it"
     assert found.conditions["rows"] == 2
     assert sorted(file.name for file in tmp_path.iterdir()) == ["small-modern.csv", "small-modern.json"]
     before = path.read_bytes()
-    results.write(tmp_path, "small-modern", TABLE, {"command": "make it", "seeds": 2})
+    tables.write(tmp_path, "small-modern", TABLE, {"command": "make it", "seeds": 2})
     assert path.read_bytes() == before
 
 
@@ -52,7 +53,7 @@ def damage_digest(path):
     "damage", [damage_nothing, damage_a_digit, damage_conditions, damage_kind_of_conditions, damage_digest]
 )
 def test_a_missing_or_damaged_table_costs_one_sentence_and_names_the_command(tmp_path, damage):
-    damage(results.write(tmp_path, "small-modern", TABLE, {"command": "make it"}))
+    damage(tables.write(tmp_path, "small-modern", TABLE, {"command": "make it"}))
     with pytest.raises(results.ResultError, match=r"^the table small-modern .*python -m dropclust reproduce small$"):
         results.read("small-modern", tmp_path)
 

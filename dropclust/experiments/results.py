@@ -1,4 +1,4 @@
-"""Experiments' tables on disk: a CSV and, beside it, the conditions under which it was made, as JSON."""
+"""Experiments' tables on disk, read and checked: a CSV and, beside it, the conditions under which it was made, as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 
 from dropclust.core.paths import cache_folder
-from dropclust.service.export import sync_folder, write_temporary
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
@@ -43,22 +42,6 @@ def folder() -> Path:
 def file_name(table: str, recipe: str, quick: bool = False) -> str:
     """Name of a table's files, without the suffix: quick ones lie beside the full ones and never replace them."""
     return f"{table}-{recipe}{'-quick' if quick else ''}"
-
-
-def write(root: Path, name: str, table: pd.DataFrame, conditions: dict[str, Any]) -> Path:
-    """Write a table and its conditions, each whole or not at all; returns the CSV's path.
-
-    Numbers keep seven significant digits: more than any of them is worth, and equal tables give equal files.
-    """
-    text = table.to_csv(index=False, float_format="%.7g", lineterminator="\n")
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    facts = json.dumps(conditions | {"rows": len(table), "sha256": digest}, indent=1, sort_keys=True)
-    root.mkdir(parents=True, exist_ok=True)
-    path = root / f"{name}.csv"
-    for target, content in ((path, text), (path.with_suffix(".json"), facts + "\n")):
-        write_temporary(root, content.encode()).replace(target)
-    sync_folder(root)
-    return path
 
 
 def read(name: str, root: Path | None = None) -> Result:

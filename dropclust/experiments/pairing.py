@@ -1,0 +1,51 @@
+"""Values of a table by seed, so that settings compare seed by seed: nets of one seed share images, weights and draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+
+def by_seed(table: pd.DataFrame, column: str, **where: object) -> pd.Series[float]:
+    """One column of the rows that have the given values, indexed by seed; seeds without a value are left out.
+
+    Parameters
+    ----------
+    table
+        Tidy rows with a column ``seed``.
+    column
+        What to take.
+    where
+        Column and value; a row must have all of them.
+
+    Raises
+    ------
+    ValueError
+        When a seed has several rows: something that tells them apart was not given.
+
+    Examples
+    --------
+    >>> by_seed(pd.DataFrame({"seed": [1, 0], "rate": [0.5, 0.5], "loss": [2.0, 1.0]}), "loss", rate=0.5).to_dict()
+    {0: 1.0, 1: 2.0}
+    """
+    rows = pd.Series(True, index=table.index)
+    for name, value in where.items():
+        rows &= table[name] == value
+    part = table.loc[rows, ["seed", column]].dropna()
+    if part["seed"].duplicated().any():
+        raise ValueError(f"a seed must have one {column} where {where}; got several")
+    values: pd.Series[float] = part.set_index("seed")[column].sort_index().astype(float)
+    return values
+
+
+def paired(*values: pd.Series[float]) -> tuple[npt.NDArray[np.float64], ...]:
+    """The values of the seeds that all have, in the order of seeds.
+
+    Examples
+    --------
+    >>> paired(pd.Series({0: 1.0, 1: 2.0}), pd.Series({1: 3.0, 2: 4.0}))
+    (array([2.]), array([3.]))
+    """
+    joined = pd.concat(values, axis=1, join="inner").sort_index()
+    return tuple(joined.iloc[:, number].to_numpy(dtype=float) for number in range(len(values)))

@@ -1,0 +1,90 @@
+"""Lines over a common x, as data: what any line chart shows before it is drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from dropclust.core.intervals import Interval, mean_interval
+from dropclust.findings.meaning import Meaning
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart: a mean with its interval at each x; ``low`` and ``high`` are NaN where there is none."""
+
+    name: str
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n: int
+    meaning: Meaning
+
+    @classmethod
+    def of(cls, name: str, table: pd.DataFrame, x: str, y: str, meaning: Meaning) -> Series:
+        """Mean and 95 % Student t interval of column ``y`` at each value of ``x``; missing values are left out."""
+        groups = [(at, table.loc[table[x] == at, y].dropna()) for at in sorted(table[x].unique().tolist())]
+        intervals = {at: mean_interval(values.to_numpy()) for at, values in groups if len(values)}
+        return cls.from_intervals(name, intervals, meaning)
+
+    @classmethod
+    def from_intervals(cls, name: str, intervals: Mapping[float, Interval], meaning: Meaning) -> Series:
+        """A line through intervals by their x."""
+        means, lows, highs = (
+            tuple(getattr(interval, end) for interval in intervals.values()) for end in ("mean", "low", "high")
+        )
+        n = max((interval.n for interval in intervals.values()), default=0)
+        return cls(name, tuple(intervals), means, lows, highs, n, meaning)
+
+    @classmethod
+    def plain(cls, name: str, values: Mapping[float, float], meaning: Meaning) -> Series:
+        """A line without intervals."""
+        nothing = (math.nan,) * len(values)
+        return cls(name, tuple(values), tuple(values.values()), nothing, nothing, 1, meaning)
+
+    def at(self, x: float) -> Interval:
+        """Mean and interval at one of its x.
+
+        Raises
+        ------
+        ValueError
+            When the line has no such x.
+        """
+        where = self.x.index(x)
+        return Interval(self.mean[where], self.low[where], self.high[where], self.n, 0.95)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A chart of lines over a common x.
+
+    ``points`` are the paper's values, ``marker`` the x that a viewer has chosen, ``sentence`` what to see, also the alt text.
+    """
+
+    title: str
+    x_title: str
+    y_title: str
+    series: tuple[Series, ...]
+    sentence: str
+    points: Mapping[float, float] | None = None
+    marker: float | None = None
+    y_range: tuple[float, float] | None = None
+
+    def marked(self, x: float) -> Curves:
+        """The same with the x that a viewer has chosen."""
+        return replace(self, marker=x)
+
+    def table(self) -> pd.DataFrame:
+        """What the chart shows, a row an x."""
+        columns: dict[str, dict[float, float]] = {}
+        for line in self.series:
+            for suffix, values in (("", line.mean), (" low", line.low), (" high", line.high)):
+                if not all(map(math.isnan, values)):
+                    columns[line.name + suffix] = dict(zip(line.x, values, strict=True))
+        if self.points:
+            columns["paper"] = dict(self.points)
+        return pd.DataFrame(columns).rename_axis(self.x_title).sort_index().reset_index()

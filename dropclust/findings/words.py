@@ -1,0 +1,153 @@
+"""Numbers as text: the one place where a number, an interval, a count or a share is written for a reader."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from dropclust.core.intervals import Interval, side
+
+
+def number(value: float, digits: int = 2, signed: bool = False) -> str:
+    """Write a number with a fixed count of digits; what rounds to zero has no sign.
+
+    Examples
+    --------
+    >>> number(-0.004), number(0.126, signed=True)
+    ('0.00', '+0.13')
+    """
+    if math.isnan(value):
+        return "no number"
+    value = round(value, digits) + 0.0  # +0.0 takes the sign off a zero
+    return f"{value:+.{digits}f}" if signed and value else f"{value:.{digits}f}"
+
+
+def count(n: int, what: str) -> str:
+    """Write a count with its noun, in the plural where it is one.
+
+    Examples
+    --------
+    >>> count(1, "seed"), count(2_000, "mask")
+    ('1 seed', '2,000 masks')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def listed(items: Iterable[object]) -> str:
+    """Join items as people say them.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"]), listed([])
+    ('a, b and c', 'none')
+    """
+    *first, last = [str(item) for item in items] or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def which(values: Sequence[float]) -> str:
+    """Say how many values there are, and which.
+
+    Examples
+    --------
+    >>> which([0.1, 0.2]), which([])
+    ('2 (0.1 and 0.2)', 'none')
+    """
+    return f"{len(values)} ({listed(f'{value:g}' for value in values)})" if values else "none"
+
+
+def ends(interval: Interval, digits: int = 2, signed: bool = False) -> str:
+    """Write the two ends of an interval: "0.90 to 0.92"; "no interval" where there is none."""
+    if math.isnan(interval.low):
+        return "no interval"
+    return f"{number(interval.low, digits, signed)} to {number(interval.high, digits, signed)}"
+
+
+def brief(interval: Interval, digits: int = 2, signed: bool = False) -> str:
+    """Write a mean and its interval for a cell or a second mention.
+
+    Examples
+    --------
+    >>> brief(Interval(0.912, 0.905, 0.919, 20, 0.95)), brief(Interval(0.912, math.nan, math.nan, 1, 0.95))
+    ('0.91 (0.91 to 0.92)', '0.91')
+    """
+    mean = number(interval.mean, digits, signed)
+    return mean if math.isnan(interval.low) else f"{mean} ({ends(interval, digits, signed)})"
+
+
+def plus_minus(interval: Interval, digits: int = 2) -> str:
+    """Write a mean and half the width of its interval: "0.91 ± 0.01"."""
+    mean = number(interval.mean, digits)
+    return mean if math.isnan(interval.low) else f"{mean} ± {number((interval.high - interval.low) / 2, digits)}"
+
+
+def full(interval: Interval, digits: int = 3, what: str = "seed", signed: bool = False, unit: str = "") -> str:
+    """Write a mean, its interval and what it is over, as a sentence needs it once.
+
+    Parameters
+    ----------
+    interval
+        Mean and interval.
+    digits
+        Digits after the point.
+    what
+        What one value belongs to, in the singular.
+    signed
+        Whether a number above zero has its sign, as differences do.
+    unit
+        Written after the mean.
+
+    Examples
+    --------
+    >>> full(Interval(0.912, 0.905, 0.919, 20, 0.95))
+    '0.912 (95 % interval 0.905 to 0.919, 20 seeds)'
+    >>> full(Interval(1.5, math.nan, math.nan, 1, 0.95), 1, signed=True, unit="points")
+    '+1.5 points (one seed: no interval)'
+    """
+    mean = number(interval.mean, digits, signed) + (f" {unit}" if unit else "")
+    if math.isnan(interval.low):
+        return f"{mean} ({'one' if interval.n == 1 else interval.n} {what}{'' if interval.n == 1 else 's'}: no interval)"
+    return f"{mean} ({100 * interval.level:g} % interval {ends(interval, digits, signed)}, {count(interval.n, what)})"
+
+
+def sides(intervals: Iterable[Interval], level: float = 0.0, what: str = "") -> str:
+    """Say at how many settings the whole interval lies below a level, above it, or neither.
+
+    Examples
+    --------
+    >>> sides([Interval(-1, -2, -0.5, 9, 0.95), Interval(0, -1, 1, 9, 0.95)], what=" rates")
+    'lower at 1 of 2 rates, higher at 0, no significant difference at 1'
+    """
+    found = [side(interval, level) for interval in intervals]
+    below, above, neither = (found.count(which) for which in (-1, 1, 0))
+    text = f"lower at {below} of {len(found)}{what}, higher at {above}"
+    return text + (f", no significant difference at {neither}" if neither else "")
+
+
+def p_value(p: float) -> str:
+    """Write a p-value, as far as anybody cares.
+
+    Examples
+    --------
+    >>> p_value(0.00001), p_value(0.0312)
+    ('p < .001', 'p = .031')
+    """
+    if math.isnan(p):
+        return "no p-value"
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Write a share as a percentage.
+
+    Examples
+    --------
+    >>> percent(0.126)
+    '13 %'
+    """
+    return f"{number(100 * share, digits)} %"
+
+
+def capital(text: str) -> str:
+    """Begin a sentence: the first letter large, the rest as it is."""
+    return text[:1].upper() + text[1:]

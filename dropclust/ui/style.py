@@ -1,0 +1,94 @@
+"""How a meaning looks: one colour, one dash and one marker each, on all charts."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from dropclust.findings.meaning import Meaning
+
+_CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
+
+
+@cache
+def palette() -> tuple[str, ...]:
+    """The ten categorical colours of the app, as its configuration declares them."""
+    with _CONFIG.open("rb") as file:
+        return tuple(tomllib.load(file)["theme"]["chartCategoricalColors"])
+
+
+BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, WINE, OLIVE, TEAL, GREY = range(10)  # the palette's order
+
+
+@dataclass(frozen=True)
+class Style:
+    """Colour ``#rrggbb``, dash and marker symbol, as plotly names the last two."""
+
+    colour: str
+    dash: str
+    marker: str
+
+    def tint(self, opacity: float) -> str:
+        """The colour made translucent."""
+        return tint(self.colour, opacity)
+
+
+def tint(colour: str, opacity: float) -> str:
+    """A colour ``#rrggbb`` made translucent."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+# Meanings that share a chart differ in colour, and each differs from all others in dash and marker taken together with it.
+_STYLES = MappingProxyType(
+    {
+        Meaning.MEASURED: (BLUE, "solid", "circle"),
+        Meaning.CHANCE: (GREY, "dash", "line-ns"),
+        Meaning.PAPER: (VERMILION, "longdash", "star-diamond"),
+        Meaning.CHOSEN: (VERMILION, "dot", "line-ns-open"),
+        Meaning.GUESS: (PINK, "dot", "triangle-up"),
+        Meaning.OTHERS_GUESS: (PINK, "dash", "circle-open"),
+        Meaning.OWN_RUN: (PINK, "dashdot", "square-open"),
+        Meaning.EXACT: (GREEN, "dot", "diamond"),
+        Meaning.LIMIT: (GREEN, "dash", "diamond-open"),
+        Meaning.CONTROL: (ORANGE, "dash", "square"),
+        Meaning.THEORY: (VERMILION, "dash", "x"),
+        Meaning.THEORY_CORRECTED: (GREEN, "solid", "cross"),
+        Meaning.DROPOUT: (BLUE, "solid", "square"),
+        Meaning.DROPOUT_FIRST: (SKY, "dashdot", "diamond"),
+        Meaning.NO_DROPOUT: (ORANGE, "dot", "x"),
+        Meaning.UNTRAINED: (GREY, "longdash", "triangle-up"),
+        Meaning.BERNOULLI: (BLUE, "solid", "diamond"),
+        Meaning.GAUSSIAN: (ORANGE, "dash", "triangle-down"),
+        Meaning.DROPCONNECT: (WINE, "dot", "pentagon"),
+        Meaning.SCALED: (GREEN, "solid", "circle"),
+        Meaning.SAMPLED: (BLUE, "dash", "square-open"),
+        Meaning.ARITHMETIC: (SKY, "dot", "hexagon"),
+        Meaning.ONE_MASK: (ORANGE, "dashdot", "triangle-up"),
+        Meaning.PROPAGATED: (WINE, "longdash", "x"),
+        Meaning.LIVING: (SKY, "dash", "square"),
+        Meaning.MUTUAL_INFORMATION: (TEAL, "dash", "square"),
+        Meaning.ELEMENT_CENTRIC: (OLIVE, "dot", "diamond"),
+        Meaning.WITHIN: (BLUE, "solid", "hexagon"),
+        Meaning.ACROSS: (GREY, "dot", "hexagon-open"),
+        Meaning.TWINS: (WINE, "solid", "star"),
+        Meaning.TWINS_LOOSE: (PINK, "dot", "triangle-left"),
+        Meaning.TWINS_STRICT: (OLIVE, "dash", "triangle-right"),
+        Meaning.METHOD_PAPER: (BLUE, "solid", "star"),
+        Meaning.LEAST_SQUARES: (GREEN, "dash", "square"),
+        Meaning.PRUNE: (ORANGE, "dashdot", "triangle-up-open"),
+        Meaning.PRUNE_LEAST_SQUARES: (WINE, "dot", "triangle-down-open"),
+        Meaning.RANDOM_CLUSTERS: (GREY, "longdash", "cross"),
+        Meaning.BEFORE: (GREY, "solid", "circle"),
+        Meaning.AFTER: (BLUE, "solid", "cross"),
+    }
+)
+
+
+def style(meaning: Meaning) -> Style:
+    """How a meaning looks."""
+    colour, dash, marker = _STYLES[meaning]
+    return Style(palette()[colour], dash, marker)
