@@ -95,7 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     reproduce = commands.add_parser("reproduce", help="make the paper's tables and figures again, resuming what was begun")
     reproduce.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(experiments.NAMES)} (default: all)")
     reproduce.add_argument("--recipe", choices=RECIPES, default="modern")
-    reproduce.add_argument("--seeds", type=int, default=20, help="seeds 0 to SEEDS - 1 (default 20)")
+    reproduce.add_argument("--seeds", type=int, default=20, help="how many seeds (default 20)")
+    reproduce.add_argument(
+        "--first-seed", type=int, default=0, help="the first of them (default 0); tables of others lie beside those from 0"
+    )
     reproduce.add_argument("--quick", action="store_true", help="a coarser grid and fewer examples")
     reproduce.add_argument(
         "--precision", choices=["auto", *PRECISIONS], default="auto",
@@ -225,7 +228,8 @@ def _reproduce(parsed: argparse.Namespace) -> None:
     names = parsed.names or list(experiments.NAMES)
     for name in names:
         experiments.get(name)
-    settings = Settings(parsed.recipe, parsed.seeds, parsed.quick, "" if parsed.precision == "auto" else parsed.precision)
+    precision = "" if parsed.precision == "auto" else parsed.precision
+    settings = Settings(parsed.recipe, parsed.seeds, parsed.quick, precision, parsed.first_seed)
     workers = parsed.workers if parsed.workers is not None else os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"workers must be a whole number of 1 or more; got {workers}")

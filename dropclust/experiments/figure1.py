@@ -44,10 +44,10 @@ class Figure1(Experiment):
                 noise=noise,
                 recipe=settings.recipe,
                 seed=seed,
-                examples=64_000 if settings.quick else 320_000,
+                examples=settings.examples,
                 precision=settings.precision,
             )
-            for seed in range(settings.seeds)
+            for seed in settings.seed_range
             for rate in rates
             for noise in (NOISES if rate else (SILENT,))
         ]

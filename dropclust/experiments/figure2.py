@@ -49,13 +49,13 @@ class Figure2(Experiment):
                 recipe=settings.recipe,
                 seed=seed,
                 train_size=TRAIN_SIZE,
-                examples=64_000 if settings.quick else 320_000,
+                examples=settings.examples,
                 precision=settings.precision,
             )
             for rate in (QUICK_RATES if settings.quick else RATES)
             for noise in (NOISES if rate else (SILENT,))
             for mask in (LAYERS.values() if rate else [LAYERS["3"]])
-            for seed in range(settings.seeds)
+            for seed in settings.seed_range
         ]
 
     def group(self, spec: RunSpec) -> Hashable:

@@ -54,11 +54,11 @@ class Figure3(Experiment):
                 dropout=dropout,
                 recipe=settings.recipe,
                 seed=seed,
-                examples=64_000 if settings.quick else 320_000,
+                examples=settings.examples,
                 precision=settings.precision,
             )
             for width in sorted(QUICK_WIDTHS if settings.quick else WIDTHS, reverse=True)
-            for seed in range(min(settings.seeds, QUICK_SEEDS) if settings.quick else settings.seeds)
+            for seed in settings.seed_range[: QUICK_SEEDS if settings.quick else None]
             for dropout in TRAININGS.values()
         ]
 

@@ -39,9 +39,15 @@ def folder() -> Path:
     return cache_folder() / "results"
 
 
-def file_name(table: str, recipe: str, quick: bool = False) -> str:
-    """Name of a table's files, without the suffix: quick ones lie beside the full ones and never replace them."""
-    return f"{table}-{recipe}{'-quick' if quick else ''}"
+def file_name(table: str, recipe: str, quick: bool = False, first_seed: int = 0) -> str:
+    """Name of a table's files, without the suffix: quick ones, and other seeds, lie beside the full ones and replace none.
+
+    Examples
+    --------
+    >>> file_name("table2", "modern"), file_name("table2", "paper", quick=True, first_seed=100)
+    ('table2-modern', 'table2-paper-from-100-quick')
+    """
+    return f"{table}-{recipe}{f'-from-{first_seed}' if first_seed else ''}{'-quick' if quick else ''}"
 
 
 def read(name: str, root: Path | None = None) -> Result:

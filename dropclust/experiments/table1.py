@@ -39,10 +39,10 @@ class Table1(Experiment):
                 batch_size=batch,
                 recipe=settings.recipe,
                 seed=seed,
-                examples=64_000 if settings.quick else 320_000,
+                examples=settings.examples,
                 precision=settings.precision,
             )
-            for seed in range(settings.seeds)
+            for seed in settings.seed_range
             for batch in (QUICK_BATCHES if settings.quick else BATCHES)
             for rate in RATES
         ]

@@ -48,11 +48,11 @@ class Table2(Experiment):
                 dropout=(rate, rate, rate),
                 recipe=settings.recipe,
                 seed=seed,
-                examples=64_000 if settings.quick else 320_000,
+                examples=settings.examples,
                 precision="float32" if hidden == HIDDEN else settings.precision,  # the shown ones in the reference
             )
             for hidden, rates in shapes.items()
-            for seed in range(settings.seeds)
+            for seed in settings.seed_range
             for rate in rates
         ]
 

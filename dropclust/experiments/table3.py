@@ -62,11 +62,12 @@ class Table3(Experiment):
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every width and training for every seed; those of one seed share images, and of one width initial weights."""
-        seeds, widths = (min(settings.seeds, QUICK_SEEDS), QUICK_WIDTHS) if settings.quick else (settings.seeds, tuple(UNITS))
-        examples = 64_000 if settings.quick else 320_000
+        seeds, widths = settings.seed_range, tuple(UNITS)
+        if settings.quick:
+            seeds, widths = seeds[:QUICK_SEEDS], QUICK_WIDTHS
         return [
-            shown_spec(h, trained, settings.recipe, seed, examples, settings.precision)
-            for seed in range(seeds)
+            shown_spec(h, trained, settings.recipe, seed, settings.examples, settings.precision)
+            for seed in seeds
             for h in widths
             for trained in TRAINED
         ]
@@ -92,9 +93,9 @@ class Table3(Experiment):
 
     def details(self, networks: Sequence[Network], data: Data, settings: Settings) -> dict[str, pd.DataFrame]:
         """Accuracy against units for the widest networks of the first seeds: a row a network, method and number of units."""
-        seeds = QUICK_CURVE_SEEDS if settings.quick else CURVE_SEEDS
+        seeds = settings.seed_range[: QUICK_CURVE_SEEDS if settings.quick else CURVE_SEEDS]
         units = QUICK_CURVE_UNITS if settings.quick else CURVE_UNITS
-        wide = [n for n in networks if n.hidden[LAYER - 1] == CURVE_WIDTH and spec_of(n).seed < seeds]
+        wide = [n for n in networks if n.hidden[LAYER - 1] == CURVE_WIDTH and spec_of(n).seed in seeds]
         return {"table3-curve": _rows(wide, lambda _: units, data, settings)} if wide else {}
 
 

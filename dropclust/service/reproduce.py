@@ -109,7 +109,8 @@ def command(name: str, settings: Settings) -> str:
     """The command line that makes an experiment's tables."""
     quick = " --quick" if settings.quick else ""
     precision = "" if settings.precision == Settings(quick=settings.quick).precision else f" --precision {settings.precision}"
-    return f"python -m dropclust reproduce {name} --recipe {settings.recipe} --seeds {settings.seeds}{quick}{precision}"
+    first = f" --first-seed {settings.first_seed}" if settings.first_seed else ""
+    return f"python -m dropclust reproduce {name} --recipe {settings.recipe} --seeds {settings.seeds}{first}{quick}{precision}"
 
 
 def _one(
@@ -163,13 +164,15 @@ def _one(
     for name in names:
         files = [folder / f"{name}.csv" for folder in folders]
         table = pd.concat([pd.read_csv(file) for file in files if file.exists()], ignore_index=True)
-        written.append(tables.write(root, results.file_name(name, settings.recipe, settings.quick), table, conditions))
+        written.append(
+            tables.write(root, results.file_name(name, settings.recipe, settings.quick, settings.first_seed), table, conditions)
+        )
     shutil.rmtree(parts, ignore_errors=True)
     return written
 
 
 def _digest(experiment: Experiment, settings: Settings) -> str:
-    # The number of seeds is left out: asking for more seeds keeps those that are done.
+    # The seeds are left out: asking for more of them keeps those that are done.
     facts = {"version": experiment.version, "recipe": settings.recipe, "quick": settings.quick}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 

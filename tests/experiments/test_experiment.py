@@ -1,11 +1,13 @@
 """The shape all experiments share, seen with a small one."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from dropclust import experiments
 from dropclust.core.spec import RunSpec
-from dropclust.experiments.experiment import Experiment, Settings
+from dropclust.experiments.experiment import FRESH_SEED, Experiment, Settings
 
 
 class Small(Experiment):
@@ -110,3 +112,11 @@ def test_an_unknown_experiment_is_named():
         experiments.get("table9")
     with pytest.raises(AttributeError):
         _ = experiments.table9
+
+
+@pytest.mark.parametrize("name", experiments.NAMES)
+def test_other_seeds_are_the_same_networks_of_other_seeds(name):
+    experiment = experiments.get(name)
+    first = experiment.specs(Settings(seeds=2, quick=True))
+    fresh = experiment.specs(Settings(seeds=2, quick=True, first_seed=FRESH_SEED))
+    assert {replace(spec, seed=spec.seed + FRESH_SEED) for spec in first} == set(fresh)

@@ -13,8 +13,9 @@ import pytest
 
 from dropclust import experiments
 from dropclust.core.spec import PRECISIONS
+from dropclust.experiments import results
 from dropclust.experiments.experiment import Experiment, Measured, Settings
-from dropclust.service import reproduce, results
+from dropclust.service import reproduce
 from dropclust.service.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
