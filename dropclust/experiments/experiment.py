@@ -11,6 +11,7 @@ import pandas as pd
 
 from dropclust.core.checks import whole
 from dropclust.core.spec import LIMITS, PRECISIONS, RECIPES, RunSpec
+from dropclust.experiments.claim import Claim
 
 if TYPE_CHECKING:
     from dropclust.core.mnist import Data
@@ -96,6 +97,7 @@ class Experiment(ABC):
     title: ClassVar[str]  # as the paper numbers it
     question: ClassVar[str]  # one sentence
     section: ClassVar[str]  # of the paper
+    claims: ClassVar[tuple[Claim, ...]] = ()  # what the paper says that its rows can judge
     version: ClassVar[int] = 1  # grows when the measurement changes, so that half-made tables of before are not mixed in
 
     @abstractmethod

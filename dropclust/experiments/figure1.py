@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from dropclust.core.spec import NOISES, RunSpec
+from dropclust.experiments.claim import Choice, Claim, Rule, Tables
 from dropclust.experiments.experiment import Experiment, Settings, spec_of
+from dropclust.experiments.pairing import by_seed_and, settings_of
 
 if TYPE_CHECKING:
     from dropclust.core.mnist import Data
@@ -20,6 +23,91 @@ PREDICTIONS = ("train", "scaled", "sampled")
 SAMPLES = 100
 QUICK_SAMPLES = 20
 SILENT = next(iter(NOISES))  # the noise that a network without any is said to have
+
+
+# ---- what the paper claims ---------------------------------------------------------------------------------------------
+
+HIGH_RATE = 0.5  # the paper's "higher dropout rates", from the upper end of the usual range (section 1) on
+
+
+def _accuracies(tables: Tables, prediction: str, noise: str) -> pd.DataFrame:
+    """Test accuracy in percent ``[seeds, rates above 0]``."""
+    wide = by_seed_and(tables["figure1"], "accuracy", "dropout", prediction=prediction, noise=noise)
+    return 100 * wide[[rate for rate in settings_of(wide) if rate > 0]]
+
+
+def gain_over_training(tables: Tables, noise: str = SILENT) -> pd.Series[float]:
+    """Percentage points by which the worse of scaling and sampling beats one mask, mean over rates above 0."""
+    one_mask, scaled, sampled = (_accuracies(tables, prediction, noise) for prediction in PREDICTIONS)
+    return (scaled - one_mask).mean(axis=1).combine((sampled - one_mask).mean(axis=1), min)
+
+
+def sampling_gain(tables: Tables, low: float = 0.0, high: float = 1.0, noise: str = SILENT) -> pd.Series[float]:
+    """Percentage points by which sampling beats scaling, mean over rates above 0 from ``low`` to ``high``, excluded."""
+    gains = _accuracies(tables, "sampled", noise) - _accuracies(tables, "scaled", noise)
+    return gains[[rate for rate in settings_of(gains) if low <= rate < high]].mean(axis=1)
+
+
+def gain_at_high_rates(tables: Tables, noise: str = SILENT) -> pd.Series[float]:
+    """How much more sampling gains at rates from `HIGH_RATE` on than below, in percentage points."""
+    return sampling_gain(tables, low=HIGH_RATE, noise=noise) - sampling_gain(tables, high=HIGH_RATE, noise=noise)
+
+
+def _by_noise(statistic: Callable[..., pd.Series[float]]) -> tuple[Choice, ...]:
+    others = [noise for noise in NOISES if noise != SILENT]
+    return tuple(Choice(f"{NOISES[noise].split(' ')[0]} noise", partial(statistic, noise=noise)) for noise in others)
+
+
+CLAIMS = (
+    Claim(
+        "figure1.better-than-training",
+        "section 4.1.1, Figure 1",
+        "At test time, scaled or sampled, a network classifies more images correctly than with one mask as in training.",
+        gain_over_training,
+        "percentage points",
+        0.5,
+        "Half a point is 50 of the 10,000 test images: below that nobody would speak of significantly better.",
+        Rule.MORE,
+        "gain of the worse of the two over one mask, mean over rates",
+        choices=_by_noise(gain_over_training),
+    ),
+    Claim(
+        "figure1.sampling-at-least-scaling",
+        "section 4.1.1, Figure 1",
+        "Sampling predicts at least as well as scaling.",
+        sampling_gain,
+        "percentage points",
+        0.1,
+        "A tenth of a point is 10 of the 10,000 test images, less than two trainings of one network differ by.",
+        Rule.AT_LEAST,
+        "accuracy sampled less accuracy scaled, mean over rates",
+        choices=_by_noise(sampling_gain),
+    ),
+    Claim(
+        "figure1.sampling-more-at-high-rates",
+        "section 4.1.1, Figure 1",
+        f"Sampling gains more over scaling at dropout rates of {HIGH_RATE:g} and above than below.",
+        gain_at_high_rates,
+        "percentage points",
+        0.1,
+        "A tenth of a point is 10 of the 10,000 test images, less than two trainings of one network differ by.",
+        Rule.MORE,
+        "gain at the high rates less gain at the low ones",
+        choices=_by_noise(gain_at_high_rates),
+    ),
+    Claim(
+        "figure1.scaling-close",
+        "section 3.1, equation 2",
+        f"At the usual rates, below {HIGH_RATE:g}, scaling the weights gives what sampling gives.",
+        partial(sampling_gain, high=HIGH_RATE),
+        "percentage points",
+        0.1,
+        "A tenth of a point is 10 of the 10,000 test images, less than two trainings of one network differ by.",
+        Rule.EQUAL,
+        "accuracy sampled less accuracy scaled, mean over the usual rates",
+        choices=_by_noise(partial(sampling_gain, high=HIGH_RATE)),
+    ),
+)
 
 
 class Figure1(Experiment):
@@ -34,6 +122,7 @@ class Figure1(Experiment):
     title = "Figure 1"
     question = "Does sampling predict better than scaling, and for which noise?"
     section = "4.1.1"
+    claims = CLAIMS
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every rate and noise for every seed; without dropout the noises are one network."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
+from dropclust.core.intervals import slopes
 from dropclust.core.spec import RunSpec
+from dropclust.experiments import paper
+from dropclust.experiments.claim import Choice, Claim, Control, Rule, Tables
 from dropclust.experiments.experiment import Experiment, Settings, spec_of
+from dropclust.experiments.pairing import by_seed_and
 
 if TYPE_CHECKING:
     from dropclust.core.mnist import Data
@@ -33,6 +39,160 @@ QUICK_MASKS = 50
 QUICK_SEEDS = 5
 
 
+# ---- what the paper claims ---------------------------------------------------------------------------------------------
+
+CLAIM_RATE = 0.5
+WITH, WITHOUT = f"first {CLAIM_RATE:g}", "none"
+
+
+def _mstds(tables: Tables, trained: str, rate: float, column: str = "mstd") -> pd.DataFrame:
+    """A column of Figure 3 ``[seeds, widths]``."""
+    return by_seed_and(tables["figure3"], column, "h", trained=trained, rate=rate)
+
+
+def slope(tables: Tables, trained: str = WITH, rate: float = CLAIM_RATE, column: str = "mstd") -> pd.Series[float]:
+    """Exponent of h in the power law, fitted to each seed's own MSTD."""
+    wide = _mstds(tables, trained, rate, column)
+    return pd.Series(slopes(np.log(wide.columns.to_numpy(dtype=float)), np.log(wide.to_numpy())), index=wide.index)
+
+
+def bend(tables: Tables, trained: str = WITH, rate: float = CLAIM_RATE) -> pd.Series[float]:
+    """How much the exponent changes for every doubling of h: twice the quadratic term of log MSTD over log2 h, times log2 e."""
+    wide = _mstds(tables, trained, rate)
+    doublings = np.log2(wide.columns.to_numpy(dtype=float))
+    quadratic = np.polyfit(doublings, np.log2(wide.to_numpy().T), 2)[0]
+    return pd.Series(2 * quadratic, index=wide.index)
+
+
+def from_papers_slope(tables: Tables, trained: str = WITH, rate: float = CLAIM_RATE) -> pd.Series[float]:
+    """Our exponent less the paper's."""
+    return slope(tables, trained, rate) - paper.FIGURE_3["slope"]
+
+
+def flatter(tables: Tables, trained: str = WITH, rate: float = CLAIM_RATE, column: str = "mstd") -> pd.Series[float]:
+    """How much flatter the law is than in networks trained without dropout."""
+    return slope(tables, trained, rate, column) - slope(tables, WITHOUT, rate, column)
+
+
+def level(tables: Tables, trained: str = WITH, rate: float = CLAIM_RATE) -> pd.Series[float]:
+    """Our MSTD over the paper's line, in doublings, mean over widths; natural logarithms taken for the paper's."""
+    wide = _mstds(tables, trained, rate)
+    log_h = np.log(wide.columns.to_numpy(dtype=float))
+    theirs = paper.FIGURE_3["slope"] * log_h + paper.FIGURE_3["intercept"]
+    return pd.Series(((np.log(wide.to_numpy()) - theirs) / math.log(2)).mean(axis=1), index=wide.index)
+
+
+def unexplained(tables: Tables, column: str = "clusters") -> pd.Series[float]:
+    """The exponent that the clusters found would give by equation 4, corrected, less the exponent measured.
+
+    With k equal clusters, two neurons share one with a chance of about 1/k, so that k ~ h^kappa gives MSTD ~ h^(-kappa/2).
+    """
+    wide = _mstds(tables, WITH, CLAIM_RATE, column)
+    kappa = slopes(np.log(wide.columns.to_numpy(dtype=float)), np.log(wide.to_numpy()))
+    return pd.Series(-kappa / 2, index=wide.index) - slope(tables)
+
+
+def printed_chance(tables: Tables) -> pd.Series[float]:
+    """The paper's chance k/h that two neurons share a cluster, less the exact one, at k = sqrt(h), a value a width."""
+    widths = np.array([h for h in sorted(tables["figure3"]["h"].unique()) if math.isqrt(int(h)) > 1])
+    k = np.sqrt(widths)
+    return pd.Series(k / widths - (widths / k - 1) / (widths - 1), index=widths)
+
+
+_SLOPE_REASON = "A change of .05 moves MSTD by a tenth from one end of the widths to the other."
+CLAIMS = (
+    Claim(
+        "figure3.power-law",
+        "section 4.3.2, Figure 3",
+        "MSTD is a power of the width h of the dropped layer: a straight line on logarithmic axes.",
+        bend,
+        "of the exponent a doubling",
+        0.05,
+        _SLOPE_REASON,
+        Rule.EQUAL,
+        "change of the exponent for every doubling of h",
+        digits=3,
+    ),
+    Claim(
+        "figure3.exponent",
+        "section 4.3.2, Figure 3",
+        f"The exponent is the paper's, {paper.FIGURE_3['slope']:.3f}.",
+        from_papers_slope,
+        "of the exponent",
+        0.05,
+        _SLOPE_REASON,
+        Rule.EQUAL,
+        "exponent here less the paper's",
+        digits=3,
+        control=Control("networks trained without dropout", partial(from_papers_slope, trained=WITHOUT)),
+        choices=(
+            Choice("dropout 0.2", partial(from_papers_slope, trained="first 0.2", rate=0.2)),
+            Choice("dropout in all layers", partial(from_papers_slope, trained="all 0.5")),
+        ),
+    ),
+    Claim(
+        "figure3.level",
+        "section 4.3.2, Figure 3",
+        "MSTD has the size that the paper's line gives.",
+        level,
+        "doublings",
+        0.5,
+        "Half a doubling is a factor of 1.4, more than the base of the paper's logarithm leaves open at its smallest widths.",
+        Rule.EQUAL,
+        "MSTD here over the paper's, mean over widths",
+        control=Control("networks trained without dropout", partial(level, trained=WITHOUT)),
+    ),
+    Claim(
+        "figure3.clusters-flatten",
+        "section 4.3.2, equation 4",
+        "Clusters that dropout made show in the exponent: MSTD falls more slowly than in networks trained without dropout.",
+        flatter,
+        "of the exponent",
+        0.05,
+        _SLOPE_REASON,
+        Rule.MORE,
+        "exponent with dropout less exponent without",
+        digits=3,
+        control=Control("networks that were not trained at all", partial(flatter, trained=UNTRAINED)),
+        choices=(
+            Choice("dropout 0.2", partial(flatter, trained="first 0.2", rate=0.2)),
+            Choice("dropout in all layers", partial(flatter, trained="all 0.5")),
+            Choice(
+                "MSTD / logit spread",
+                partial(flatter, column="relative_mstd"),
+                Control("networks that were not trained at all", partial(flatter, trained=UNTRAINED, column="relative_mstd")),
+            ),
+        ),
+    ),
+    Claim(
+        "figure3.clusters-explain",
+        "section 5, the first of its future works",
+        "The clusters that are found explain the exponent: their number grows with h as equation 4, corrected, asks.",
+        unexplained,
+        "of the exponent",
+        0.05,
+        _SLOPE_REASON,
+        Rule.EQUAL,
+        "exponent that the clusters give less the exponent measured",
+        digits=3,
+        choices=(Choice("clusters by outgoing weights", partial(unexplained, column="clusters_outgoing")),),
+    ),
+    Claim(
+        "figure3.derivation",
+        "section 4.3.2, equation 4",
+        "The chance that two of h neurons in k equal clusters share a cluster is k/h.",
+        printed_chance,
+        "of the chance",
+        0.01,
+        "The chance itself is .03 to .2 here; with k the root of h, k/h happens to be near 1/k, which is right.",
+        Rule.EQUAL,
+        "k/h less the exact chance, with k the square root of h, mean over widths",
+        digits=3,
+        per="width",
+    ),
+)
+
+
 class Figure3(Experiment):
     """MSTD by the width of layer 1, however the network was trained, and the clusters found in that layer.
 
@@ -45,6 +205,7 @@ class Figure3(Experiment):
     title = "Figure 3"
     question = "Does the spread of sampled logits fall with width as clusters would have it, and only after dropout?"
     section = "4.3.2"
+    claims = CLAIMS
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every training and width for every seed (quick: 5 at most), the widest first so that no core idles at the end."""

@@ -49,3 +49,28 @@ def paired(*values: pd.Series[float]) -> tuple[npt.NDArray[np.float64], ...]:
     """
     joined = pd.concat(values, axis=1, join="inner").sort_index()
     return tuple(joined.iloc[:, number].to_numpy(dtype=float) for number in range(len(values)))
+
+
+def by_seed_and(table: pd.DataFrame, column: str, over: str, **where: object) -> pd.DataFrame:
+    """One column ``[seeds, values of over]`` of the rows that have the given values; seeds that lack one are left out.
+
+    Raises
+    ------
+    ValueError
+        When a seed has several rows for one value.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"seed": [0, 0, 1], "rate": [0.0, 0.5, 0.0], "loss": [1.0, 2.0, 3.0]})
+    >>> by_seed_and(rows, "loss", "rate").to_dict()
+    {0.0: {0: 1.0}, 0.5: {0: 2.0}}
+    """
+    rows = pd.Series(True, index=table.index)
+    for name, value in where.items():
+        rows &= table[name] == value
+    return table[rows].pivot(index="seed", columns=over, values=column).sort_index(axis=1).dropna().astype(float)
+
+
+def settings_of(wide: pd.DataFrame) -> list[float]:
+    """The numbers that are the columns of `by_seed_and`."""
+    return [float(column) for column in wide.columns.to_numpy(dtype=float)]

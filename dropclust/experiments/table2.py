@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from dropclust.core.intervals import slopes
 from dropclust.core.spec import RunSpec
+from dropclust.experiments import paper
+from dropclust.experiments.claim import Choice, Claim, Control, Rule, Tables
 from dropclust.experiments.experiment import Experiment, Settings, spec_of
+from dropclust.experiments.pairing import by_seed_and, settings_of
 
 if TYPE_CHECKING:
     from dropclust.core.mnist import Data
@@ -31,6 +36,125 @@ def shown_spec(rate: float, recipe: str = "modern", seed: int = SHOWN_SEED) -> R
     return RunSpec(hidden=HIDDEN, dropout=(rate, rate, rate), recipe=recipe, seed=seed)
 
 
+# ---- what the paper claims ---------------------------------------------------------------------------------------------
+
+CLAIM_LAYER, CLAIM_CLUSTERS = 1, 10  # the paper names neither; all others are its choices
+LEARNING_RATES = (0.2, 0.4, 0.6)  # the paper's at which three layers of 100 still learn under both recipes
+
+
+def _index(tables: Tables, column: str, layer: int, k: int, width: int) -> pd.DataFrame:
+    """A column of Table 2 ``[seeds, rates]``."""
+    return by_seed_and(tables["table2"], column, "dropout", layer=layer, k=k, width=width)
+
+
+def rise(
+    tables: Tables, column: str = "rand", layer: int = CLAIM_LAYER, k: int = CLAIM_CLUSTERS, width: int = HIDDEN[0]
+) -> pd.Series[float]:
+    """Rise of an index from rate 0 to 0.8, along the straight line through the paper's rates."""
+    wide = _index(tables, column, layer, k, width)
+    rates = [rate for rate in settings_of(wide) if rate in paper.TABLE_2]
+    return pd.Series((max(rates) - min(rates)) * slopes(rates, wide[rates].to_numpy(dtype=float)), index=wide.index)
+
+
+def excess(
+    tables: Tables,
+    column: str = "adjusted_rand",
+    layer: int = CLAIM_LAYER,
+    k: int = CLAIM_CLUSTERS,
+    width: int = HIDDEN[0],
+) -> pd.Series[float]:
+    """An index with dropout, mean over `LEARNING_RATES`, less the same without dropout."""
+    wide = _index(tables, column, layer, k, width)
+    return wide[list(LEARNING_RATES)].mean(axis=1) - wide[0.0]
+
+
+def linkage_excess(tables: Tables, kind: str, layer: int = CLAIM_LAYER) -> pd.Series[float]:
+    """The excess of the adjusted Rand index by another kind of clustering."""
+    wide = by_seed_and(tables["table2-linkage"], "adjusted_rand", "dropout", layer=layer, kind=kind)
+    return wide[list(LEARNING_RATES)].mean(axis=1) - wide[0.0]
+
+
+def inequality(tables: Tables, layer: int = CLAIM_LAYER) -> pd.Series[float]:
+    """How far the nearest neuron's incoming weights are from equal: its cosine less 1, at the highest learning rate."""
+    return _index(tables, "nearest_cosine", layer, CLAIM_CLUSTERS, HIDDEN[0])[max(LEARNING_RATES)] - 1
+
+
+def _elsewhere(statistic: Callable[..., pd.Series[float]], **fixed: object) -> tuple[Choice, ...]:
+    """Every other number of clusters and layer, one at a time, and the wider network."""
+    others = [(f"{k} clusters", {"k": k}) for k in CLUSTERS if k != CLAIM_CLUSTERS]
+    others += [(f"layer {layer}", {"layer": layer}) for layer in LAYERS if layer != CLAIM_LAYER]
+    others.append((f"{WIDE_HIDDEN[0]} units", {"width": WIDE_HIDDEN[0]}))
+    return tuple(Choice(name, partial(statistic, **fixed, **changed)) for name, changed in others)
+
+
+CLAIMS = (
+    Claim(
+        "table2.rand-rises",
+        "section 4.3.1, Table 2",
+        "The Rand index of the two clusterings rises with the dropout rate.",
+        rise,
+        "of the Rand index",
+        0.05,
+        "A change in the balance of cluster sizes alone moves the Rand index by up to .2; a quarter of that is nothing.",
+        Rule.MORE,
+        f"rise from rate 0 to {max(paper.TABLE_2):g} along the fitted line",
+        digits=3,
+        control=Control("clusterings with permuted labels", partial(rise, column="chance_rand")),
+        choices=_elsewhere(rise),
+    ),
+    Claim(
+        "table2.corrected-rises",
+        "section 4.3.1, Table 2, with chance taken out",
+        "With chance taken out, the two clusterings agree more with dropout than without.",
+        excess,
+        "of the adjusted Rand index",
+        0.05,
+        "One neuron in twenty that moves to the other clustering's cluster changes the index by about so much.",
+        Rule.MORE,
+        f"adjusted Rand index at rates {LEARNING_RATES[0]:g} to {LEARNING_RATES[-1]:g} less the index without dropout",
+        digits=3,
+        choices=(
+            *_elsewhere(excess),
+            Choice("neurons that are ever active", partial(excess, column="adjusted_rand_living")),
+            Choice("adjusted mutual information", partial(excess, column="adjusted_mutual_info")),
+            *(Choice(kind, partial(linkage_excess, kind=kind)) for kind in KINDS),
+        ),
+    ),
+    Claim(
+        "table2.twins-rise",
+        "ours, from section 4.3",
+        "Neurons act alike after dropout: more living neurons have a twin than without dropout.",
+        partial(excess, column="twins", layer=2),
+        "of the living neurons",
+        0.05,
+        "One neuron in twenty is what a viewer could count.",
+        Rule.MORE,
+        f"share with a twin in layer 2 at rates {LEARNING_RATES[0]:g} to {LEARNING_RATES[-1]:g} less the share without dropout",
+        digits=3,
+        choices=(
+            Choice("layer 1", partial(excess, column="twins", layer=1)),
+            Choice("layer 3", partial(excess, column="twins", layer=3)),
+            Choice("correlation above .8", partial(excess, column="twins_80", layer=2)),
+            Choice("correlation above .95", partial(excess, column="twins_95", layer=2)),
+            Choice(f"{WIDE_HIDDEN[0]} units", partial(excess, column="twins", layer=2, width=WIDE_HIDDEN[0])),
+        ),
+    ),
+    Claim(
+        "table2.copies-equal",
+        "section 4.3, replicating similar nodes",
+        "The similar neurons are copies: the nearest neuron has the same incoming weights.",
+        inequality,
+        "of the cosine",
+        0.1,
+        "Weights of cosine .9 and above would be called equal by eye.",
+        Rule.EQUAL,
+        f"median cosine with the nearest neuron at rate {max(LEARNING_RATES):g} less 1",
+        digits=3,
+        choices=tuple(Choice(f"layer {layer}", partial(inequality, layer=layer)) for layer in LAYERS if layer != CLAIM_LAYER),
+    ),
+)
+
+
 class Table2(Experiment):
     """Rand index between the two clusterings, with what chance gives, by rate, layer and number of clusters."""
 
@@ -38,6 +162,7 @@ class Table2(Experiment):
     title = "Table 2"
     question = "Do hidden neurons become copies of each other as the dropout rate grows?"
     section = "4.3.1"
+    claims = CLAIMS
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every rate for every seed: nets of one seed share initial weights, images and draws."""

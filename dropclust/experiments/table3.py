@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ import pandas as pd
 
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import paper
+from dropclust.experiments.claim import Choice, Claim, Control, Rule, Tables
 from dropclust.experiments.experiment import Experiment, Settings, spec_of
+from dropclust.experiments.pairing import by_seed
 
 if TYPE_CHECKING:
     from dropclust.core.mnist import Data
@@ -48,6 +51,122 @@ def shown_spec(
     )
 
 
+# ---- what the paper claims ---------------------------------------------------------------------------------------------
+
+WIDEST = max(UNITS)
+
+
+def points_lost(tables: Tables, method: str, trained: str, h: int = WIDEST) -> pd.Series[float]:
+    """Percentage points of test accuracy lost by a method."""
+    return 100 * by_seed(tables["table3"], "loss", method=method, trained=trained, h=h)
+
+
+def kept(tables: Tables, method: str = "paper", trained: str = "all", h: int = WIDEST) -> pd.Series[float]:
+    """The same with its sign turned, so that more is better."""
+    return -points_lost(tables, method, trained, h)
+
+
+def protection(tables: Tables, method: str = "paper", trained: str = "all", h: int = WIDEST) -> pd.Series[float]:
+    """Points lost without dropout less points lost with it: the difference of the two differences."""
+    return points_lost(tables, method, "none", h) - points_lost(tables, method, trained, h)
+
+
+def advantage(tables: Tables, worse: str, better: str, trained: str = "all", h: int = WIDEST) -> pd.Series[float]:
+    """Points that one method loses more than another on the same networks."""
+    return points_lost(tables, worse, trained, h) - points_lost(tables, better, trained, h)
+
+
+def _elsewhere(
+    statistic: Callable[..., pd.Series[float]], control: Callable[..., pd.Series[float]] | None = None, name: str = ""
+) -> tuple[Choice, ...]:
+    """Every other width, and dropout in the compressed layer alone."""
+    changes: list[tuple[str, dict[str, object]]] = [(f"{h} units", {"h": h}) for h in UNITS if h != WIDEST]
+    changes.append(("dropout in layer 1 alone", {"trained": "first"}))
+    return tuple(
+        Choice(what, partial(statistic, **change), Control(name, partial(control, **change)) if control else None)
+        for what, change in changes
+    )
+
+
+_PAPERS_LOSS = round(max(100 * (before - after) for before, _, after in paper.TABLE_3[RATE].values()), 1)
+_PRUNING = "plain pruning, which merges nothing"
+_GAP_REASON = "Two points are more than the paper's accuracies of equal networks differ by."
+CLAIMS = (
+    Claim(
+        "table3.cheap-with-dropout",
+        "section 4.4, Table 3 (a)",
+        f"The paper's method makes a layer of {WIDEST} units trained with dropout a quarter as wide at little cost.",
+        kept,
+        "percentage points",
+        _PAPERS_LOSS,
+        'What the paper calls "negligible" is its own largest loss with dropout.',
+        Rule.AT_LEAST,
+        "accuracy after less accuracy before",
+        digits=1,
+        control=Control("networks trained without dropout", partial(kept, trained="none")),
+        choices=_elsewhere(kept),
+    ),
+    Claim(
+        "table3.dropout-protects",
+        "section 4.4, Table 3",
+        "By the paper's method dropout makes a network lose less: it made copies, which can be merged.",
+        protection,
+        "percentage points",
+        2.0,
+        _GAP_REASON,
+        Rule.MORE,
+        "points lost without dropout less points lost with it",
+        digits=1,
+        control=Control(_PRUNING, partial(protection, method="prune")),
+        choices=_elsewhere(protection, partial(protection, method="prune"), _PRUNING),
+    ),
+    Claim(
+        "table3.dropout-protects-best-method",
+        "section 4.4, Table 3, with a least-squares repair",
+        "By the best method a network trained with dropout still loses less than one trained without.",
+        partial(protection, method="least_squares"),
+        "percentage points",
+        2.0,
+        _GAP_REASON,
+        Rule.MORE,
+        "points lost without dropout less points lost with it",
+        digits=1,
+        control=Control("pruning with the same repair", partial(protection, method="prune_least_squares")),
+        choices=_elsewhere(partial(protection, method="least_squares")),
+    ),
+    Claim(
+        "table3.likeness-matters",
+        "ours, from section 4.4",
+        "After dropout, merging neurons that are alike loses less than merging them at random.",
+        partial(advantage, worse="random", better="fold"),
+        "percentage points",
+        2.0,
+        _GAP_REASON,
+        Rule.MORE,
+        "points lost by random clusters less points lost by clusters of weights, both folded",
+        digits=1,
+        control=Control("networks trained without dropout", partial(advantage, worse="random", better="fold", trained="none")),
+        choices=_elsewhere(partial(advantage, worse="random", better="fold")),
+    ),
+    Claim(
+        "table3.agreement-better",
+        "section 5, the second of its future works",
+        "Merging only the neurons on which both clusterings agree loses less than the paper's method.",
+        partial(advantage, worse="paper", better="agreement"),
+        "percentage points",
+        0.5,
+        "Half a point is 50 of the 10,000 test images.",
+        Rule.MORE,
+        "points lost by the paper's method less points lost by merging where both agree",
+        digits=1,
+        control=Control(
+            "folding, which adds outgoing weights but asks for no agreement", partial(advantage, worse="paper", better="fold")
+        ),
+        choices=_elsewhere(partial(advantage, worse="paper", better="agreement")),
+    ),
+)
+
+
 class Table3(Experiment):
     """Test accuracy before and after compression of layer 1, by width, training and method (paper 4.4).
 
@@ -59,6 +178,7 @@ class Table3(Experiment):
     title = "Table 3"
     question = "Can a layer trained with dropout lose more of its neurons than one trained without?"
     section = "4.4"
+    claims = CLAIMS
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every width and training for every seed; those of one seed share images, and of one width initial weights."""
