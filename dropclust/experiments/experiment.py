@@ -26,7 +26,7 @@ class Settings:
     Parameters
     ----------
     recipe
-        "modern" or "paper".
+        A name of `RECIPES`; the full grids are of "modern" and "paper".
     seeds
         Seeds 0 to ``seeds`` - 1, 1 to 100.
     quick
