@@ -225,6 +225,7 @@ def _print(measured: dict[str, float]) -> None:
 def _reproduce(parsed: argparse.Namespace) -> None:
     from dropclust.experiments.experiment import Settings
     from dropclust.service import reproduce
+    from dropclust.service.pool import processes
 
     names = parsed.names or list(experiments.NAMES)
     for name in names:
@@ -240,7 +241,7 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             cluster.open(threading.Event())
             executor = cluster.client.get_executor()
         else:
-            executor = stack.enter_context(reproduce.processes(workers))
+            executor = stack.enter_context(processes(workers))
         if parsed.precision == "auto" and not parsed.quick:
             settings = replace(settings, precision=reproduce.faster_precision(executor))
             print(f"training in {settings.precision}: so said a short trial of both precisions here", file=sys.stderr)
