@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from dropclust import experiments
-from dropclust.core.spec import HELD_OUT_IMAGES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
+from dropclust.core.spec import HELD_OUT_IMAGES, MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
 from dropclust.service.cluster import ClusterError, RemoteCluster
 
 if TYPE_CHECKING:
     from dropclust.core.compression import Choice
+
+_RECIPE_HELP = f"{' or '.join(MAIN_RECIPES)} (default {RunSpec().recipe}); or one choice changed: " + ", ".join(
+    name for name in RECIPES if name not in MAIN_RECIPES
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -94,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
     reproduce = commands.add_parser("reproduce", help="make the paper's tables and figures again, resuming what was begun")
     reproduce.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(experiments.NAMES)} (default: all)")
-    reproduce.add_argument("--recipe", choices=RECIPES, default="modern")
+    reproduce.add_argument("--recipe", choices=RECIPES, default="modern", metavar="NAME", help=_RECIPE_HELP)
     reproduce.add_argument("--seeds", type=int, default=20, help="how many seeds (default 20)")
     reproduce.add_argument(
         "--first-seed", type=int, default=0, help="the first of them (default 0); tables of others lie beside those from 0"
@@ -118,7 +122,7 @@ def _spec_arguments(parser: argparse.ArgumentParser) -> None:
         help="one rate for all hidden layers, or three",
     )  # fmt: skip
     parser.add_argument("--noise", choices=NOISES, default=default.noise)
-    parser.add_argument("--recipe", choices=RECIPES, default=default.recipe)
+    parser.add_argument("--recipe", choices=RECIPES, default=default.recipe, metavar="NAME", help=_RECIPE_HELP)
     parser.add_argument("--precision", choices=PRECISIONS, default=default.precision)
     for name in ("batch_size", "examples", "train_size", "seed"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name))
@@ -224,6 +228,7 @@ def _print(measured: dict[str, float]) -> None:
 def _reproduce(parsed: argparse.Namespace) -> None:
     from dropclust.experiments.experiment import Settings
     from dropclust.service import reproduce
+    from dropclust.service.pool import processes
 
     names = parsed.names or list(experiments.NAMES)
     for name in names:
@@ -240,7 +245,7 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             cluster.open(threading.Event())
             executor = cluster.client.get_executor()
         else:
-            executor = stack.enter_context(reproduce.processes(workers))
+            executor = stack.enter_context(processes(workers))
         if parsed.precision == "auto" and not parsed.quick:
             settings = replace(settings, precision=reproduce.faster_precision(executor))
             print(f"training in {settings.precision}: so said a short trial of both precisions here", file=sys.stderr)

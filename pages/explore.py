@@ -4,7 +4,7 @@ import contextlib
 
 import streamlit as st
 
-from dropclust.core.spec import RECIPES
+from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments import paper, results, table2
 from dropclust.experiments.experiment import Settings
 from dropclust.service.jobs import ENDED
@@ -102,7 +102,7 @@ def drawn() -> explorer.Scene | None:
 def compared() -> str:
     """What every recipe's table says, in one sentence; one that cannot be read is left out."""
     told = {}
-    for name in sorted(RECIPES, key=lambda name: name != recipe):
+    for name in sorted(MAIN_RECIPES, key=lambda name: name != recipe):
         with contextlib.suppress(results.ResultError):
             told[name] = live.table_2(name, layer, k, table2.HIDDEN[layer - 1]).adjusted
     return charts.by_recipe(told)

@@ -20,10 +20,9 @@ from dropclust.core import mnist
 from dropclust.core.cost import CURVE_IMAGES, Calibration, curve_steps
 from dropclust.core.network import Network
 from dropclust.core.noise import bernoulli, draws, gaussian, generator
-from dropclust.core.spec import OUTPUTS, PRECISIONS, RunSpec
+from dropclust.core.spec import OUTPUTS, PRECISIONS, RECIPES, RunSpec
 
-ADAM_RATE, ADAM_BETAS, ADAM_EPSILON = 1e-3, (0.9, 0.999), 1e-8
-SGD_RATE = 5e-5  # on the summed loss of a batch, as section 4.1.2 of the paper writes its gradient
+ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8
 POLL_SECONDS = 0.05  # how often a run asks whether it should stop
 
 # A stack's parameters, gradients and two moments should stay in the last-level cache, and a step should end well within
@@ -229,13 +228,13 @@ def _torch_threads(n: int) -> Iterator[None]:
 def initial_weights(spec: RunSpec) -> list[Tensor]:
     """The four weight tensors ``[in, out]`` a run starts from, by its recipe and seed; biases start at zero.
 
-    "modern": normal of variance 2 / in (He et al. 2015). "paper": uniform within sqrt(6 / (in + out)) (Glorot & Bengio
-    2010). The rates have no say, so that nets of one seed start alike.
+    "he": normal of variance 2 / in (He et al. 2015). "glorot": uniform within sqrt(6 / (in + out)) (Glorot & Bengio 2010).
+    The rates have no say, so that nets of one seed start alike.
     """
     weights = []
     for layer, (n_in, n_out) in enumerate(zip(spec.widths[:-1], spec.widths[1:], strict=True), start=1):
         weight, stream = torch.empty(n_in, n_out), generator(spec.seed, "weights", layer)
-        if spec.recipe == "modern":
+        if RECIPES[spec.recipe].initialisation == "he":
             weight.normal_(0, math.sqrt(2 / n_in), generator=stream)
         else:
             bound = math.sqrt(6 / (n_in + n_out))
@@ -333,7 +332,9 @@ class Stack:
         for copy, of in self._copies:
             copy.copy_(of)
         self._updated = [*self._masters[:seeds], masters[1]]
-        if spec.recipe == "modern":
+        self._recipe = RECIPES[spec.recipe]
+        self._mean = self._recipe.optimiser == "adam"  # of a batch's losses is what is made small, and not their sum
+        if self._mean:
             self._moments = [[torch.zeros_like(weights) for weights in self._updated] for _ in range(2)]
             self._time = torch.zeros(())
 
@@ -341,7 +342,7 @@ class Stack:
         self._noisy = [bool((self._rates[..., layer] > 0).any()) for layer in range(3)]
         self._streams = [[generator(row[0].seed, "noise", layer) for row in self.grid] for layer in (1, 2, 3)]
         self._order = [batches(row[0]) for row in self.grid]
-        self._target = -1 / batch if spec.recipe == "modern" else -1.0
+        self._target = -1 / batch if self._mean else -1.0
         self._noise_shapes = [
             (above, width) if spec.noise == "dropconnect" else (width, batch) for width, above in pairwise(spec.widths[1:])
         ]
@@ -399,7 +400,7 @@ class Stack:
         """What a step learns from.
 
         The next images of each seed in levels from 0 to 255, ``[B, live + 1 ..]``, and the gradient of the loss by the
-        log-probabilities, ``[G, 10, B]``: minus the one-hot labels, divided by B if "modern".
+        log-probabilities, ``[G, 10, B]``: minus the one-hot labels, divided by B where the loss is a mean.
         """
         batch = next(self._batches, None)
         if batch is None:
@@ -437,7 +438,7 @@ class Stack:
         return noise
 
     def differentiate(self, x: Sequence[Tensor], target: Tensor, noise: Sequence[Tensor | None]) -> None:
-        """Write the gradient of every net's loss into ``gradients``: mean over the batch if "modern", sum if "paper".
+        """Write the gradient of every net's loss into ``gradients``: mean over the batch with Adam, sum with SGD.
 
         Backpropagation by hand (Rumelhart et al. 1986). ReLU's gradient at 0 is 0.
         """
@@ -492,16 +493,16 @@ class Stack:
     def update(self) -> None:
         """One step of Adam (Kingma & Ba 2015) or of plain SGD on all nets at once."""
         gradients = [gradient.float() for gradient in (*self.gradients[: self.n_seeds], self._upper_gradient)]
-        if self.spec.recipe == "modern":
+        if self._mean:
             self._time += 1
             torch._fused_adam_(  # what torch.optim.Adam(fused=True) calls; building that optimiser imports a compiler
                 self._updated, gradients, self._moments[0], self._moments[1], [], [self._time] * len(gradients),
-                lr=ADAM_RATE, beta1=ADAM_BETAS[0], beta2=ADAM_BETAS[1], weight_decay=0.0, eps=ADAM_EPSILON,
+                lr=self._recipe.learning_rate, beta1=ADAM_BETAS[0], beta2=ADAM_BETAS[1], weight_decay=0.0, eps=ADAM_EPSILON,
                 amsgrad=False, maximize=False,
             )  # fmt: skip
         else:
             for weights, gradient in zip(self._updated, gradients, strict=True):
-                weights.add_(gradient, alpha=-SGD_RATE)
+                weights.add_(gradient, alpha=-self._recipe.learning_rate)
         for copy, of in self._copies:
             copy.copy_(of)
 

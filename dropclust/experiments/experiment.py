@@ -30,7 +30,7 @@ class Settings:
     Parameters
     ----------
     recipe
-        "modern" or "paper".
+        A name of `RECIPES`; the full grids are of "modern" and "paper".
     seeds
         How many seeds, 1 to 100: ``first_seed`` and those that follow it.
     quick

@@ -27,6 +27,7 @@ from typing import Any
 
 import dropclust
 from dropclust.core.paths import cache_folder
+from dropclust.service.pool import ONE_THREAD
 from dropclust.service.preload import FOLDER
 from dropclust.service.worker import sentence
 
@@ -312,7 +313,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "TMPDIR": str(folder),  # so that what a killed worker leaves behind goes with the folder
         "PYTHONPATH": os.pathsep.join([home, *paths]),
         "DROPCLUST_CACHE": str(cache_folder().resolve()),
-        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+        **ONE_THREAD,
         "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",
         "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
         # A run whose worker died comes back to the queue at once, which decides and tells what happens next.

@@ -8,12 +8,10 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -22,25 +20,12 @@ from dropclust import experiments
 from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results
-from dropclust.experiments.experiment import Experiment, Settings
+from dropclust.experiments.experiment import Experiment, Measured, Settings
 from dropclust.service import tables
 from dropclust.service.export import write_temporary
 from dropclust.service.store import Store, Stored, versions
 
 Progress = Callable[[str, int, int], None]  # experiment, groups done, groups in all
-
-
-@contextmanager
-def processes(workers: int) -> Iterator[Executor]:
-    """A pool of processes with one torch thread each: small products run faster so than with two threads for one."""
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
-    try:
-        yield pool
-    finally:
-        # Stopped half way, what has not begun is dropped and what runs is not waited for.
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def faster_precision(executor: Executor) -> str:
@@ -52,12 +37,6 @@ def _trial() -> str:
     from dropclust.core import training
 
     return training.faster_precision()
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def reproduce(
@@ -80,7 +59,7 @@ def reproduce(
     settings
         Recipe, seeds, quick.
     executor
-        Where groups are trained and measured: `processes`, or the executor of a Dask client.
+        Where groups are trained and measured: `dropclust.service.pool.processes`, or the executor of a Dask client.
     root
         Where tables go; the project's own results when None.
     store
@@ -99,10 +78,12 @@ def reproduce(
         For an unknown experiment.
     """
     root = root or results.folder()
-    written: list[Path] = []
-    for experiment in [experiments.get(name) for name in names]:
-        written += _one(experiment, settings, executor, root, store, progress)
-    return written
+    jobs = [_Job(experiments.get(name), settings, root) for name in names]
+    futures: dict[Future[Measured], tuple[_Job, int]] = {}
+    for job in jobs:
+        for number in job.missing:
+            futures[executor.submit(job.experiment.measure_group, job.groups[number], settings, 1)] = job, number
+    return _collect(jobs, futures, store, progress)
 
 
 def command(name: str, settings: Settings) -> str:
@@ -113,23 +94,78 @@ def command(name: str, settings: Settings) -> str:
     return f"python -m dropclust reproduce {name} --recipe {settings.recipe} --seeds {settings.seeds}{first}{quick}{precision}"
 
 
-def _one(
-    experiment: Experiment,
-    settings: Settings,
-    executor: Executor,
-    root: Path,
+@dataclass
+class _Job:
+    """What is left of one experiment: the groups not yet measured, longest first, so that the last does not wait alone."""
+
+    experiment: Experiment
+    settings: Settings
+    root: Path
+    groups: list[list[RunSpec]] = field(init=False)
+    missing: list[int] = field(init=False)
+    parts: Path = field(init=False)
+    folders: list[Path] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.groups = self.experiment.groups(self.settings)
+        self.parts = self.root / "parts" / f"{self.experiment.name}-{_digest(self.experiment, self.settings)}"
+        self.folders = [self.parts / _group_digest(specs) for specs in self.groups]
+        missing = [number for number, folder in enumerate(self.folders) if not folder.is_dir()]
+        self.missing = sorted(missing, key=lambda number: -sum(spec.flops for spec in self.groups[number]))
+
+    def write(self, seconds: float) -> list[Path]:
+        """Join the parts into the experiment's tables, with their conditions beside them."""
+        conditions = {
+            "experiment": self.experiment.name,
+            "settings": asdict(self.settings),
+            "command": command(self.experiment.name, self.settings),
+            "networks": sum(map(len, self.groups)),
+            "precision": ", ".join(sorted({spec.precision for specs in self.groups for spec in specs})),
+            "versions": versions(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+            "date": datetime.now(UTC).date().isoformat(),
+            "seconds": round(seconds, 1),
+            "groups_measured_earlier": len(self.groups) - len(self.missing),
+        }
+        names = dict.fromkeys(file.stem for folder in self.folders for file in sorted(folder.glob("*.csv")))
+        written = []
+        for name in names:
+            files = [folder / f"{name}.csv" for folder in self.folders]
+            table = pd.concat([pd.read_csv(file) for file in files if file.exists()], ignore_index=True)
+            settings = self.settings
+            file_name = results.file_name(name, settings.recipe, settings.quick, settings.first_seed)
+            written.append(tables.write(self.root, file_name, table, conditions))
+        shutil.rmtree(self.parts, ignore_errors=True)
+        return written
+
+
+def _collect(
+    jobs: Sequence[_Job],
+    futures: Mapping[Future[Measured], tuple[_Job, int]],
     store: Store | None,
     progress: Progress | None,
 ) -> list[Path]:
-    groups, began = experiment.groups(settings), time.monotonic()
-    parts = root / "parts" / f"{experiment.name}-{_digest(experiment, settings)}"
-    folders = [parts / _group_digest(specs) for specs in groups]
-    missing = [number for number, folder in enumerate(folders) if not folder.is_dir()]
-    done = len(groups) - len(missing)
-    if progress:
-        progress(experiment.name, done, len(groups))
-    futures = {executor.submit(experiment.measure_group, groups[number], settings, 1): number for number in missing}
-    failure: BaseException | None = None
+    """Keep what is measured as it comes, and write each experiment's tables once it is complete.
+
+    An experiment's seconds are those since the one before it was complete: the groups of the next fill the processes that the
+    last groups of one leave idle.
+    """
+    left = {job.experiment.name: set(job.missing) for job in jobs}
+    written: list[Path] = []
+    began, failure = time.monotonic(), None
+
+    def tell(job: _Job) -> None:
+        nonlocal began
+        name = job.experiment.name
+        if progress:
+            progress(name, len(job.groups) - len(left[name]), len(job.groups))
+        if not left[name]:
+            now = time.monotonic()
+            written.extend(job.write(now - began))
+            began = now
+
+    for job in jobs:
+        tell(job)
     for future in as_completed(futures):
         if future.cancelled() or (error := future.exception()) is not None:
             # What the others have measured is kept before the first failure is told.
@@ -137,37 +173,15 @@ def _one(
             for other in futures:
                 other.cancel()
             continue
-        measured = future.result()
+        (job, number), measured = futures[future], future.result()
         if store is not None:
             for trained, metrics in measured.kept:
                 store.put(Stored.from_trained(trained, metrics))
-        _write_part(folders[futures[future]], measured.tables)
-        done += 1
-        if progress:
-            progress(experiment.name, done, len(groups))
+        _write_part(job.folders[number], measured.tables)
+        left[job.experiment.name].remove(number)
+        tell(job)
     if failure is not None:
         raise failure
-    conditions = {
-        "experiment": experiment.name,
-        "settings": asdict(settings),
-        "command": command(experiment.name, settings),
-        "networks": sum(map(len, groups)),
-        "precision": ", ".join(sorted({spec.precision for specs in groups for spec in specs})),
-        "versions": versions(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "seconds": round(time.monotonic() - began, 1),
-        "groups_measured_earlier": len(groups) - len(missing),
-    }
-    names = dict.fromkeys(file.stem for folder in folders for file in sorted(folder.glob("*.csv")))
-    written = []
-    for name in names:
-        files = [folder / f"{name}.csv" for folder in folders]
-        table = pd.concat([pd.read_csv(file) for file in files if file.exists()], ignore_index=True)
-        written.append(
-            tables.write(root, results.file_name(name, settings.recipe, settings.quick, settings.first_seed), table, conditions)
-        )
-    shutil.rmtree(parts, ignore_errors=True)
     return written
 
 

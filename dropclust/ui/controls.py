@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dropclust.core.spec import RECIPES, RunSpec
+from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
 from dropclust.service.export import SUFFIXES, Described, to_bytes
 from dropclust.service.store import Store, Summary
 from dropclust.ui import runs
@@ -19,8 +19,8 @@ from dropclust.ui.state import Parameter
 
 LISTED = 100  # finished runs that the list offers
 RECIPE = Parameter(
-    "recipe", "Recipe", RunSpec().recipe, tuple(RECIPES),
-    help="How the networks were trained. " + " ".join(f"{name.capitalize()}: {how}." for name, how in RECIPES.items()),
+    "recipe", "Recipe", RunSpec().recipe, MAIN_RECIPES,
+    help="How the networks were trained. " + " ".join(f"{name.capitalize()}: {RECIPES[name]}." for name in MAIN_RECIPES),
 )  # fmt: skip
 
 

@@ -12,6 +12,17 @@ from dropclust.core.mnist import Data
 from dropclust.core.network import Network
 from dropclust.core.spec import INPUTS, OUTPUTS, RunSpec
 
+RECIPES = {  # written out again
+    "modern": ("adam", 1e-3, "he"),
+    "paper": ("sgd", 5e-5, "glorot"),
+    "modern-rate-3e-4": ("adam", 3e-4, "he"),
+    "modern-rate-3e-3": ("adam", 3e-3, "he"),
+    "paper-rate-25e-6": ("sgd", 2.5e-5, "glorot"),
+    "paper-rate-1e-4": ("sgd", 1e-4, "glorot"),
+    "modern-glorot": ("adam", 1e-3, "glorot"),
+    "modern-sgd": ("sgd", 5e-5, "he"),
+}
+
 
 class Perceptron(nn.Module):
     """784 -> three hidden layers with ReLU and torch's own dropout -> 10 logits."""
@@ -22,7 +33,7 @@ class Perceptron(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dropouts = nn.ModuleList(nn.Dropout(rate) for rate in dropout)
         for layer in self.layers:
-            if recipe == "modern":
+            if RECIPES[recipe][2] == "he":
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             else:
                 nn.init.xavier_uniform_(layer.weight)
@@ -35,15 +46,14 @@ class Perceptron(nn.Module):
 
 
 def optimiser(recipe: str, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-    """Torch's own, with the rates of the two recipes written out again."""
-    if recipe == "modern":
-        return torch.optim.Adam(parameters, lr=1e-3, fused=True)
-    return torch.optim.SGD(parameters, lr=5e-5)
+    """Torch's own."""
+    kind, rate, _ = RECIPES[recipe]
+    return torch.optim.Adam(parameters, lr=rate, fused=True) if kind == "adam" else torch.optim.SGD(parameters, lr=rate)
 
 
 def loss(logits: Tensor, labels: Tensor, recipe: str) -> Tensor:
     """Cross-entropy: its mean over the batch, or its sum as section 4.1.2 of the paper writes it."""
-    return nn.functional.cross_entropy(logits, labels, reduction="mean" if recipe == "modern" else "sum")
+    return nn.functional.cross_entropy(logits, labels, reduction="mean" if RECIPES[recipe][0] == "adam" else "sum")
 
 
 def train_plain(spec: RunSpec, data: Data) -> Network:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropclust.core.spec import LIMITS, NOISES, PRECISIONS, RECIPES, RunSpec
+from dropclust.core.spec import LIMITS, MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, VARIANTS, RunSpec
 
 DEFAULT = (
     '{"batch_size":128,"dropout":[0.4,0.4,0.4],"examples":320000,"hidden":[100,100,100],"noise":"bernoulli",'
@@ -56,7 +56,7 @@ BAD = [
     *(("dropout", value, THREE_RATES.format(repr(value))) for value in (0.4, (0.4, 0.4), [0.1] * 4, "0.4", "abc", None)),
     *(("noise", value, f"noise must be one of bernoulli, gaussian, dropconnect; got {value!r}")
       for value in ("uniform", "", "Bernoulli", None, 0, ["bernoulli"])),
-    *(("recipe", value, f"recipe must be one of modern, paper; got {value!r}") for value in ("old", None, ["paper"])),
+    *(("recipe", value, f"recipe must be one of {', '.join(RECIPES)}; got {value!r}") for value in ("old", None, ["paper"])),
     *(("precision", value, f"precision must be one of float32, bfloat16; got {value!r}") for value in ("float16", 32, {})),
 ]  # fmt: skip
 
@@ -66,6 +66,27 @@ def test_a_bad_value_is_refused_in_one_sentence(field: str, value: object, sente
     with pytest.raises(ValueError, match="must be") as caught:
         RunSpec(**{field: value})
     assert str(caught.value) == sentence
+
+
+def test_a_recipe_is_its_sentence_and_the_main_ones_come_first() -> None:
+    assert tuple(RECIPES)[:2] == MAIN_RECIPES == tuple(VARIANTS) == ("modern", "paper")
+    for name, recipe in RECIPES.items():
+        assert recipe.name == name
+        assert str(recipe) == recipe.sentence
+        assert recipe.optimiser in ("adam", "sgd_sum")
+        assert recipe.initialisation in ("he", "glorot")
+
+
+@pytest.mark.parametrize("main", MAIN_RECIPES)
+def test_a_variant_changes_one_choice_of_its_main_recipe(main: str) -> None:
+    """Optimiser, its learning rate, or initialisation; with another optimiser comes the rate of the main recipe that has it."""
+    base, usual = RECIPES[main], {RECIPES[name].optimiser: RECIPES[name].learning_rate for name in MAIN_RECIPES}
+    for variant in (RECIPES[name] for name in VARIANTS[main]):
+        other = variant.optimiser != base.optimiser
+        rate = usual[variant.optimiser] if other else base.learning_rate
+        assert other + (variant.learning_rate != rate) + (variant.initialisation != base.initialisation) == 1
+        assert RunSpec(recipe=variant.name).key != RunSpec(recipe=main).key
+    assert set(RECIPES) == {*MAIN_RECIPES, *VARIANTS["modern"], *VARIANTS["paper"]}
 
 
 @pytest.mark.parametrize("field", ["train_size", "examples"])

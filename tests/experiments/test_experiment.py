@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dropclust import experiments
-from dropclust.core.spec import RunSpec
+from dropclust.core.spec import RECIPES, RunSpec
 from dropclust.experiments.experiment import FRESH_SEED, Experiment, Settings
 
 
@@ -32,7 +32,7 @@ class Small(Experiment):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"recipe": "old"}, r"recipe must be one of modern, paper; got 'old'"),
+        ({"recipe": "old"}, r"recipe must be one of modern, paper, modern-rate-3e-4, .*; got 'old'"),
         ({"seeds": 0}, r"seeds must be a whole number from 1 to 100; got 0"),
         ({"seeds": 101}, r"seeds must be a whole number from 1 to 100; got 101"),
         ({"seeds": True}, r"seeds must be a whole number from 1 to 100; got True"),
@@ -88,7 +88,7 @@ def test_run_returns_all_rows_and_tells_its_progress(monkeypatch):
 def test_a_network_that_diverges_stops_the_experiment_with_its_step(monkeypatch):
     from dropclust.core import training
 
-    monkeypatch.setattr(training, "SGD_RATE", 1e30)
+    monkeypatch.setitem(RECIPES, "paper", replace(RECIPES["paper"], learning_rate=1e30))
     small, settings = Small(), Settings("paper", 1)
     with pytest.raises(training.Diverged, match=r"of small diverged at step \d+"):
         small.measure_group(small.groups(settings)[0], settings)

@@ -16,6 +16,7 @@ from dropclust.core.spec import PRECISIONS
 from dropclust.experiments import results
 from dropclust.experiments.experiment import Experiment, Measured, Settings
 from dropclust.service import reproduce
+from dropclust.service.pool import processes
 from dropclust.service.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,12 +40,15 @@ class Counted(Experiment):
     name, title, question, section = "counted", "Counted", "How often?", "0"
 
     def __init__(self):
-        self.measured, self.broken = [], None
+        self.measured, self.broken, self.sizes = [], None, None
 
     def specs(self, settings):
         from dropclust.core.spec import RunSpec
 
-        return [RunSpec(hidden=(2, 2, 2), examples=256, seed=seed) for seed in range(settings.seeds)]
+        return [
+            RunSpec(hidden=(2, 2, 2), examples=256 * (self.sizes[seed] if self.sizes else 1), seed=seed)
+            for seed in range(settings.seeds)
+        ]
 
     def kept(self, settings):
         return frozenset(spec.key for spec in self.specs(settings) if spec.seed == 0)
@@ -96,6 +100,22 @@ def test_an_interruption_costs_only_the_group_under_way(counted, tmp_path):
     assert results.read("counted-modern", tmp_path).table["seed"].tolist() == [0, 1, 2, 3]
 
 
+def test_the_longest_group_comes_first_and_each_experiment_is_written_when_it_is_complete(monkeypatch, tmp_path):
+    long, short = Counted(), Counted()
+    long.name, long.sizes = "long", [1, 3, 2]
+    experiments_by_name = {"long": long, "counted": short}
+    monkeypatch.setattr(experiments, "get", experiments_by_name.__getitem__)
+    heard = []
+    paths = reproduce.reproduce(
+        ["long", "counted"], Settings(seeds=3), Here(), tmp_path, progress=lambda name, done, total: heard.append((name, done))
+    )
+    assert long.measured == [1, 2, 0]
+    assert {path.name for path in paths} == {"long-modern.csv", "counted-modern.csv", "counted-more-modern.csv"}
+    assert results.read("long-modern", tmp_path).table["seed"].tolist() == [0, 1, 2]  # in its own order
+    assert [heard.count((name, done)) for name in experiments_by_name for done in range(4)] == [1] * 8
+    assert not list((tmp_path / "parts").glob("*"))
+
+
 def test_half_written_parts_are_not_taken_for_whole_ones(counted, tmp_path):
     settings = Settings(seeds=1)
     [group] = counted.groups(settings)
@@ -117,19 +137,8 @@ def test_the_trial_is_made_where_the_networks_are_trained(monkeypatch):
 
     monkeypatch.setattr(training, "faster_precision", lambda: "from here")
     assert reproduce.faster_precision(Here()) == "from here"
-    with reproduce.processes(1) as pool:  # a process of its own knows nothing of this one's
+    with processes(1) as pool:  # a process of its own knows nothing of this one's
         assert reproduce.faster_precision(pool) in PRECISIONS
-
-
-def test_the_process_pool_measures_with_one_torch_thread():
-    with reproduce.processes(1) as pool:
-        assert pool.submit(threads).result(timeout=120) == 1
-
-
-def threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
 
 
 def test_interrupted_at_the_keyboard_it_ends_its_processes_and_says_so(tmp_path, subprocess_environment):

@@ -10,10 +10,10 @@ import pytest
 import torch
 from scipy import stats
 
-from dropclust.core import metrics, mnist, theory, training
+from dropclust.core import metrics, mnist, theory
 from dropclust.core.network import Network
 from dropclust.core.prediction import sample, scaled_logits
-from dropclust.core.spec import NOISES, RunSpec
+from dropclust.core.spec import MAIN_RECIPES, NOISES, RECIPES, RunSpec
 from dropclust.experiments import figure1
 from dropclust.service import tables
 from dropclust.ui import charts, live, sampling
@@ -601,7 +601,7 @@ def test_the_page_says_what_its_words_mean(page):
     assert "README" not in recipe.help
     modern, paper = (recipe.help.partition(name)[2].partition(". ")[0] for name in ("Modern: ", "Paper: "))
     rates = [float(re.search(r"at (\de-\d)", text).group(1)) for text in (modern, paper)]
-    assert rates == [training.ADAM_RATE, training.SGD_RATE]
+    assert rates == [RECIPES[name].learning_rate for name in MAIN_RECIPES]
     assert {each.label: each.help for each in app.metric}["Spread (MSTD)"].startswith("Mean sampling standard deviation")
     assert sampling.CALIBRATION.partition(": ")[2].capitalize() in text
 

@@ -1,0 +1,59 @@
+"""Processes of one thread each, for work that is cut into many parts. It knows nothing of experiments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from types import MappingProxyType
+
+# Numerical libraries read these once, when they are loaded: numpy and scipy each bring an OpenBLAS of their own, scikit-learn
+# an OpenMP of its own, and torch's number of threads is none of their business.
+ONE_THREAD: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+)
+
+
+@contextmanager
+def processes(workers: int) -> Iterator[Executor]:
+    """A pool of processes with one thread each in everything: small products run faster so than with two threads for one.
+
+    Parameters
+    ----------
+    workers
+        How many; all are started at once, with `ONE_THREAD` in their environment.
+    """
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_torch_thread)
+    try:
+        with _environment(ONE_THREAD):
+            for _ in range(workers):  # a process is started for each task that finds none idle, and no other time
+                pool.submit(os.getpid)
+        yield pool
+    finally:
+        # Stopped half way, what has not begun is dropped and what runs is not waited for.
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set them for the children that are started meanwhile, and leave our own as they were."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _one_torch_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
