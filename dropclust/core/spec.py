@@ -135,7 +135,7 @@ class RunSpec:
         }
         if self.subset_seed is not None:
             chosen = whole("subset_seed", self.subset_seed, *map(int, LIMITS["seed"]))
-            matters = chosen != checked["seed"] and checked["train_size"] < TRAIN_IMAGES
+            matters = chosen != self.seed and self.train_size < TRAIN_IMAGES
             checked["subset_seed"] = chosen if matters else None
         for name, value in checked.items():
             object.__setattr__(self, name, value)
