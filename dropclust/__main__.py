@@ -126,6 +126,7 @@ def _spec_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default=default.precision)
     for name in ("batch_size", "examples", "train_size", "seed"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name))
+    parser.add_argument("--subset-seed", type=int, help="chooses the images, where they are not all, in place of --seed")
 
 
 def _spec(parsed: argparse.Namespace) -> RunSpec:
@@ -133,7 +134,7 @@ def _spec(parsed: argparse.Namespace) -> RunSpec:
     return RunSpec(
         hidden=tuple(parsed.hidden), dropout=tuple(rates), noise=parsed.noise, batch_size=parsed.batch_size,
         examples=parsed.examples, train_size=parsed.train_size, recipe=parsed.recipe, seed=parsed.seed,
-        precision=parsed.precision,
+        precision=parsed.precision, subset_seed=parsed.subset_seed,
     )  # fmt: skip
 
 

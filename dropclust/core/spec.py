@@ -148,6 +148,9 @@ class RunSpec:
     precision
         "float32", or "bfloat16": products in bfloat16, weights and their updates in float32. Of a network trained alone it is
         layer 1 whose products are.
+    subset_seed
+        Chooses the subset in place of ``seed``, so that runs may differ in their images alone. None, also when it makes no
+        difference: equal to ``seed``, or all images are learnt from.
 
     Raises
     ------
@@ -165,6 +168,7 @@ class RunSpec:
     recipe: str = "modern"
     seed: int = 0
     precision: str = "float32"
+    subset_seed: int | None = None
 
     def __post_init__(self) -> None:
         checked = {
@@ -175,6 +179,10 @@ class RunSpec:
             "precision": _one_of("precision", self.precision, PRECISIONS),
             **{name: _whole(name, getattr(self, name)) for name in ("batch_size", "examples", "train_size", "seed")},
         }
+        if self.subset_seed is not None:
+            chosen = whole("subset_seed", self.subset_seed, *map(int, LIMITS["seed"]))
+            matters = chosen != self.seed and self.train_size < TRAIN_IMAGES
+            checked["subset_seed"] = chosen if matters else None
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         for name in ("train_size", "examples"):
@@ -214,8 +222,12 @@ class RunSpec:
         return sum((a + 1) * b for a, b in zip(self.widths[:-1], self.widths[1:], strict=True))
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted names, no spaces, so that equal specs give equal text on every Python."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Canonical JSON: sorted names, no spaces, so that equal specs give equal text on every Python.
+
+        A ``subset_seed`` of None is left out.
+        """
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> RunSpec:

@@ -181,12 +181,12 @@ def plan(specs: Sequence[RunSpec], threads: int) -> list[list[list[int]]]:
     The rows of a grid are equally long. No stack is larger than cache and patience allow, and where there are threads to
     feed the runs are spread over them.
     """
-    alike: dict[tuple[object, ...], dict[int, list[int]]] = {}
+    alike: dict[tuple[object, ...], dict[tuple[int, int | None], list[int]]] = {}
     for index, spec in enumerate(specs):
         kind = (
             spec.hidden, spec.noise, spec.batch_size, spec.examples, spec.train_size, spec.recipe, spec.precision,
         )  # fmt: skip
-        alike.setdefault(kind, {}).setdefault(spec.seed, []).append(index)
+        alike.setdefault(kind, {}).setdefault((spec.seed, spec.subset_seed), []).append(index)
     stacks = []
     for seeds in alike.values():
         members = [index for row in seeds.values() for index in row]
@@ -248,7 +248,7 @@ def batches(spec: RunSpec) -> Iterator[Tensor]:
 
     The images that do not fill a last batch wait for the next epoch's shuffle.
     """
-    chosen = mnist.subset(spec.seed, spec.train_size)
+    chosen = mnist.subset(spec.seed if spec.subset_seed is None else spec.subset_seed, spec.train_size)
     stream = generator(spec.seed, "order")
     while True:
         order = chosen[torch.randperm(len(chosen), generator=stream)]

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def file_name(table: str, recipe: str, quick: bool = False, first_seed: int = 0)
     return f"{table}-{recipe}{f'-from-{first_seed}' if first_seed else ''}{'-quick' if quick else ''}"
 
 
-def read(name: str, root: Path | None = None) -> Result:
+def read(name: str, root: Path | None = None, columns: Collection[str] = ()) -> Result:
     """Read a table.
 
     Parameters
@@ -59,11 +60,13 @@ def read(name: str, root: Path | None = None) -> Result:
         As `file_name` makes it.
     root
         Folder to look in; the shipped results when None.
+    columns
+        What the table must have: one without them was made by another version of the experiment.
 
     Raises
     ------
     ResultError
-        When the table or its conditions are missing or damaged.
+        When the table or its conditions are missing or damaged, or a column is missing.
     """
     if not _NAME.fullmatch(name):
         raise ResultError(f"a table's name must be small letters, digits and hyphens; got {name!r}")
@@ -78,4 +81,7 @@ def read(name: str, root: Path | None = None) -> Result:
         raise ResultError(f"the table {name} cannot be read ({error}); {again}") from error
     if not isinstance(conditions, dict) or conditions.get("sha256") != hashlib.sha256(content).hexdigest():
         raise ResultError(f"the table {name} is damaged or does not belong to its conditions; {again}")
-    return Result(pd.read_csv(io.BytesIO(content)), conditions)
+    table = pd.read_csv(io.BytesIO(content))
+    if missing := [column for column in columns if column not in table]:
+        raise ResultError(f"the table {name} has no column {missing[0]}: another version made it; {again}")
+    return Result(table, conditions)

@@ -112,7 +112,7 @@ CLAIMS = (
         excess,
         "of the adjusted Rand index",
         0.05,
-        "One neuron in twenty that moves to the other clustering's cluster changes the index by about so much.",
+        "Two or three neurons of a hundred that change their cluster move the index by so much.",
         Rule.MORE,
         f"adjusted Rand index at rates {LEARNING_RATES[0]:g} to {LEARNING_RATES[-1]:g} less the index without dropout",
         digits=3,

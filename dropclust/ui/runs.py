@@ -49,6 +49,8 @@ def label(spec: RunSpec, seed: bool = True) -> str:
         parts.append(f"{spec.examples:,} examples")
     if spec.train_size != TRAIN_IMAGES:
         parts.append(f"{spec.train_size:,} images")
+    if spec.subset_seed is not None:
+        parts.append(f"images of seed {spec.subset_seed}")
     if spec.precision != default.precision:
         parts.append(spec.precision)
     if seed:
@@ -142,7 +144,7 @@ def command(spec: RunSpec) -> str:
     default, words = RunSpec(), ["python -m dropclust train"]
     words.append("--hidden " + " ".join(map(str, spec.hidden)))
     words.append("--dropout " + " ".join(f"{rate:g}" for rate in spec.dropout))
-    for name in ("noise", "batch_size", "examples", "train_size", "recipe", "precision"):
+    for name in ("noise", "batch_size", "examples", "train_size", "recipe", "precision", "subset_seed"):
         if getattr(spec, name) != getattr(default, name):
             words.append(f"--{name.replace('_', '-')} {getattr(spec, name)}")
     return " ".join([*words, f"--seed {spec.seed} --out net.safetensors"])

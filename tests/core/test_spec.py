@@ -30,6 +30,11 @@ LITERALS = [
         OTHER,
         "26996fbb408cfb833b503b5206b07b1d28fae3bcbc21e0e591a10ebb1c959f35",
     ),
+    (
+        RunSpec(train_size=10_000, subset_seed=3),
+        DEFAULT.replace('"train_size":55000', '"subset_seed":3,"train_size":10000'),
+        "7121eb08fd03ad547caf737d9f4f605a64d735e0a0d0a7168b935496c3d33ef0",
+    ),
 ]
 
 WHOLE = {
@@ -158,6 +163,7 @@ def specs() -> st.SearchStrategy[RunSpec]:
         recipe=st.sampled_from(list(RECIPES)),
         seed=st.integers(0, 2**31 - 1),
         precision=st.sampled_from(list(PRECISIONS)),
+        subset_seed=st.none() | st.integers(0, 2**31 - 1),
     )
 
 
@@ -206,6 +212,16 @@ def test_the_kind_of_number_does_not_change_the_key(same: dict[str, object]) -> 
     assert spec == RunSpec()
 
 
+def test_a_seed_of_the_subset_is_named_only_where_it_matters() -> None:
+    own = RunSpec(train_size=10_000, seed=3)
+    assert replace(own, subset_seed=4).key != own.key
+    assert replace(own, subset_seed=3) == own  # the subset that the seed chooses anyway
+    assert RunSpec(subset_seed=4) == RunSpec()  # there is no subset
+    for bad in (-1, 2**31, 1.5, "3", True):
+        with pytest.raises(ValueError, match=r"^subset_seed must be a whole number from 0 to 2,147,483,647; got "):
+            RunSpec(train_size=10_000, subset_seed=bad)
+
+
 def test_rates_given_as_whole_or_negative_zero_are_zero() -> None:
     zero = RunSpec(dropout=(0.0, 0.0, 0.0))
     assert RunSpec(dropout=(0, -0.0, 1e-9)).key == zero.key
@@ -217,7 +233,7 @@ def test_fields_left_out_of_the_text_take_their_defaults() -> None:
     assert RunSpec.from_json("{}") == RunSpec()
 
 
-ALLOWED = "hidden, dropout, noise, batch_size, examples, train_size, recipe, seed, precision"
+ALLOWED = "hidden, dropout, noise, batch_size, examples, train_size, recipe, seed, precision, subset_seed"
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,23 @@ def test_an_epoch_shows_each_image_of_the_subset_at_most_once_and_the_rest_waits
     assert epochs[0] != epochs[1]
 
 
+def test_runs_of_one_seed_may_differ_in_their_images_alone() -> None:
+    own = replace(SMALL, train_size=200, seed=3)
+    others = [replace(own, subset_seed=number) for number in (4, 5)]
+    chosen = [mnist.subset(number, 200).tolist() for number in (3, 4, 5)]
+    firsts = [next(batches(spec)).tolist() for spec in (own, *others)]
+    # The same places of another subset, in the same order.
+    assert len({tuple(images.index(image) for image in first) for images, first in zip(chosen, firsts, strict=True)}) == 1
+    for spec in others:
+        assert all(map(torch.equal, initial_weights(spec), initial_weights(own)))
+    assert plan([own, *others], 1) == [[[0], [1], [2]]]  # rows of their own: a row gathers its images once
+    together = [network.weights for network in train([own, *others])]
+    assert not torch.equal(together[0][1], together[1][1])
+    for spec, weights in zip(others, together[1:], strict=True):
+        [alone] = train(spec)
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(alone.weights, weights, strict=True))
+
+
 @pytest.mark.parametrize("recipe", list(RECIPES))
 def test_initial_weights_have_the_spread_of_their_recipe(recipe: str) -> None:
     for layer, (n_in, n_out) in enumerate(pairwise(RunSpec().widths)):

@@ -25,13 +25,13 @@ def images() -> Data:
     return Data(x[:40], y[:40], x[:40], y[:40], x, y)
 
 
-def random_network(spec: RunSpec) -> Network:
-    """Narrow layers of a spec's seed, large enough that masks disagree."""
+def random_network(spec: RunSpec, made_by: RunSpec | None = None) -> Network:
+    """Narrow layers of a spec's seed, large enough that masks disagree; ``made_by`` is the spec it has, if another."""
     rng = np.random.default_rng(spec.seed)
     widths = (784, 12, 9, 7, 10)
     arrays = [rng.normal(size=shape) * 2 / math.sqrt(shape[0]) for shape in pairwise(widths)]
     biases = [rng.normal(size=width) for width in widths[1:]]
-    return Network(*([torch.tensor(a, dtype=torch.float32) for a in part] for part in (arrays, biases)), spec)
+    return Network(*([torch.tensor(a, dtype=torch.float32) for a in part] for part in (arrays, biases)), made_by or spec)
 
 
 def naive_logits(network: Network, x: torch.Tensor, samples: int, seed: int = 0) -> np.ndarray:

@@ -62,3 +62,14 @@ def test_a_missing_or_damaged_table_costs_one_sentence_and_names_the_command(tmp
 def test_a_name_never_becomes_a_path_elsewhere(tmp_path, name):
     with pytest.raises(results.ResultError, match="name must be small letters"):
         results.read(name, tmp_path)
+
+
+def test_a_table_of_another_version_is_refused_with_the_column_it_lacks(tmp_path):
+    tables.write(tmp_path, "small-modern", pd.DataFrame({"seed": [0], "old": [1.0]}), {"command": "x"})
+    assert results.read("small-modern", tmp_path, ("seed", "old")).table["old"].tolist() == [1.0]
+    with pytest.raises(results.ResultError) as caught:
+        results.read("small-modern", tmp_path, ("seed", "new"))
+    assert str(caught.value) == (
+        "the table small-modern has no column new: another version made it; "
+        "make it again with: python -m dropclust reproduce small"
+    )

@@ -15,6 +15,7 @@ SPECS = [
     RunSpec(),
     RunSpec(dropout=(0.1, 0.0, 0.25), hidden=(7, 8, 9), seed=5),
     RunSpec(noise="dropconnect", batch_size=16, examples=1_000, train_size=500, recipe="paper", precision="bfloat16"),
+    RunSpec(train_size=500, subset_seed=3),
 ]
 
 
@@ -39,6 +40,7 @@ def test_a_name_says_what_is_not_as_usual():
         "dropout 0.4, 100-100-100, seed 0",
         "dropout 0.1 / 0 / 0.25, 7-8-9, seed 5",
         "dropout 0.4, 100-100-100, DropConnect, batch 16, paper recipe, 1,000 examples, 500 images, bfloat16, seed 0",
+        "dropout 0.4, 100-100-100, 500 images, images of seed 3, seed 0",
     ]
 
 
