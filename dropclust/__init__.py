@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dropclust import experiments as experiments
+    from dropclust import findings as findings
     from dropclust.core.compression import compress as compress
     from dropclust.core.metrics import model_variance as model_variance
     from dropclust.core.network import Network as Network
@@ -37,12 +38,12 @@ _HOME = {
     "load": "dropclust.service.export",
 }
 
-__all__ = [*_HOME, "experiments"]
+__all__ = [*_HOME, "experiments", "findings"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "experiments":
-        return importlib.import_module("dropclust.experiments")
+    if name in ("experiments", "findings"):
+        return importlib.import_module(f"dropclust.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'dropclust' has no attribute {name!r}")

@@ -259,11 +259,10 @@ def _measure(claim: Claim, tables: Tables, why: str) -> Judgement:
     try:
         values = claim.statistic(tables).dropna()
         control = claim.control.statistic(tables).dropna() if claim.control else None
-    except (KeyError, IndexError) as error:  # a table of another shape, as of a coarser grid
+    except KeyError:  # a table that is missing, or of another shape, as of a coarser grid
         values, control = pd.Series(dtype=float), None
-        why = why or f"the rows that it needs are not there ({error})"
     if not len(values):
-        why = why or "no seed has all the rows that it needs"
+        why = why or "the table has not all the rows that it needs"
         return Judgement(claim, nothing, None, math.nan, math.nan, 0, Verdict.NO_RESULT, None, {}, why)
     estimate = mean_interval(values.to_numpy(), LEVEL)
     return Judgement(
@@ -276,6 +275,7 @@ def _measure(claim: Claim, tables: Tables, why: str) -> Judgement:
         Verdict.UNDECIDED,
         seeds_needed(estimate, values.to_numpy(), claim),
         {int(seed): float(value) for seed, value in values.items()},  # type: ignore[call-overload]
+        "",
     )
 
 

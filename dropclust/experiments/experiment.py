@@ -100,6 +100,11 @@ class Experiment(ABC):
     claims: ClassVar[tuple[Claim, ...]] = ()  # what the paper says that its rows can judge
     version: ClassVar[int] = 1  # grows when the measurement changes, so that half-made tables of before are not mixed in
 
+    @property
+    def judged_tables(self) -> tuple[str, ...]:
+        """Names of the tables that the claims read."""
+        return (self.name,)
+
     @abstractmethod
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every network the experiment needs."""
