@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from dropclust.core.similarity import neuron_similarity as neuron_similarity
     from dropclust.core.spec import RunSpec as RunSpec
     from dropclust.core.training import train as train
-    from dropclust.service.export import load as load
-    from dropclust.service.export import save as save
+    from dropclust.service.files import load as load
+    from dropclust.service.files import save as save
 
 __version__ = "0.1.0"
 
@@ -31,8 +31,8 @@ _HOME = {
     "model_variance": "dropclust.core.metrics",
     "neuron_similarity": "dropclust.core.similarity",
     "compress": "dropclust.core.compression",
-    "save": "dropclust.service.export",
-    "load": "dropclust.service.export",
+    "save": "dropclust.service.files",
+    "load": "dropclust.service.files",
 }
 
 __all__ = [*_HOME, "experiments"]

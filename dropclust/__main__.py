@@ -137,7 +137,7 @@ def _dashboard(parsed: argparse.Namespace) -> int:
 
 
 def _check_suffix(path: Path) -> None:
-    from dropclust.service.export import SUFFIXES
+    from dropclust.service.files import SUFFIXES
 
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"the suffix of a network's file must be one of {', '.join(SUFFIXES)}; got {path.suffix!r}")
@@ -145,7 +145,7 @@ def _check_suffix(path: Path) -> None:
 
 def _train(parsed: argparse.Namespace) -> None:
     spec = _spec(parsed)
-    from dropclust.service.export import save
+    from dropclust.service.files import save
 
     _check_suffix(parsed.out)
     from dropclust.core import mnist, training
@@ -165,7 +165,7 @@ def _train(parsed: argparse.Namespace) -> None:
 
 
 def _compress(parsed: argparse.Namespace) -> None:
-    from dropclust.service.export import load, save
+    from dropclust.service.files import load, save
 
     _check_suffix(parsed.out)
     network = load(parsed.network)
@@ -196,7 +196,7 @@ def _chosen(choice: Choice, unit: str) -> str:
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
-    from dropclust.service.export import load_with_proof
+    from dropclust.service.files import load_with_proof
     from dropclust.service.proof import sentence
 
     network, proof = load_with_proof(parsed.network)

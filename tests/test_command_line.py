@@ -11,7 +11,7 @@ import torch
 from dropclust import __main__ as command_line
 from dropclust.core.compression import METHODS, choose_units
 from dropclust.core.network import Network
-from dropclust.service import export, proof
+from dropclust.service import files, proof
 
 
 def run(environment, *arguments):
@@ -26,7 +26,7 @@ def test_train_then_evaluate(tmp_path, subprocess_environment):
     trained = run(subprocess_environment, "train", *small, "--out", path)
     assert trained.returncode == 0, trained.stderr
     assert "100%" in trained.stderr
-    network = export.load(path)
+    network = files.load(path)
     assert network.hidden == (20, 15, 12)
     assert network.spec.seed == 3
     assert network.spec.dropout == (0.1, 0.1, 0.1)
@@ -48,7 +48,7 @@ def doubled(tmp_path_factory):
     twice = torch.arange(24) % 12
     weights[1], biases[1], weights[2] = weights[1][:, twice], biases[1][twice], weights[2][twice]
     path = tmp_path_factory.mktemp("networks") / "doubled.safetensors"
-    export.save(Network(weights, biases), path)
+    files.save(Network(weights, biases), path)
     return path
 
 
@@ -60,10 +60,10 @@ def test_compress_then_evaluate(suffix, doubled, tmp_path, capsys):
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith(f"{path}: layer 2 of 24 units made 12 by fold (seed 3): test accuracy ")
     assert "change 0.0000 (95 % interval 0.0000 to 0.0000, 10000 images)" in line
-    assert export.digest(export.load(doubled))[:12] in line
+    assert files.digest(files.load(doubled))[:12] in line
     if suffix == ".onnx":
         return
-    network, facts = export.load_with_proof(path)
+    network, facts = files.load_with_proof(path)
     assert network.hidden == (15, 12, 8)
     assert facts["method"] == "fold"
     assert facts["seed"] == 3
@@ -79,8 +79,8 @@ def test_compress_to_a_tolerance(doubled, tmp_path, capsys):
     wanted = ["--layer", "2", "--tolerance", "0", "--method", "fold"]
     assert command_line.main(["compress", str(doubled), *wanted, "--out", str(path)]) == 0
     chosen, line = capsys.readouterr().out.splitlines()
-    choice = choose_units(export.load(doubled), 2, "fold", 0.0)
-    assert export.load(path).hidden == (15, choice.units, 8)
+    choice = choose_units(files.load(doubled), 2, "fold", 0.0)
+    assert files.load(path).hidden == (15, choice.units, 8)
     assert chosen.startswith(f"{choice.units} units, the fewest found within 0 of the held-out accuracy ")
     assert chosen.endswith(
         f"; BIC would take {choice.bic_units}; Calinski-Harabasz would take {choice.calinski_harabasz_units}"

@@ -23,8 +23,10 @@ from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
 from dropclust.experiments.experiment import Experiment, Settings
 from dropclust.service import results
-from dropclust.service.export import write_temporary
-from dropclust.service.store import Store, Stored, versions
+from dropclust.service.atomic import write_temporary
+from dropclust.service.store import Store
+from dropclust.service.stored import Stored
+from dropclust.service.versions import versions
 
 Progress = Callable[[str, int, int], None]  # experiment, groups done, groups in all
 

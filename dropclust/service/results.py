@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from dropclust.core.paths import cache_folder
-from dropclust.service.export import sync_folder, write_temporary
+from dropclust.service.atomic import sync_folder, write_temporary
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 

@@ -18,7 +18,7 @@ from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import paper, table1
 from dropclust.experiments.experiment import Settings
 from dropclust.service import results
-from dropclust.service.store import Summary
+from dropclust.service.stored import Summary
 from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND, Series
 

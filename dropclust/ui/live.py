@@ -14,7 +14,8 @@ from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import table2
 from dropclust.service import results
-from dropclust.service.store import Store, Stored
+from dropclust.service.store import Store
+from dropclust.service.stored import Stored
 from dropclust.ui import charts
 from dropclust.ui.explorer import Scene, build_scene
 from dropclust.ui.guess import Guesses

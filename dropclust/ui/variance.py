@@ -19,7 +19,7 @@ from dropclust.core.spec import NOISES
 from dropclust.experiments import figure2
 from dropclust.experiments.experiment import Settings
 from dropclust.service import results
-from dropclust.service.store import Summary
+from dropclust.service.stored import Summary
 from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, SECOND, Curves, Series
 
