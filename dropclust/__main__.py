@@ -221,6 +221,7 @@ def _print(measured: dict[str, float]) -> None:
 def _reproduce(parsed: argparse.Namespace) -> None:
     from dropclust.experiments.experiment import Settings
     from dropclust.service import reproduce
+    from dropclust.service.store import open_store
 
     names = parsed.names or list(experiments.NAMES)
     for name in names:
@@ -248,7 +249,7 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             if done == total:
                 bars[name].end()
 
-        for path in reproduce.reproduce(names, settings, executor, store=reproduce.default_store(), progress=progress):
+        for path in reproduce.reproduce(names, settings, executor, store=open_store(), progress=progress):
             print(path)
 
 

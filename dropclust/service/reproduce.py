@@ -19,7 +19,6 @@ from pathlib import Path
 import pandas as pd
 
 from dropclust import experiments
-from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
 from dropclust.experiments.experiment import Experiment, Settings
 from dropclust.service import results
@@ -186,8 +185,3 @@ def _write_part(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     for name, table in tables.items():
         write_temporary(half, table.to_csv(index=False).encode()).replace(half / f"{name}.csv")
     half.rename(folder)
-
-
-def default_store() -> Store:
-    """The project's own runs."""
-    return Store(cache_folder() / "runs")

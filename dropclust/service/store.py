@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from dropclust.core.paths import cache_folder, shipped_folder
 from dropclust.service.atomic import discard, is_temporary, sync_folder, write_temporary
 from dropclust.service.files.common import MAX_FILE_BYTES, LoadError
 from dropclust.service.stored import Stored, Summary, from_bytes, read_summary, to_bytes
@@ -98,6 +99,8 @@ class Store:
     limit_bytes
         How much the folder may hold, 1 or more. Beyond it `put` removes what was set aside and then the runs written first,
         but no shipped one and not the one just written.
+    shipped
+        Another folder of runs, which came with an installed package: read where ``root`` has none of a key, never written.
 
     Raises
     ------
@@ -105,11 +108,12 @@ class Store:
         When ``limit_bytes`` is below 1.
     """
 
-    def __init__(self, root: str | Path, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, root: str | Path, limit_bytes: int = LIMIT_BYTES, shipped: str | Path | None = None) -> None:
         if limit_bytes < 1:
             raise ValueError(f"limit_bytes must be 1 or more; got {limit_bytes!r}")
         self.root = Path(root)
         self.limit_bytes = limit_bytes
+        self._shipped = None if shipped is None else Store(shipped)
         self._mutex = threading.Lock()
         self._summaries: dict[Path, tuple[Stamp, Summary]] = {}
         self._reports: deque[str] = deque(maxlen=100)
@@ -118,16 +122,17 @@ class Store:
     @property
     def reports(self) -> tuple[str, ...]:
         """One sentence for each file found damaged or unreadable, oldest first, the last hundred."""
-        return tuple(self._reports)
+        return tuple(self._reports) + (self._shipped.reports if self._shipped else ())
 
     @property
     def shipped_keys(self) -> frozenset[str]:
         """The runs that ``SHIPPED`` lists; none when there is no such file."""
+        below = self._shipped.shipped_keys if self._shipped else frozenset()
         try:
-            return self._read_shipped()
+            return self._read_shipped() | below
         except OSError as error:
             self._report("SHIPPED", None, f"The list of shipped runs could not be read: {error.strerror}.")
-            return frozenset()
+            return below
 
     def get(self, key: str) -> Stored | None:
         """Read a run and check every byte of it.
@@ -147,7 +152,8 @@ class Store:
         ValueError
             When ``key`` is no key.
         """
-        return self._examine(self._path(key), lambda file, status: from_bytes(file.read(status.st_size), key))
+        own = self._examine(self._path(key), lambda file, status: from_bytes(file.read(status.st_size), key))
+        return own or (self._shipped.get(key) if self._shipped else None)
 
     def put(self, stored: Stored) -> Path:
         """Write a run, replacing one of the same key; but one that is done is never replaced by one that was stopped.
@@ -155,7 +161,7 @@ class Store:
         Returns
         -------
         Path
-            Where the run of this key lies.
+            Where the run of this key lies in the folder, or would lie had it not been stopped while a shipped one is done.
 
         Raises
         ------
@@ -172,7 +178,7 @@ class Store:
             temporary = write_temporary(path.parent, content)
             try:
                 with self._locked():
-                    if stored.status == "done" or not self._has_done(path):
+                    if stored.status == "done" or not self._has_done(stored.key):
                         temporary.replace(path)
                         sync_folder(path.parent)
             finally:
@@ -194,8 +200,9 @@ class Store:
             if (entry := self._examine(path, functools.partial(_summarise, key=path.stem))) is not None:
                 found[path] = entry
         self._summaries = found
-        newest = sorted(found, key=lambda path: (datetime.fromisoformat(found[path][1].created), path.name), reverse=True)
-        return [replace(found[path][1], shipped=True) if path.stem in shipped else found[path][1] for path in newest]
+        listed = {summary.key: summary for summary in (self._shipped.list() if self._shipped else ())}
+        listed |= {summary.key: replace(summary, shipped=summary.key in shipped) for _, summary in found.values()}
+        return sorted(listed.values(), key=lambda summary: (datetime.fromisoformat(summary.created), summary.key), reverse=True)
 
     def _path(self, key: str) -> Path:
         if not isinstance(key, str) or not _KEY.fullmatch(key):
@@ -244,12 +251,14 @@ class Store:
             self._report("SHIPPED", None, f"The list of shipped runs holds {wrong[0][:80]!r}, which is no run's key.")
         return frozenset(lines) - set(wrong)
 
-    def _has_done(self, path: Path) -> bool:
-        """Whether an undamaged run that is done lies there."""
+    def _has_done(self, key: str) -> bool:
+        """Whether an undamaged run of that key is there and done."""
         try:
-            return _read_file(path, lambda file, status: from_bytes(file.read(status.st_size), path.stem).status == "done")
+            if _read_file(self._path(key), lambda file, status: from_bytes(file.read(status.st_size), key).status == "done"):
+                return True
         except (FileNotFoundError, LoadError):
-            return False
+            pass
+        return self._shipped is not None and self._shipped._has_done(key)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -330,3 +339,9 @@ class Store:
                         total -= status.st_size
         except OSError as error:
             self._report("tidy", None, f"The folder of stored runs could not be tidied: {error.strerror or error}.")
+
+
+def open_store() -> Store:
+    """The project's own runs: the shipped ones and the user's."""
+    shipped = shipped_folder()
+    return Store(cache_folder() / "runs", shipped=shipped and shipped / "runs")

@@ -409,6 +409,46 @@ def test_only_old_temporary_files_are_removed(store: Store) -> None:
     assert all(path.exists() for path in fresh)
 
 
+# Runs that came with an installed package
+
+
+def test_shipped_runs_are_read_from_their_own_folder_and_never_written(store: Store, tmp_path: Path) -> None:
+    there = Store(tmp_path / "package")
+    for seed in (1, 2):
+        there.put(run(seed))
+    (there.root / "SHIPPED").write_text(f"{run(1).key}\n{run(2).key}\n")
+    before = {path: path.read_bytes() for path in there.root.rglob("*") if path.is_file()}
+    both = Store(store.root, shipped=there.root)
+    both.put(run(3))
+    assert same(run(1), both.get(run(1).key))
+    assert same(run(3), both.get(run(3).key))
+    assert both.get(run(4).key) is None
+    assert {summary.spec.seed: summary.shipped for summary in both.list()} == {1: True, 2: True, 3: False}
+    assert {path: path.read_bytes() for path in there.root.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_of_ones_own_hides_the_shipped_one_but_not_when_it_was_stopped(store: Store, tmp_path: Path) -> None:
+    there = Store(tmp_path / "package")
+    there.put(run(1))
+    both = Store(store.root, shipped=there.root)
+    both.put(run(1, status="stopped", seconds=5.0))
+    assert same(run(1), both.get(run(1).key))
+    both.put(run(1, seconds=7.0))
+    assert same(run(1, seconds=7.0), both.get(run(1).key))
+    [summary] = both.list()
+    assert summary.seconds == 7.0
+
+
+def test_a_damaged_shipped_run_is_said_and_can_be_trained_again(store: Store, tmp_path: Path) -> None:
+    path = Store(tmp_path / "package").put(run(1))
+    path.write_bytes(path.read_bytes()[:-1])
+    both = Store(store.root, shipped=tmp_path / "package")
+    assert both.get(run(1).key) is None
+    assert len(both.reports) == 1
+    both.put(run(1))
+    assert same(run(1), both.get(run(1).key))
+
+
 # Failing disks, killed processes, many writers
 
 

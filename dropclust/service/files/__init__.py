@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dropclust.core.spec import RunSpec
 from dropclust.service import atomic
 from dropclust.service.files import npz, onnx, safetensors
-from dropclust.service.files.common import MAX_FILE_BYTES, LoadError, canonical, short
+from dropclust.service.files.common import MAX_FILE_BYTES, MAX_TENSORS, LoadError, canonical, short
 from dropclust.service.files.tensors import Described, digest, layers_of, network_of, tensors_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_BYTES",
+    "MAX_TENSORS",
     "SUFFIXES",
     "Described",
     "LoadError",
@@ -28,6 +29,7 @@ __all__ = [
     "load",
     "load_with_proof",
     "save",
+    "tensors_of",
     "to_bytes",
 ]
 
