@@ -77,6 +77,7 @@ class Experiment(ABC):
     title: ClassVar[str]  # as the paper numbers it
     question: ClassVar[str]  # one sentence
     section: ClassVar[str]  # of the paper
+    masks: ClassVar[tuple[int, int] | None] = None  # that a network is sampled with, in a full grid and in a quick one
     version: ClassVar[int] = 1  # grows when the measurement changes, so that half-made tables of before are not mixed in
 
     @abstractmethod

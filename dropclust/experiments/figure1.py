@@ -34,6 +34,7 @@ class Figure1(Experiment):
     title = "Figure 1"
     question = "Does sampling predict better than scaling, and for which noise?"
     section = "4.1.1"
+    masks = (SAMPLES, QUICK_SAMPLES)
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every rate and noise for every seed; without dropout the noises are one network."""

@@ -39,6 +39,7 @@ class Figure2(Experiment):
     title = "Figure 2"
     question = "Does dropout make models trained on different images agree, and sampling more than scaling?"
     section = "4.2"
+    masks = (SAMPLES, QUICK_SAMPLES)
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every rate, noise and place of the noise, for every seed; without dropout they are one network."""

@@ -38,6 +38,7 @@ class Table2(Experiment):
     title = "Table 2"
     question = "Do hidden neurons become copies of each other as the dropout rate grows?"
     section = "4.3.1"
+    masks = (SAMPLES, SAMPLES)
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every rate for every seed: nets of one seed share initial weights, images and draws."""

@@ -5,27 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 
-from dropclust import experiments
 from dropclust.core.spec import RunSpec
 from dropclust.experiments.experiment import Experiment, Settings
-from dropclust.service import results
+from dropclust.service import own, results
 from dropclust.service.atomic import write_temporary
+from dropclust.service.conditions import check_seeds, conditions
 from dropclust.service.store import Store
 from dropclust.service.stored import Stored
-from dropclust.service.versions import versions
 
 Progress = Callable[[str, int, int], None]  # experiment, groups done, groups in all
 
@@ -67,6 +63,7 @@ def reproduce(
     root: Path | None = None,
     store: Store | None = None,
     progress: Progress | None = None,
+    replace: bool = False,
 ) -> list[Path]:
     """Run experiments and write their tables and conditions.
 
@@ -76,7 +73,7 @@ def reproduce(
     Parameters
     ----------
     names
-        Experiments, by name.
+        Experiments, by name, or files with one of one's own (`dropclust.service.own.experiment`).
     settings
         Recipe, seeds, quick.
     executor
@@ -87,6 +84,8 @@ def reproduce(
         Where the networks go that an experiment keeps; nowhere when None.
     progress
         Called after every group.
+    replace
+        Whether a table of more seeds may be replaced by one of fewer.
 
     Returns
     -------
@@ -96,24 +95,34 @@ def reproduce(
     Raises
     ------
     ValueError
-        For an unknown experiment.
+        For an unknown experiment, and for fewer seeds than a table has, unless it is to be replaced.
     """
+    found = prepare(names, settings, root, replace)
     root = root or results.folder()
     written: list[Path] = []
-    for experiment in [experiments.get(name) for name in names]:
-        written += _one(experiment, settings, executor, root, store, progress)
+    for name, experiment in found.items():
+        written += _one(experiment, name, settings, executor, root, store, progress)
     return written
 
 
-def command(name: str, settings: Settings) -> str:
-    """The command line that makes an experiment's tables."""
-    quick = " --quick" if settings.quick else ""
-    precision = "" if settings.precision == Settings(quick=settings.quick).precision else f" --precision {settings.precision}"
-    return f"python -m dropclust reproduce {name} --recipe {settings.recipe} --seeds {settings.seeds}{quick}{precision}"
+def prepare(names: Sequence[str], settings: Settings, root: Path | None = None, replace: bool = False) -> dict[str, Experiment]:
+    """The experiments by their names, before anything is trained.
+
+    Raises
+    ------
+    ValueError
+        For an unknown experiment, and for fewer seeds than a table has, unless it is to be replaced.
+    """
+    found = {name: own.experiment(name) for name in names}
+    for experiment in found.values():
+        if not replace:
+            check_seeds(experiment, settings, root)
+    return found
 
 
 def _one(
     experiment: Experiment,
+    name: str,
     settings: Settings,
     executor: Executor,
     root: Path,
@@ -146,24 +155,14 @@ def _one(
             progress(experiment.name, done, len(groups))
     if failure is not None:
         raise failure
-    conditions = {
-        "experiment": experiment.name,
-        "settings": asdict(settings),
-        "command": command(experiment.name, settings),
-        "networks": sum(map(len, groups)),
-        "precision": ", ".join(sorted({spec.precision for specs in groups for spec in specs})),
-        "versions": versions(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "seconds": round(time.monotonic() - began, 1),
-        "groups_measured_earlier": len(groups) - len(missing),
-    }
-    names = dict.fromkeys(file.stem for folder in folders for file in sorted(folder.glob("*.csv")))
+    specs = [spec for group in groups for spec in group]
+    facts = conditions(experiment, name, settings, specs, time.monotonic() - began, len(groups) - len(missing))
+    tables = dict.fromkeys(file.stem for folder in folders for file in sorted(folder.glob("*.csv")))
     written = []
-    for name in names:
-        files = [folder / f"{name}.csv" for folder in folders]
+    for of in tables:
+        files = [folder / f"{of}.csv" for folder in folders]
         table = pd.concat([pd.read_csv(file) for file in files if file.exists()], ignore_index=True)
-        written.append(results.write(root, results.file_name(name, settings.recipe, settings.quick), table, conditions))
+        written.append(results.write(root, results.file_name(of, settings.recipe, settings.quick), table, facts))
     shutil.rmtree(parts, ignore_errors=True)
     return written
 

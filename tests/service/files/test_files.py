@@ -6,11 +6,9 @@ import errno
 import io
 import os
 import pickle
-import re
 import socket
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,11 @@ from dropclust.core import mnist
 from dropclust.core.paths import cache_folder
 from dropclust.service.files import MAX_BYTES, SUFFIXES, LoadError, SaveError, digest, from_bytes, load, save, to_bytes
 from dropclust.service.files.common import MAX_FILE_BYTES, MAX_HEADER_BYTES
+from tests.readme import readme_lines
 from tests.service import faults, fuzz_load
 from tests.service.files.networks import PROOF, SPEC, arrays, equal, load_or_refuse, logits, network, npz, refused
 
 ROOT = Path(__file__).resolve().parents[3]
-README = ROOT / "README.md"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES[:2])
@@ -54,13 +52,6 @@ def test_what_was_saved_is_loaded(tmp_path: Path, suffix: str, hidden: tuple[int
 def test_equal_networks_give_equal_bytes(suffix: str) -> None:
     assert to_bytes(network(), suffix, PROOF) == to_bytes(network(), suffix, dict(reversed(PROOF.items())))
     assert to_bytes(network(), suffix, PROOF) != to_bytes(network(), suffix, {**PROOF, "units": 7})
-
-
-def readme_lines(word: str) -> str:
-    """The indented lines of the README among which ``word`` stands."""
-    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", README.read_text(encoding="utf-8"), re.MULTILINE)
-    [found] = [block for block in blocks if word in block]
-    return textwrap.dedent(found)
 
 
 @pytest.mark.parametrize("hidden", [(40, 30, 20), (30, 20)])
