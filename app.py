@@ -4,7 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-st.set_page_config("DropClust", page_icon=Path(__file__).parent / "dropclust/ui/icon.png", layout="wide")
+import dropclust.ui
+
+st.set_page_config("DropClust", page_icon=Path(dropclust.ui.__file__).with_name("icon.png"), layout="wide")
 st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/bubble_chart:", default=True),

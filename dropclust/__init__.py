@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from dropclust.core.spec import RunSpec as RunSpec
     from dropclust.core.training import train as train
     from dropclust.core.twins import twins as twins
-    from dropclust.service.export import load as load
-    from dropclust.service.export import save as save
+    from dropclust.service.files import load as load
+    from dropclust.service.files import save as save
 
 __version__ = "0.1.0"
 
@@ -34,8 +34,8 @@ _HOME = {
     "neuron_similarity": "dropclust.core.similarity",
     "twins": "dropclust.core.twins",
     "compress": "dropclust.core.compression",
-    "save": "dropclust.service.export",
-    "load": "dropclust.service.export",
+    "save": "dropclust.service.files",
+    "load": "dropclust.service.files",
 }
 
 __all__ = [*_HOME, "experiments", "findings"]

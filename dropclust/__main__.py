@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from dropclust import experiments
-from dropclust.core.spec import HELD_OUT_IMAGES, MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
+from dropclust.core.paths import cache_folder
+from dropclust.core.spec import HELD_OUT_IMAGES, LIMITS, MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
 from dropclust.service.cluster import ClusterError, RemoteCluster
 
 if TYPE_CHECKING:
@@ -62,71 +63,112 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="dropclust", description="Clustering Phenomena in Dropout, to touch.")
+    parser = _Parser(
+        prog="dropclust", description="Clustering Phenomena in Dropout, to touch.",
+        epilog=f"Networks and tables lie in {cache_folder()}; the environment variable DROPCLUST_CACHE names another folder.",
+    )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
     dashboard = commands.add_parser("dashboard", help="open the dashboard in a browser")
-    dashboard.add_argument("--port", type=int, default=8501, help="port to serve on (default 8501)")
-    dashboard.add_argument("--address", default="localhost", help="0.0.0.0 serves a class (default: this machine alone)")
-    dashboard.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    dashboard.add_argument("--port", type=int, default=8501, help="port to serve on, 1 to 65535 (default %(default)s)")
+    dashboard.add_argument(
+        "--address", default="localhost", help="0.0.0.0 serves a class (default %(default)s: this machine alone)"
+    )
+    dashboard.add_argument("--no-browser", action="store_true", help="open no browser window (default: open one)")
     dashboard.set_defaults(command=_dashboard)
 
     train = commands.add_parser("train", help="train a network on MNIST and write it to a file")
     _spec_arguments(train)
-    train.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz or .onnx file")
+    _out_argument(train)
     train.set_defaults(command=_train)
 
     compress = commands.add_parser("compress", help="make a layer of a network smaller and write the network to a file")
-    compress.add_argument("network", type=Path, metavar="FILE", help="a .safetensors or .npz file")
-    compress.add_argument("--layer", type=int, default=1, help="which hidden layer (default 1)")
+    _network_argument(compress)
+    compress.add_argument("--layer", type=int, default=1, help="which hidden layer, 1 the first (default %(default)s)")
     wanted = compress.add_mutually_exclusive_group(required=True)
-    wanted.add_argument("--units", type=int, help="width wanted; for agreement the number of clusters")
+    wanted.add_argument("--units", type=int, help="units wanted, for agreement clusters (this or --tolerance is required)")
     wanted.add_argument(
-        "--tolerance",
-        type=float,
-        help="largest loss of held-out accuracy, 0.01 for a percentage point: as few units as keep it",
-    )
-    compress.add_argument("--method", default="paper", help="see --list-methods (default paper)")
-    compress.add_argument("--seed", type=int, default=0, help="of clusterings and random clusters (default 0)")
-    compress.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz or .onnx file")
-    compress.add_argument("--list-methods", action=_ListMethods, help="say what methods there are, and end")
+        "--tolerance", type=float,
+        help="as few units as lose at most this share of held-out accuracy, 0.01 for a percentage point "
+        "(this or --units is required)",
+    )  # fmt: skip
+    compress.add_argument("--method", default="paper", help="see --list-methods (default %(default)s)")
+    compress.add_argument("--seed", type=int, default=0, help="of clusterings and random clusters (default %(default)s)")
+    _out_argument(compress)
+    compress.add_argument("--list-methods", action=_ListMethods, help="say what methods there are, and end (default: compress)")
     compress.set_defaults(command=_compress)
 
-    evaluate = commands.add_parser("evaluate", help="measure a network's accuracy and cross-entropy on MNIST")
-    evaluate.add_argument("network", type=Path, metavar="FILE", help="a .safetensors or .npz file")
+    evaluate = commands.add_parser("evaluate", help="measure a network's accuracy and cross-entropy (nats) on MNIST")
+    _network_argument(evaluate)
     evaluate.set_defaults(command=_evaluate)
 
     reproduce = commands.add_parser("reproduce", help="make the paper's tables and figures again, resuming what was begun")
-    reproduce.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(experiments.NAMES)} (default: all)")
-    reproduce.add_argument("--recipe", choices=RECIPES, default="modern", metavar="NAME", help=_RECIPE_HELP)
-    reproduce.add_argument("--seeds", type=int, default=20, help="how many seeds (default 20)")
     reproduce.add_argument(
-        "--first-seed", type=int, default=0, help="the first of them (default 0); tables of others lie beside those from 0"
+        "names", nargs="*", metavar="NAME",
+        help=f"any of {', '.join(experiments.NAMES)}, or a Python file with an EXPERIMENT of your own (default: those six)",
+    )  # fmt: skip
+    reproduce.add_argument("--recipe", choices=RECIPES, default="modern", metavar="NAME", help=_RECIPE_HELP)
+    reproduce.add_argument("--seeds", type=int, default=20, help="how many seeds, 1 to 100 (default %(default)s)")
+    reproduce.add_argument(
+        "--first-seed", type=int, default=0, help="the first of them (default %(default)s); others than 0 get tables beside"
     )
-    reproduce.add_argument("--quick", action="store_true", help="a coarser grid and fewer examples")
+    reproduce.add_argument("--quick", action="store_true", help="a coarser grid and fewer examples (default: the full grid)")
     reproduce.add_argument(
         "--precision", choices=["auto", *PRECISIONS], default="auto",
-        help="auto: float32 if quick, else what a short trial finds faster on this machine",
+        help="(default %(default)s: float32 if quick, else what a short trial finds faster on this machine)",
     )  # fmt: skip
-    reproduce.add_argument("--workers", type=int, default=None, help="processes (default: one a core)")
-    reproduce.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster to use instead, tls://host:port")
+    reproduce.add_argument("--workers", type=int, default=None, help="processes to train in (default: one a core)")
+    reproduce.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask cluster to use instead, tls://host:port (default: this machine alone)"
+    )
+    reproduce.add_argument(
+        "--replace", action="store_true", help="replace a table of more seeds too (default: refuse to, before training)"
+    )
     reproduce.set_defaults(command=_reproduce)
     return parser
 
 
+def _network_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", type=Path, metavar="FILE", help="a .safetensors or .npz file (required)")
+
+
+def _out_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz or .onnx file to write (required)"
+    )
+
+
+_RUN_HELP = {
+    "batch_size": "images a gradient step",
+    "examples": "images shown in all, repeats counted",
+    "train_size": "different images to learn from, drawn by the seed",
+    "seed": "of initial weights, order of the images and noise",
+}
+
+
 def _spec_arguments(parser: argparse.ArgumentParser) -> None:
     default = RunSpec()
-    parser.add_argument("--hidden", type=int, nargs=3, default=default.hidden, metavar="UNITS", help="three layer widths")
+    parser.add_argument(
+        "--hidden", type=int, nargs=3, default=default.hidden, metavar="UNITS",
+        help=f"units of the three hidden layers (default {' '.join(map(str, default.hidden))})",
+    )  # fmt: skip
     parser.add_argument(
         "--dropout", type=float, nargs="+", default=list(default.dropout), metavar="RATE",
-        help="one rate for all hidden layers, or three",
+        help="share of units dropped, 0 to 0.95: one rate for all hidden layers, or three "
+        f"(default {' '.join(map(str, default.dropout))})",
     )  # fmt: skip
-    parser.add_argument("--noise", choices=NOISES, default=default.noise)
+    parser.add_argument("--noise", choices=NOISES, default=default.noise, help="how units are dropped (default %(default)s)")
     parser.add_argument("--recipe", choices=RECIPES, default=default.recipe, metavar="NAME", help=_RECIPE_HELP)
-    parser.add_argument("--precision", choices=PRECISIONS, default=default.precision)
-    for name in ("batch_size", "examples", "train_size", "seed"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name))
-    parser.add_argument("--subset-seed", type=int, help="chooses the images, where they are not all, in place of --seed")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=default.precision, help="of the products in training (default %(default)s)"
+    )
+    for name, what in _RUN_HELP.items():
+        low, high = map(int, LIMITS[name])
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, default=getattr(default, name),
+            help=f"{what}, {low:,} to {high:,} (default %(default)s)",
+        )  # fmt: skip
+    parser.add_argument("--subset-seed", type=int, help="chooses the images, where they are not all (default: the seed does)")
 
 
 def _spec(parsed: argparse.Namespace) -> RunSpec:
@@ -145,7 +187,7 @@ def _dashboard(parsed: argparse.Namespace) -> int:
 
 
 def _check_suffix(path: Path) -> None:
-    from dropclust.service.export import SUFFIXES
+    from dropclust.service.files import SUFFIXES
 
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"the suffix of a network's file must be one of {', '.join(SUFFIXES)}; got {path.suffix!r}")
@@ -153,7 +195,7 @@ def _check_suffix(path: Path) -> None:
 
 def _train(parsed: argparse.Namespace) -> None:
     spec = _spec(parsed)
-    from dropclust.service.export import save
+    from dropclust.service.files import save
 
     _check_suffix(parsed.out)
     from dropclust.core import mnist, training
@@ -173,7 +215,7 @@ def _train(parsed: argparse.Namespace) -> None:
 
 
 def _compress(parsed: argparse.Namespace) -> None:
-    from dropclust.service.export import load, save
+    from dropclust.service.files import load, save
 
     _check_suffix(parsed.out)
     network = load(parsed.network)
@@ -204,7 +246,7 @@ def _chosen(choice: Choice, unit: str) -> str:
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
-    from dropclust.service.export import load_with_proof
+    from dropclust.service.files import load_with_proof
     from dropclust.service.proof import sentence
 
     network, proof = load_with_proof(parsed.network)
@@ -228,14 +270,14 @@ def _print(measured: dict[str, float]) -> None:
 
 def _reproduce(parsed: argparse.Namespace) -> None:
     from dropclust.experiments.experiment import Settings
-    from dropclust.service import reproduce
+    from dropclust.service import own, reproduce
     from dropclust.service.pool import processes
+    from dropclust.service.store import open_store
 
-    names = parsed.names or list(experiments.NAMES)
-    for name in names:
-        experiments.get(name)
+    names = list(dict.fromkeys(parsed.names)) or list(experiments.NAMES)
     precision = "" if parsed.precision == "auto" else parsed.precision
     settings = Settings(parsed.recipe, parsed.seeds, parsed.quick, precision, parsed.first_seed)
+    reproduce.prepare(names, settings, replace=parsed.replace)
     workers = parsed.workers if parsed.workers is not None else os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"workers must be a whole number of 1 or more; got {workers}")
@@ -244,6 +286,8 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             cluster = RemoteCluster(parsed.scheduler)
             stack.callback(cluster.close)
             cluster.open(threading.Event())
+            for file in own.files(names):
+                cluster.client.upload_file(str(file))
             executor = cluster.client.get_executor()
         else:
             executor = stack.enter_context(processes(workers))
@@ -258,8 +302,8 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             if done == total:
                 bars[name].end()
 
-        for path in reproduce.reproduce(names, settings, executor, store=reproduce.default_store(), progress=progress):
-            print(path)
+        written = reproduce.reproduce(names, settings, executor, None, open_store(), progress, parsed.replace)
+    print(*written, sep="\n")
 
 
 class _Bar:

@@ -9,7 +9,7 @@ import streamlit as st
 from dropclust.core.spec import LIMITS, TEST_IMAGES
 from dropclust.experiments import paper, table2, table3
 from dropclust.experiments.results import ResultError
-from dropclust.service import export
+from dropclust.service import files
 from dropclust.ui import charts, compressing, controls, live, state
 from dropclust.ui.compressing import Source
 from dropclust.ui.state import Parameter
@@ -17,7 +17,7 @@ from dropclust.ui.state import Parameter
 RECIPE = controls.RECIPE
 BEFORE = Parameter("before", "Units before", max(table3.UNITS), tuple(table3.UNITS))
 TRAINED = Parameter("trained", "Trained", compressing.TRAININGS["all"], tuple(compressing.TRAININGS.values()))
-LAYER = Parameter("compressed_layer", "Hidden layer", 1, tuple(range(1, export.MAX_TENSORS // 2)))
+LAYER = Parameter("compressed_layer", "Hidden layer", 1, tuple(range(1, files.MAX_TENSORS // 2)))
 METHOD = Parameter("method", "Method", compressing.NAMES["paper"], tuple(compressing.NAMES.values()))
 SEED = Parameter(
     "kmeans_seed", "Seed", 0, **state.within("seed"), step=1, help="Of k-means, which starts at random, and of random clusters."
@@ -68,10 +68,10 @@ def choose_source() -> Source | None:
             brought = st.session_state.get("compress_file")
             if brought is None or brought[0] != file.file_id:
                 try:
-                    network = export.from_bytes(file.getvalue(), file.name)
+                    network = files.from_bytes(file.getvalue(), file.name)
                     begins = f"python -m dropclust compress {shlex.quote(file.name)} "
                     brought = file.file_id, Source.of(network, file.name, begins)
-                except export.LoadError as error:
+                except files.LoadError as error:
                     brought = file.file_id, str(error)
                 st.session_state["compress_file"] = brought
             if isinstance(brought[1], Source):
@@ -142,7 +142,7 @@ def one_network(source: Source) -> None:
     with said:
         st.subheader("Lost and gained")
         effect(info, command)
-        controls.downloads(small.network, f"smaller-{export.digest(small.network)[:12]}", proof)
+        controls.downloads(small.network, f"smaller-{files.digest(small.network)[:12]}", proof)
     with drawn:
         st.subheader("A digit through both")
         st.fragment(one_digit)(found)

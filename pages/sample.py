@@ -5,7 +5,7 @@ import streamlit as st
 
 from dropclust.core.spec import NOISES
 from dropclust.experiments import paper, results, table2
-from dropclust.service.store import Stored
+from dropclust.service.stored import Stored
 from dropclust.ui import controls, digit, live, runs, sampling, state
 from dropclust.ui.state import Parameter, within
 

@@ -1,22 +1,34 @@
 """The command line as somebody types it: what it prints, and one line with exit code 2 for what is wrong."""
 
+import argparse
 import itertools
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from dropclust import __main__ as command_line
 from dropclust.core.compression import METHODS, choose_units
 from dropclust.core.network import Network
-from dropclust.service import export, proof
+from dropclust.service import files, proof
+from tests.readme import readme_lines
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(environment, *arguments):
+def run(environment, *arguments, cwd=None):
     return subprocess.run(
-        [sys.executable, "-m", "dropclust", *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "dropclust", *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
     )
 
 
@@ -26,7 +38,7 @@ def test_train_then_evaluate(tmp_path, subprocess_environment):
     trained = run(subprocess_environment, "train", *small, "--out", path)
     assert trained.returncode == 0, trained.stderr
     assert "100%" in trained.stderr
-    network = export.load(path)
+    network = files.load(path)
     assert network.hidden == (20, 15, 12)
     assert network.spec.seed == 3
     assert network.spec.dropout == (0.1, 0.1, 0.1)
@@ -48,7 +60,7 @@ def doubled(tmp_path_factory):
     twice = torch.arange(24) % 12
     weights[1], biases[1], weights[2] = weights[1][:, twice], biases[1][twice], weights[2][twice]
     path = tmp_path_factory.mktemp("networks") / "doubled.safetensors"
-    export.save(Network(weights, biases), path)
+    files.save(Network(weights, biases), path)
     return path
 
 
@@ -60,10 +72,10 @@ def test_compress_then_evaluate(suffix, doubled, tmp_path, capsys):
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith(f"{path}: layer 2 of 24 units made 12 by fold (seed 3): test accuracy ")
     assert "change 0.0000 (95 % interval 0.0000 to 0.0000, 10000 images)" in line
-    assert export.digest(export.load(doubled))[:12] in line
+    assert files.digest(files.load(doubled))[:12] in line
     if suffix == ".onnx":
         return
-    network, facts = export.load_with_proof(path)
+    network, facts = files.load_with_proof(path)
     assert network.hidden == (15, 12, 8)
     assert facts["method"] == "fold"
     assert facts["seed"] == 3
@@ -79,8 +91,8 @@ def test_compress_to_a_tolerance(doubled, tmp_path, capsys):
     wanted = ["--layer", "2", "--tolerance", "0", "--method", "fold"]
     assert command_line.main(["compress", str(doubled), *wanted, "--out", str(path)]) == 0
     chosen, line = capsys.readouterr().out.splitlines()
-    choice = choose_units(export.load(doubled), 2, "fold", 0.0)
-    assert export.load(path).hidden == (15, choice.units, 8)
+    choice = choose_units(files.load(doubled), 2, "fold", 0.0)
+    assert files.load(path).hidden == (15, choice.units, 8)
     assert chosen.startswith(f"{choice.units} units, the fewest found within 0 of the held-out accuracy ")
     assert chosen.endswith(
         f"; BIC would take {choice.bic_units}; Calinski-Harabasz would take {choice.calinski_harabasz_units}"
@@ -98,6 +110,61 @@ def test_the_methods_are_listed_with_sources_and_controls(capsys):
         assert method.sentence in line
         assert method.source in line
         assert ("(control)" in line) == method.control
+
+
+def parsers(parser, words=()):
+    """All parsers of commands below one, with the words that lead there."""
+    yield " ".join(words), parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, below in action.choices.items():
+                yield from parsers(below, (*words, word))
+
+
+COMMANDS = dict(parsers(command_line._parser()))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_says_what_an_option_is_and_its_default(command):
+    parser = COMMANDS[command]
+    for action in parser._actions:
+        if isinstance(action, (argparse._HelpAction, argparse._SubParsersAction)):
+            continue
+        text = parser._get_formatter()._expand_help(action)
+        word = action.option_strings or action.metavar
+        assert len(text) > 15, word
+        if action.required and action.nargs != "*":
+            assert "required" in text, word
+        elif "required" not in text:
+            assert "default" in text, word
+            known = action.default if isinstance(action.default, (list, tuple)) else [action.default]
+            if action.option_strings and action.nargs != 0 and action.default is not None:
+                assert all(str(value) in text for value in known), word
+        if action.type in (int, float):
+            assert re.search(r"unit|share|image|seed|port|processes|layer|\d to [\d,]+|of ", text), word
+
+
+def test_the_first_help_says_where_the_data_lie(capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["--help"])
+    assert "DROPCLUST_CACHE" in capsys.readouterr().out
+
+
+def test_the_readmes_experiment_of_ones_own_runs(tmp_path, subprocess_environment):
+    (tmp_path / "widths.py").write_text(readme_lines("class Widths"))
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "MNIST").symlink_to(ROOT / "cache" / "MNIST")
+    words = ["reproduce", "widths.py", "--quick", "--seeds", "2", "--workers", "1"]
+    done = run(subprocess_environment | {"DROPCLUST_CACHE": str(cache)}, *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [path] = done.stdout.split()
+    table = pd.read_csv(path)
+    assert Path(path) == cache / "results" / "widths-modern-quick.csv"
+    assert sorted(set(table["seed"])) == [0, 1]
+    assert table["accuracy"].between(0.05, 1).all()
+    conditions = json.loads(Path(path).with_suffix(".json").read_text())
+    assert conditions["command"] == "python -m dropclust reproduce widths.py --recipe modern --seeds 2 --quick"
 
 
 WRONG_COMPRESS = [
@@ -147,6 +214,8 @@ WRONG = [
     (["evaluate", "nothing.npz"], r"nothing\.npz"),
     (["reproduce", "table9"], r"an experiment must be one of .*; got 'table9'"),
     (["reproduce", "table2", "--seeds", "0"], r"seeds must be a whole number from 1 to 100; got 0"),
+    (["reproduce", "table2", "--seeds", "19"], r"seeds must be 20 or more, for the table table2-modern has 20, or --replace"),
+    (["reproduce", "mine.py"], r"the file of an experiment must be there; got 'mine.py'"),
     (["reproduce", "table2", "--workers", "0"], r"workers must be a whole number of 1 or more; got 0"),
     (["reproduce", "table2", "--scheduler", "tcp://127.0.0.1:1"], r"tls://"),
     (["dashboard", "--port", "0"], r"port must be a whole number from 1 to 65535; got 0"),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dropclust.core.noise import generator
-from dropclust.core.paths import cache_folder
+from dropclust.core.paths import find
 from dropclust.core.spec import INPUTS, TRAIN_IMAGES
 
 LEVELS = 255  # the brightest a pixel of the original files can be
@@ -61,7 +61,7 @@ def load(root: Path | None = None) -> Data:
     FileNotFoundError
         When a file is missing or damaged: which one, and how torchvision can fetch it.
     """
-    return _load((root or cache_folder()).resolve())
+    return _load((root or find("MNIST").parent).resolve())
 
 
 @cache

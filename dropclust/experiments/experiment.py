@@ -98,6 +98,7 @@ class Experiment(ABC):
     question: ClassVar[str]  # one sentence
     section: ClassVar[str]  # of the paper
     claims: ClassVar[tuple[Claim, ...]] = ()  # what the paper says that its rows can judge
+    masks: ClassVar[tuple[int, int] | None] = None  # that a network is sampled with, in a full grid and in a quick one
     version: ClassVar[int] = 1  # grows when the measurement changes, so that half-made tables of before are not mixed in
 
     @property

@@ -190,6 +190,7 @@ class Figure2(Experiment):
     section = "4.2"
     claims = CLAIMS
     version = 2
+    masks = (SAMPLES, QUICK_SAMPLES)
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every rate, noise and place of the noise, for every seed; without dropout they are one network.

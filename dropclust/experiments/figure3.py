@@ -212,6 +212,7 @@ class Figure3(Experiment):
     question = "Does the spread of sampled logits fall with width as clusters would have it, and only after dropout?"
     section = "4.3.2"
     claims = CLAIMS
+    masks = (MASKS, QUICK_MASKS)
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every training and width for every seed (quick: 5 at most), the widest first so that no core idles at the end."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from dropclust.core.paths import cache_folder
+from dropclust.core.paths import cache_folder, find
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
@@ -59,7 +59,7 @@ def read(name: str, root: Path | None = None, columns: Collection[str] = ()) -> 
     name
         As `file_name` makes it.
     root
-        Folder to look in; the shipped results when None.
+        Folder to look in; when None the user's own results, and the shipped ones where there are none.
     columns
         What the table must have: one without them was made by another version of the experiment.
 
@@ -70,7 +70,7 @@ def read(name: str, root: Path | None = None, columns: Collection[str] = ()) -> 
     """
     if not _NAME.fullmatch(name):
         raise ResultError(f"a table's name must be small letters, digits and hyphens; got {name!r}")
-    path = (root or folder()) / f"{name}.csv"
+    path = root / f"{name}.csv" if root else find("results", f"{name}.csv")
     again = f"make it again with: python -m dropclust reproduce {name.split('-')[0]}"
     try:
         content = path.read_bytes()

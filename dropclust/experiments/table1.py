@@ -160,6 +160,7 @@ class Table1(Experiment):
     question = "Does a larger batch help more where dropout is on?"
     section = "4.1.2"
     claims = CLAIMS
+    masks = (SAMPLES, QUICK_SAMPLES)
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every batch size, with and without dropout, for every seed; each sees as many examples as the others."""

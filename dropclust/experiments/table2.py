@@ -167,6 +167,7 @@ class Table2(Experiment):
     section = "4.3.1"
     claims = CLAIMS
     version = 2
+    masks = (SAMPLES, SAMPLES)
 
     @property
     def judged_tables(self) -> tuple[str, ...]:

@@ -7,9 +7,8 @@ import socket
 from asyncio import base_events
 from pathlib import Path
 
+from dropclust.core.paths import app_folder
 from dropclust.service.cluster import check_address
-
-APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
 def start(port: int = 8501, address: str = "localhost", browser: bool = True) -> int:
@@ -36,13 +35,15 @@ def start(port: int = 8501, address: str = "localhost", browser: bool = True) ->
     if scheduler := os.environ.get("DROPCLUST_SCHEDULER"):
         check_address(scheduler)
     # Streamlit reads its settings from the folder it is started in.
-    os.chdir(APP.parent)
+    if named := os.environ.get("DROPCLUST_CACHE"):
+        os.environ["DROPCLUST_CACHE"] = str(Path(named).resolve())
+    os.chdir(app_folder())
     _send_at_once()
     from streamlit.web import bootstrap
 
     options = {"server.port": port, "server.address": address, "server.headless": not browser}
     bootstrap.load_config_options(flag_options=options)
-    bootstrap.run(str(APP), False, [], options)
+    bootstrap.run(str(app_folder() / "app.py"), False, [], options)
     return 0
 
 

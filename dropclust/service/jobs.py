@@ -51,7 +51,7 @@ from dropclust.service.cluster import (
     RemoteCluster,
     check_address,
 )
-from dropclust.service.store import Stored
+from dropclust.service.stored import Stored
 
 TRANSITIONS: dict[str, frozenset[str]] = {
     "waiting": frozenset({"training", "lost", "stopped", "failed"}),

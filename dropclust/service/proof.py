@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dropclust.core.intervals import Interval, paired_difference
-from dropclust.service.export import digest
-from dropclust.service.store import versions
+from dropclust.service.files import digest
+from dropclust.service.versions import versions
 
 if TYPE_CHECKING:
     from dropclust.core.compression import Compressed
@@ -20,7 +20,7 @@ _BYTES = 4  # of a float32
 
 
 def compression_proof(original: Network, compressed: Compressed, data: Data) -> dict[str, Any]:
-    """The proof of a compression, as JSON values for `dropclust.service.export.save`.
+    """The proof of a compression, as JSON values for `dropclust.service.files.save`.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def compression_proof(original: Network, compressed: Compressed, data: Data) -> 
         ``accuracy``: shares of them; ``change``: the second less the first, ``mean``, ``low``, ``high``, ``n``, ``level``, a
         Student t interval of the difference image by image; ``held_out_accuracy_before``, ``held_out_accuracy``: on the
         images that choices were made on; ``parameters_before``, ``parameters``; ``bytes_before``, ``bytes`` of the weights
-        and biases as float32; ``original_sha256``: `dropclust.service.export.digest` of the original's; ``versions``.
+        and biases as float32; ``original_sha256``: `dropclust.service.files.digest` of the original's; ``versions``.
     """
     from dropclust.core.prediction import scaled_logits
 

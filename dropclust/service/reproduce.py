@@ -5,25 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from dropclust import experiments
-from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results
 from dropclust.experiments.experiment import Experiment, Measured, Settings
-from dropclust.service import tables
-from dropclust.service.export import write_temporary
-from dropclust.service.store import Store, Stored, versions
+from dropclust.service import own, tables
+from dropclust.service.atomic import write_temporary
+from dropclust.service.conditions import check_seeds, conditions
+from dropclust.service.store import Store
+from dropclust.service.stored import Stored
 
 Progress = Callable[[str, int, int], None]  # experiment, groups done, groups in all
 
@@ -46,6 +44,7 @@ def reproduce(
     root: Path | None = None,
     store: Store | None = None,
     progress: Progress | None = None,
+    replace: bool = False,
 ) -> list[Path]:
     """Run experiments and write their tables and conditions.
 
@@ -55,7 +54,7 @@ def reproduce(
     Parameters
     ----------
     names
-        Experiments, by name.
+        Experiments, by name, or files with one of one's own (`dropclust.service.own.experiment`).
     settings
         Recipe, seeds, quick.
     executor
@@ -66,6 +65,8 @@ def reproduce(
         Where the networks go that an experiment keeps; nowhere when None.
     progress
         Called after every group.
+    replace
+        Whether a table of more seeds may be replaced by one of fewer.
 
     Returns
     -------
@@ -75,10 +76,11 @@ def reproduce(
     Raises
     ------
     ValueError
-        For an unknown experiment.
+        For an unknown experiment, and for fewer seeds than a table has, unless it is to be replaced.
     """
+    found = prepare(names, settings, root, replace)
     root = root or results.folder()
-    jobs = [_Job(experiments.get(name), settings, root) for name in names]
+    jobs = [_Job(experiment, name, settings, root) for name, experiment in found.items()]
     futures: dict[Future[Measured], tuple[_Job, int]] = {}
     for job in jobs:
         for number in job.missing:
@@ -86,12 +88,19 @@ def reproduce(
     return _collect(jobs, futures, store, progress)
 
 
-def command(name: str, settings: Settings) -> str:
-    """The command line that makes an experiment's tables."""
-    quick = " --quick" if settings.quick else ""
-    precision = "" if settings.precision == Settings(quick=settings.quick).precision else f" --precision {settings.precision}"
-    first = f" --first-seed {settings.first_seed}" if settings.first_seed else ""
-    return f"python -m dropclust reproduce {name} --recipe {settings.recipe} --seeds {settings.seeds}{first}{quick}{precision}"
+def prepare(names: Sequence[str], settings: Settings, root: Path | None = None, replace: bool = False) -> dict[str, Experiment]:
+    """The experiments by their names, before anything is trained.
+
+    Raises
+    ------
+    ValueError
+        For an unknown experiment, and for fewer seeds than a table has, unless it is to be replaced.
+    """
+    found = {name: own.experiment(name) for name in names}
+    for experiment in found.values():
+        if not replace:
+            check_seeds(experiment, settings, root)
+    return found
 
 
 @dataclass
@@ -99,6 +108,7 @@ class _Job:
     """What is left of one experiment: the groups not yet measured, longest first, so that the last does not wait alone."""
 
     experiment: Experiment
+    name: str  # as it was asked for
     settings: Settings
     root: Path
     groups: list[list[RunSpec]] = field(init=False)
@@ -115,26 +125,15 @@ class _Job:
 
     def write(self, seconds: float) -> list[Path]:
         """Join the parts into the experiment's tables, with their conditions beside them."""
-        conditions = {
-            "experiment": self.experiment.name,
-            "settings": asdict(self.settings),
-            "command": command(self.experiment.name, self.settings),
-            "networks": sum(map(len, self.groups)),
-            "precision": ", ".join(sorted({spec.precision for specs in self.groups for spec in specs})),
-            "versions": versions(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-            "date": datetime.now(UTC).date().isoformat(),
-            "seconds": round(seconds, 1),
-            "groups_measured_earlier": len(self.groups) - len(self.missing),
-        }
+        specs, settings = [spec for group in self.groups for spec in group], self.settings
+        facts = conditions(self.experiment, self.name, settings, specs, seconds, len(self.groups) - len(self.missing))
         names = dict.fromkeys(file.stem for folder in self.folders for file in sorted(folder.glob("*.csv")))
         written = []
         for name in names:
             files = [folder / f"{name}.csv" for folder in self.folders]
             table = pd.concat([pd.read_csv(file) for file in files if file.exists()], ignore_index=True)
-            settings = self.settings
             file_name = results.file_name(name, settings.recipe, settings.quick, settings.first_seed)
-            written.append(tables.write(self.root, file_name, table, conditions))
+            written.append(tables.write(self.root, file_name, table, facts))
         shutil.rmtree(self.parts, ignore_errors=True)
         return written
 
@@ -202,8 +201,3 @@ def _write_part(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     for name, table in tables.items():
         write_temporary(half, table.to_csv(index=False).encode()).replace(half / f"{name}.csv")
     half.rename(folder)
-
-
-def default_store() -> Store:
-    """The project's own runs."""
-    return Store(cache_folder() / "runs")

@@ -4,61 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.metadata
 import io
-import json
-import math
 import os
-import platform
 import re
 import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
-
-import dropclust
-from dropclust.core.spec import RunSpec
-from dropclust.service.export import (
-    MAX_FILE_BYTES,
-    Array,
-    Header,
-    LoadError,
-    canonical,
-    check_tensors,
-    discard,
-    is_temporary,
-    network_of,
-    own_facts,
-    pack,
-    read_header,
-    read_tensors,
-    sync_folder,
-    tensors_of,
-    write_temporary,
-)
+from dropclust.core.paths import cache_folder, shipped_folder
+from dropclust.service.atomic import discard, is_temporary, sync_folder, write_temporary
+from dropclust.service.files.common import MAX_FILE_BYTES, LoadError
+from dropclust.service.stored import Stored, Summary, from_bytes, read_summary, to_bytes
 
 try:
     import fcntl
 except ImportError:  # Windows: threads of one process still wait for each other there, processes do not
     fcntl = None  # type: ignore[assignment]
 
-if TYPE_CHECKING:
-    from dropclust.core.network import Network
-    from dropclust.core.training import Trained
-
 LIMIT_BYTES = 2_000_000_000
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a writer that died
-FORMAT = "dropclust run 1"
-STATUSES = ("done", "stopped")
-POINT = ("step", "examples", "loss", "accuracy", "seconds")
-_FACTS = {"format", "spec", "curve", "metrics", "status", "steps", "seconds", "created", "versions", "tensors_sha256"}
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _SUFFIX = ".safetensors"
@@ -66,235 +36,11 @@ _MAX_SHIPPED_BYTES = 2**20
 
 T = TypeVar("T")
 Stamp = tuple[int, int, int]  # inode, mtime in ns, size: a file that was not written since
+Summaries = list[Summary]
 
 
 class StoreError(OSError):
     """A run that could not be stored, with one sentence why; what is there is the old file or the new one, whole."""
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """A trained run as it is kept.
-
-    Parameters
-    ----------
-    spec
-        The run.
-    weights
-        Four float32 arrays ``[in, out]`` of the spec's widths; read-only when they come from the store.
-    biases
-        Four float32 arrays ``[out]``.
-    curve
-        Points of the held-out curve: ``step``, ``examples``, ``loss`` (nats), ``accuracy`` (0 to 1), ``seconds``.
-    metrics
-        Numbers measured on the finished network. Here and in the curve a number that is not finite is kept as NaN.
-    status
-        "done", or "stopped" when it was ended early and kept what it had learnt.
-    steps
-        Gradient steps made.
-    seconds
-        Time that training took.
-    created
-        When it was finished: ISO 8601, UTC.
-    versions
-        Of python and the packages that made it.
-
-    Raises
-    ------
-    ValueError
-        One sentence naming the field, what is allowed and what was given.
-    """
-
-    spec: RunSpec
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
-    curve: list[dict[str, float]]
-    metrics: dict[str, float]
-    status: str
-    steps: int
-    seconds: float
-    created: str
-    versions: dict[str, str]
-
-    def __post_init__(self) -> None:
-        _check_facts(self.metrics, self.status, self.steps, self.seconds, self.created, self.versions)
-        _check_curve(self.curve)
-        expected = _shapes(self.spec)
-        arrays = self.tensors
-        if {name: array.shape for name, array in arrays.items()} != expected:
-            shapes = [list(array.shape) for array in arrays.values()]
-            raise ValueError(f"weights and biases must have the spec's widths {self.spec.widths}; got {shapes}")
-        for name, array in arrays.items():
-            if array.dtype != np.float32 or not np.isfinite(array).all():
-                raise ValueError(f"{name} must be float32 and finite; got {array.dtype} or a value that is not")
-
-    @property
-    def key(self) -> str:
-        """The spec's key: 64 hex digits."""
-        return self.spec.key
-
-    @property
-    def tensors(self) -> dict[str, Array]:
-        """Weights and biases by the names they have in a file, ``weights.0`` to ``biases.3``."""
-        named = {f"weights.{layer}": array for layer, array in enumerate(self.weights)}
-        return named | {f"biases.{layer}": array for layer, array in enumerate(self.biases)}
-
-    def network(self) -> Network:
-        """The network, ready to be used; imports torch."""
-        return network_of(self.weights, self.biases, self.spec)
-
-    @classmethod
-    def from_trained(cls, trained: Trained, metrics: Mapping[str, float]) -> Stored:
-        """What training returned, with its metrics, today's date and the versions at hand.
-
-        Raises
-        ------
-        ValueError
-            When the run diverged and left no network.
-        """
-        if trained.network is None:
-            raise ValueError(f"trained must have a network to be stored; got a run that {trained.status}")
-        tensors = tensors_of(trained.network)
-        layers = range(len(tensors) // 2)
-        return cls(
-            spec=trained.spec,
-            weights=tuple(tensors[f"weights.{layer}"] for layer in layers),
-            biases=tuple(tensors[f"biases.{layer}"] for layer in layers),
-            curve=[asdict(point) for point in trained.curve],
-            metrics=dict(metrics),
-            status=trained.status,
-            steps=trained.steps,
-            seconds=trained.seconds,
-            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            versions=versions(),
-        )
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What the header of a stored run tells; ``bytes`` is the file's size, ``shipped`` says that it came with the project."""
-
-    spec: RunSpec
-    status: str
-    metrics: dict[str, float] = field(hash=False)
-    steps: int
-    seconds: float
-    created: str
-    bytes: int
-    shipped: bool
-
-    @property
-    def key(self) -> str:
-        """The spec's key: 64 hex digits."""
-        return self.spec.key
-
-
-Summaries = list[Summary]
-
-
-def versions() -> dict[str, str]:
-    """Versions of python and of the packages that decide a run's bits; asks the installed files and imports none."""
-    return {
-        "dropclust": dropclust.__version__,
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("numpy", "torch")},
-    }
-
-
-def _shapes(spec: RunSpec) -> dict[str, tuple[int, ...]]:
-    pairs = list(zip(spec.widths[:-1], spec.widths[1:], strict=True))
-    weights: dict[str, tuple[int, ...]] = {f"weights.{layer}": pair for layer, pair in enumerate(pairs)}
-    return weights | {f"biases.{layer}": (width,) for layer, (_, width) in enumerate(pairs)}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _check_curve(curve: object) -> None:
-    if not isinstance(curve, list) or not all(
-        isinstance(point, dict) and set(point) == set(POINT) and all(map(_is_number, point.values())) for point in curve
-    ):
-        raise ValueError(f"curve must be a list of points with {', '.join(POINT)}, all numbers; got {str(curve)[:80]}")
-
-
-def _check_facts(metrics: object, status: object, steps: object, seconds: object, created: object, made_by: object) -> None:
-    if not isinstance(metrics, dict) or not all(isinstance(n, str) and _is_number(v) for n, v in metrics.items()):
-        raise ValueError(f"metrics must be numbers by name; got {str(metrics)[:80]}")
-    if status not in STATUSES:
-        raise ValueError(f"status must be one of {', '.join(STATUSES)}; got {str(status)[:80]!r}")
-    if type(steps) is not int or steps < 0:
-        raise ValueError(f"steps must be a whole number from 0; got {str(steps)[:80]!r}")
-    if not _is_number(seconds) or not 0 <= seconds < math.inf:  # type: ignore[operator]
-        raise ValueError(f"seconds must be a number from 0; got {str(seconds)[:80]!r}")
-    try:
-        is_utc = datetime.fromisoformat(str(created)).utcoffset() == timedelta(0)
-    except ValueError:
-        is_utc = False
-    if not is_utc:
-        raise ValueError(f"created must be an ISO date in UTC; got {str(created)[:80]!r}")
-    if not isinstance(made_by, dict) or not all(isinstance(text, str) for text in (*made_by, *made_by.values())):
-        raise ValueError(f"versions must be texts by name; got {str(made_by)[:80]}")
-
-
-def _none_for_nan(numbers: Iterable[float]) -> list[float | None]:
-    """JSON has no NaN: null stands for it, and for what is infinite."""
-    return [number if math.isfinite(number) else None for number in numbers]
-
-
-def _nan_for_none(numbers: Iterable[float | None]) -> list[float]:
-    return [math.nan if number is None else number for number in numbers]
-
-
-def _to_bytes(stored: Stored) -> bytes:
-    facts = {
-        "format": FORMAT,
-        "spec": json.loads(stored.spec.to_json()),
-        "curve": {name: _none_for_nan(point[name] for point in stored.curve) for name in POINT},
-        "metrics": dict(zip(stored.metrics, _none_for_nan(stored.metrics.values()), strict=True)),
-        "status": stored.status,
-        "steps": stored.steps,
-        "seconds": stored.seconds,
-        "created": stored.created,
-        "versions": stored.versions,
-    }
-    return pack(facts, stored.tensors)
-
-
-def _checked(header: Header, key: str) -> dict[str, Any]:
-    """Facts of the file that should hold run ``key``, as `Stored` and `Summary` want them, but for the curve."""
-    facts = own_facts(header)
-    if facts is None or set(facts) != _FACTS or facts["format"] != FORMAT:
-        raise LoadError("is no stored run of this version")
-    try:
-        facts["spec"] = RunSpec.from_json(canonical(facts["spec"]))
-        facts["metrics"] = dict(zip(facts["metrics"], _nan_for_none(facts["metrics"].values()), strict=True))
-        _check_facts(*(facts[name] for name in ("metrics", "status", "steps", "seconds", "created", "versions")))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise LoadError(f"has a description that is not allowed: {error}") from error
-    if facts["spec"].key != key:
-        raise LoadError("holds another run than its name says")
-    if {name: entry[1] for name, entry in header.entries.items()} != _shapes(facts["spec"]):
-        raise LoadError("has weights of other shapes than its run has")
-    return facts
-
-
-def _from_bytes(data: bytes, key: str) -> Stored:
-    header = read_header(io.BytesIO(data), len(data))
-    facts = _checked(header, key)
-    tensors = read_tensors(header, data)
-    check_tensors(facts, tensors)
-    layers = range(len(tensors) // 2)
-    try:
-        columns = [_nan_for_none(facts["curve"][name]) for name in POINT]
-        return Stored(
-            **{name: facts[name] for name in _FACTS - {"format", "curve", "tensors_sha256"}},
-            weights=tuple(tensors[f"weights.{layer}"] for layer in layers),
-            biases=tuple(tensors[f"biases.{layer}"] for layer in layers),
-            curve=[dict(zip(POINT, values, strict=True)) for values in zip(*columns, strict=True)],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise LoadError(f"has weights or a curve that are not allowed: {error}") from error
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -335,9 +81,7 @@ def _read_file(path: Path, read: Callable[[io.BufferedReader, os.stat_result], T
 
 
 def _summarise(file: io.BufferedReader, status: os.stat_result, key: str) -> tuple[Stamp, Summary]:
-    facts = _checked(read_header(file, status.st_size), key)
-    names = ("spec", "status", "metrics", "steps", "seconds", "created")
-    return _stamp(status), Summary(**{name: facts[name] for name in names}, bytes=status.st_size, shipped=False)
+    return _stamp(status), read_summary(file, status.st_size, key)
 
 
 class Store:
@@ -355,6 +99,8 @@ class Store:
     limit_bytes
         How much the folder may hold, 1 or more. Beyond it `put` removes what was set aside and then the runs written first,
         but no shipped one and not the one just written.
+    shipped
+        Another folder of runs, which came with an installed package: read where ``root`` has none of a key, never written.
 
     Raises
     ------
@@ -362,11 +108,12 @@ class Store:
         When ``limit_bytes`` is below 1.
     """
 
-    def __init__(self, root: str | Path, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, root: str | Path, limit_bytes: int = LIMIT_BYTES, shipped: str | Path | None = None) -> None:
         if limit_bytes < 1:
             raise ValueError(f"limit_bytes must be 1 or more; got {limit_bytes!r}")
         self.root = Path(root)
         self.limit_bytes = limit_bytes
+        self._shipped = None if shipped is None else Store(shipped)
         self._mutex = threading.Lock()
         self._summaries: dict[Path, tuple[Stamp, Summary]] = {}
         self._reports: deque[str] = deque(maxlen=100)
@@ -375,16 +122,17 @@ class Store:
     @property
     def reports(self) -> tuple[str, ...]:
         """One sentence for each file found damaged or unreadable, oldest first, the last hundred."""
-        return tuple(self._reports)
+        return tuple(self._reports) + (self._shipped.reports if self._shipped else ())
 
     @property
     def shipped_keys(self) -> frozenset[str]:
         """The runs that ``SHIPPED`` lists; none when there is no such file."""
+        below = self._shipped.shipped_keys if self._shipped else frozenset()
         try:
-            return self._read_shipped()
+            return self._read_shipped() | below
         except OSError as error:
             self._report("SHIPPED", None, f"The list of shipped runs could not be read: {error.strerror}.")
-            return frozenset()
+            return below
 
     def get(self, key: str) -> Stored | None:
         """Read a run and check every byte of it.
@@ -404,7 +152,8 @@ class Store:
         ValueError
             When ``key`` is no key.
         """
-        return self._examine(self._path(key), lambda file, status: _from_bytes(file.read(status.st_size), key))
+        own = self._examine(self._path(key), lambda file, status: from_bytes(file.read(status.st_size), key))
+        return own or (self._shipped.get(key) if self._shipped else None)
 
     def put(self, stored: Stored) -> Path:
         """Write a run, replacing one of the same key; but one that is done is never replaced by one that was stopped.
@@ -412,7 +161,7 @@ class Store:
         Returns
         -------
         Path
-            Where the run of this key lies.
+            Where the run of this key lies in the folder, or would lie had it not been stopped while a shipped one is done.
 
         Raises
         ------
@@ -421,7 +170,7 @@ class Store:
         ValueError
             When its description needs more than 1 MiB, as a curve of some 9,000 points would.
         """
-        content = _to_bytes(stored)
+        content = to_bytes(stored)
         path = self._path(stored.key)
         try:
             self._examine(path, lambda file, status: None)  # what is no file at all must not stand in the way
@@ -429,7 +178,7 @@ class Store:
             temporary = write_temporary(path.parent, content)
             try:
                 with self._locked():
-                    if stored.status == "done" or not self._has_done(path):
+                    if stored.status == "done" or not self._has_done(stored.key):
                         temporary.replace(path)
                         sync_folder(path.parent)
             finally:
@@ -451,8 +200,9 @@ class Store:
             if (entry := self._examine(path, functools.partial(_summarise, key=path.stem))) is not None:
                 found[path] = entry
         self._summaries = found
-        newest = sorted(found, key=lambda path: (datetime.fromisoformat(found[path][1].created), path.name), reverse=True)
-        return [replace(found[path][1], shipped=True) if path.stem in shipped else found[path][1] for path in newest]
+        listed = {summary.key: summary for summary in (self._shipped.list() if self._shipped else ())}
+        listed |= {summary.key: replace(summary, shipped=summary.key in shipped) for _, summary in found.values()}
+        return sorted(listed.values(), key=lambda summary: (datetime.fromisoformat(summary.created), summary.key), reverse=True)
 
     def _path(self, key: str) -> Path:
         if not isinstance(key, str) or not _KEY.fullmatch(key):
@@ -501,12 +251,14 @@ class Store:
             self._report("SHIPPED", None, f"The list of shipped runs holds {wrong[0][:80]!r}, which is no run's key.")
         return frozenset(lines) - set(wrong)
 
-    def _has_done(self, path: Path) -> bool:
-        """Whether an undamaged run that is done lies there."""
+    def _has_done(self, key: str) -> bool:
+        """Whether an undamaged run of that key is there and done."""
         try:
-            return _read_file(path, lambda file, status: _from_bytes(file.read(status.st_size), path.stem).status == "done")
+            if _read_file(self._path(key), lambda file, status: from_bytes(file.read(status.st_size), key).status == "done"):
+                return True
         except (FileNotFoundError, LoadError):
-            return False
+            pass
+        return self._shipped is not None and self._shipped._has_done(key)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -587,3 +339,9 @@ class Store:
                         total -= status.st_size
         except OSError as error:
             self._report("tidy", None, f"The folder of stored runs could not be tidied: {error.strerror or error}.")
+
+
+def open_store() -> Store:
+    """The project's own runs: the shipped ones and the user's."""
+    shipped = shipped_folder()
+    return Store(cache_folder() / "runs", shipped=shipped and shipped / "runs")

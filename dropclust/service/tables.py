@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dropclust.service.export import sync_folder, write_temporary
+from dropclust.service.atomic import sync_folder, write_temporary
 
 
 def write(root: Path, name: str, table: pd.DataFrame, conditions: dict[str, Any]) -> Path:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from dropclust.core.spec import RunSpec
-from dropclust.service.store import versions
+from dropclust.service.versions import versions
 
 STEPS_SECONDS = 0.25  # between two words about nothing but the number of steps
 

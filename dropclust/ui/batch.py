@@ -17,7 +17,7 @@ from dropclust.core.intervals import Interval, mean_interval, paired_difference
 from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import paper, results, table1
 from dropclust.experiments.experiment import Settings
-from dropclust.service.store import Summary
+from dropclust.service.stored import Summary
 from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND, Series
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dropclust.core.intervals import Interval, mean_interval
+from dropclust.core.paths import app_folder
 from dropclust.core.similarity import Choice, ShuffledWeights, Similarity
 from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import paper
 
-_CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
+_CONFIG = app_folder() / ".streamlit" / "config.toml"
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon", "cross", "pentagon", "bowtie")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 

@@ -21,14 +21,14 @@ import streamlit as st
 from dropclust.core.intervals import Interval, equivalent, mean_interval, paired_difference
 from dropclust.core.spec import OUTPUTS
 from dropclust.experiments import paper, results, table3
-from dropclust.service import export
+from dropclust.service import files
 from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND
 
 if TYPE_CHECKING:
     from dropclust.core.compression import Choice, Compressed, CurvePoint, Method
     from dropclust.core.network import Network
-    from dropclust.service.store import Stored
+    from dropclust.service.stored import Stored
 
 # The methods of core.compression, which imports torch, by the names that people read; the controls are the last three.
 NAMES = {
@@ -399,7 +399,7 @@ class Source:
     @classmethod
     def of(cls, network: Network, name: str, command: str) -> Source:
         """Name a network by the digest of its weights."""
-        return cls(export.digest(network), network, name, command)
+        return cls(files.digest(network), network, name, command)
 
 
 @st.cache_resource(show_spinner=False, max_entries=24)

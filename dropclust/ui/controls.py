@@ -12,8 +12,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
-from dropclust.service.export import SUFFIXES, Described, to_bytes
-from dropclust.service.store import Store, Summary
+from dropclust.service.files import SUFFIXES, Described, to_bytes
+from dropclust.service.store import Store
+from dropclust.service.stored import Summary
 from dropclust.ui import runs
 from dropclust.ui.state import Parameter
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dropclust.core.mnist import Data
     from dropclust.core.network import Network
-    from dropclust.service.store import Stored
+    from dropclust.service.stored import Stored
 
 Image = npt.NDArray[np.float32]
 

@@ -10,10 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from dropclust.core.cost import Calibration
-from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
-from dropclust.service.store import Store, Stored
+from dropclust.service.store import Store, open_store
+from dropclust.service.stored import Stored
 from dropclust.ui import charts
 from dropclust.ui.explorer import Scene, build_scene
 from dropclust.ui.guess import Guesses
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
     """The shipped runs and the viewers' own."""
-    return Store(cache_folder() / "runs")
+    return open_store()
 
 
 @st.cache_resource(show_spinner=False)

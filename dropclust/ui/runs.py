@@ -15,7 +15,8 @@ from dropclust.core.spec import NOISES, TRAIN_IMAGES, RunSpec
 
 if TYPE_CHECKING:
     from dropclust.service.jobs import Run
-    from dropclust.service.store import Store, Stored, Summary
+    from dropclust.service.store import Store
+    from dropclust.service.stored import Stored, Summary
 
 STATES = {
     "waiting": "waiting",

@@ -18,7 +18,7 @@ from dropclust.core.intervals import Interval, mean_interval, paired_difference
 from dropclust.core.spec import NOISES
 from dropclust.experiments import figure2, results
 from dropclust.experiments.experiment import Settings
-from dropclust.service.store import Summary
+from dropclust.service.stored import Summary
 from dropclust.ui import charts, live, runs
 from dropclust.ui.charts import CHANCE, MEASURED, SECOND, Curves, Series
 

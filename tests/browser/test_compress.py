@@ -21,7 +21,7 @@ from dropclust.core.compression import compress, side_by_side
 from dropclust.core.network import Network
 from dropclust.core.prediction import scaled_logits
 from dropclust.experiments import table2
-from dropclust.service import export
+from dropclust.service import files
 from dropclust.service.store import Store
 from tests.browser.conftest import Serve
 
@@ -62,7 +62,7 @@ def bring(page: Page, name: str, content: bytes) -> None:
 
 def from_torch(network: Network) -> bytes:
     """The network as somebody with torch would save it: fc1.weight ``[out, in]`` and so on, in an npz."""
-    tensors, buffer = export.tensors_of(network), io.BytesIO()
+    tensors, buffer = files.tensors_of(network), io.BytesIO()
     layers = range(len(tensors) // 2)
     weights = {f"fc{layer + 1}.weight": tensors[f"weights.{layer}"].T for layer in layers}
     np.savez(buffer, **weights, **{f"fc{layer + 1}.bias": tensors[f"biases.{layer}"] for layer in layers})
@@ -99,7 +99,7 @@ def test_a_network_is_brought_made_smaller_and_taken_home(address: str, page: Pa
     # Its proof is what the page shows, and names the weights it came from.
     with safe_open(path, "pt") as file:
         proof = json.loads(file.metadata()["dropclust"])["proof"]
-    assert proof["original_sha256"] == export.digest(network)
+    assert proof["original_sha256"] == files.digest(network)
     assert (proof["method"], proof["layer"], proof["units"], proof["seed"]) == ("fold", 2, 33, 0)
     assert proof["accuracy"] == pytest.approx((a.argmax(1) == data.test_y).float().mean().item(), abs=1e-6)
     assert f"from {proof['accuracy_before']:.4f} to {proof['accuracy']:.4f}" in accuracy

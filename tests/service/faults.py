@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from dropclust.core.spec import RunSpec
-from dropclust.service.store import Store, Stored
+from dropclust.service.store import Store
+from dropclust.service.stored import Stored
 
 # All calls by which a save can touch the disk.
 CALLS = ("open", "write", "fsync", "replace", "close", "mkdir", "unlink", "stat", "fstat", "scandir")

@@ -19,7 +19,7 @@ import torch
 
 from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
-from dropclust.service.export import LoadError, from_bytes, to_bytes
+from dropclust.service.files import LoadError, from_bytes, to_bytes
 
 # What a reader of zip, npy or JSON looks for.
 WORDS = [b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"\x93NUMPY", b"'<f4'", b"'|O'", b"F32", b"F64", b"BF16"]

@@ -24,7 +24,7 @@ from distributed.security import Security
 
 from dropclust.service import cluster, jobs
 from dropclust.service.jobs import ENDED, TRANSITIONS, Jobs
-from dropclust.service.store import Stored
+from dropclust.service.stored import Stored
 from tests.service import fakes, light_preload
 from tests.service.fakes import MemoryStore, specs
 

@@ -13,7 +13,7 @@ import torch
 from dropclust.core.compression import METHODS, Compressed, compress
 from dropclust.core.mnist import Data
 from dropclust.core.network import Network
-from dropclust.service import export
+from dropclust.service import files
 from dropclust.service.proof import compression_proof, sentence
 
 
@@ -94,13 +94,13 @@ def test_a_proof_travels_with_the_file(suffix, method, data, tmp_path):
     original = network()
     found = compress(original, 2, 3, method, data=data)
     proof, path = compression_proof(original, found, data), tmp_path / f"small{suffix}"
-    export.save(found.network, path, proof)
-    loaded, read = export.load_with_proof(path)
+    files.save(found.network, path, proof)
+    loaded, read = files.load_with_proof(path)
     assert read == proof
     assert loaded.hidden == found.network.hidden
     assert sentence(read) == sentence(proof)
-    export.save(original, path)
-    assert export.load_with_proof(path)[1] is None
+    files.save(original, path)
+    assert files.load_with_proof(path)[1] is None
 
 
 def test_the_line_says_it_all(made, data):

@@ -80,7 +80,9 @@ def test_tables_conditions_and_kept_runs_are_written(counted, tmp_path):
     assert found.table["seed"].tolist() == [0, 1, 2]
     assert found.conditions["networks"] == 3
     assert found.conditions["precision"] == "float32"
-    assert found.command == "python -m dropclust reproduce counted --recipe modern --seeds 3"
+    assert found.conditions["seeds"] == "0 to 2"
+    assert found.conditions["masks"] is None
+    assert found.command == "python -m dropclust reproduce counted --recipe modern --seeds 3 --precision bfloat16"
     assert heard == [("counted", 0, 3), ("counted", 1, 3), ("counted", 2, 3), ("counted", 3, 3)]
     [kept] = store.list()
     assert kept.spec == counted.specs(settings)[0]
@@ -125,11 +127,26 @@ def test_half_written_parts_are_not_taken_for_whole_ones(counted, tmp_path):
     assert counted.measured == [0]
 
 
-def test_another_precision_is_part_of_the_command(counted):
-    assert reproduce.command("counted", Settings()) == "python -m dropclust reproduce counted --recipe modern --seeds 20"
-    assert reproduce.command("counted", Settings(precision="float32")).endswith(" --seeds 20 --precision float32")
-    assert reproduce.command("counted", Settings(quick=True)).endswith(" --quick")
-    assert reproduce.command("counted", Settings(quick=True, precision="bfloat16")).endswith(" --quick --precision bfloat16")
+def test_fewer_seeds_replace_a_table_of_more_only_when_told_to(counted, tmp_path):
+    reproduce.reproduce(["counted"], Settings(seeds=3), Here(), tmp_path)
+    before, counted.measured = (tmp_path / "counted-modern.csv").read_bytes(), []
+    with pytest.raises(
+        ValueError, match="seeds must be 3 or more, for the table counted-modern has 3, or --replace be given; got 2"
+    ):
+        reproduce.reproduce(["counted"], Settings(seeds=2), Here(), tmp_path)
+    assert counted.measured == []
+    assert (tmp_path / "counted-modern.csv").read_bytes() == before
+    for settings in (Settings(seeds=2, quick=True), Settings("paper", seeds=2), Settings(seeds=3), Settings(seeds=4)):
+        reproduce.reproduce(["counted"], settings, Here(), tmp_path)
+    reproduce.reproduce(["counted"], Settings(seeds=1), Here(), tmp_path, replace=True)
+    assert results.read("counted-modern", tmp_path).table["seed"].tolist() == [0]
+
+
+def test_a_damaged_table_stands_in_nobodys_way(counted, tmp_path):
+    reproduce.reproduce(["counted"], Settings(seeds=3), Here(), tmp_path)
+    (tmp_path / "counted-modern.csv").write_text("seed\n")
+    reproduce.reproduce(["counted"], Settings(seeds=1), Here(), tmp_path)
+    assert results.read("counted-modern", tmp_path).table["seed"].tolist() == [0]
 
 
 def test_the_trial_is_made_where_the_networks_are_trained(monkeypatch):

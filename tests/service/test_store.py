@@ -17,16 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
-from dropclust.core.training import Point, Trained
-from dropclust.service.export import MAX_FILE_BYTES, MAX_HEADER_BYTES, load, pack
-from dropclust.service.store import POINT, STALE_SECONDS, Store, Stored, StoreError
+from dropclust.service.files.common import MAX_FILE_BYTES, MAX_HEADER_BYTES
+from dropclust.service.files.safetensors import pack
+from dropclust.service.store import STALE_SECONDS, Store, StoreError
+from dropclust.service.stored import POINT, Stored
 from tests.service import faults
 from tests.service.faults import run, same
 
@@ -88,63 +87,6 @@ def test_numbers_that_are_not_finite_come_back_as_nan(store: Store) -> None:
     assert math.isnan(found.curve[0]["loss"])
     assert found.metrics["rand"] == 0.5
     assert math.isnan(store.list()[0].metrics["p_value"])
-
-
-def test_from_trained_and_back_to_a_network(store: Store) -> None:
-    made = run(5)
-    network = Network([torch.from_numpy(w) for w in made.weights], [torch.from_numpy(b) for b in made.biases], made.spec)
-    trained = Trained(made.spec, network, (Point(10, 1280, 0.5, 0.75, 1.25),), 10, 2.5, "stopped", None)
-    stored = Stored.from_trained(trained, {"accuracy": 0.5})
-    assert stored.curve == [{"step": 10, "examples": 1280, "loss": 0.5, "accuracy": 0.75, "seconds": 1.25}]
-    assert (stored.status, stored.steps, stored.seconds, stored.metrics) == ("stopped", 10, 2.5, {"accuracy": 0.5})
-    assert stored.created.endswith("+00:00")
-    assert {"dropclust", "python", "numpy", "torch"} <= set(stored.versions)
-    path = store.put(stored)
-    found = store.get(stored.key)
-    assert found is not None
-    for again in (found.network(), load(path)):
-        assert again.spec == made.spec
-        assert all(
-            torch.equal(a, b) for a, b in zip(again.weights + again.biases, network.weights + network.biases, strict=True)
-        )
-    with pytest.raises(ValueError, match="must have a network to be stored; got a run that diverged"):
-        Stored.from_trained(replace(trained, network=None, status="diverged"), {})
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("status", "diverged"),
-        ("steps", -1),
-        ("steps", 1.0),
-        ("seconds", math.nan),
-        ("seconds", "1"),
-        ("created", "yesterday"),
-        ("created", "2026-01-02T03:04:05"),
-        ("created", "2026-01-02T03:04:05+01:00"),
-        ("metrics", {"accuracy": "high"}),
-        ("metrics", {"accuracy": True}),
-        ("curve", [{"step": 1}]),
-        ("curve", "none"),
-        ("versions", {"torch": 2}),
-    ],
-)
-def test_a_field_of_another_kind_is_refused_by_name(field: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"^{field} must be .*; got ") as caught:
-        run(**{field: value})
-    assert "\n" not in str(caught.value)
-
-
-def test_weights_of_another_shape_kind_or_value_are_refused() -> None:
-    stored = run()
-    with pytest.raises(ValueError, match="must have the spec's widths"):
-        replace(stored, weights=stored.weights[:3])
-    with pytest.raises(ValueError, match="must have the spec's widths"):
-        replace(stored, spec=RunSpec(hidden=(8, 6, 4)))
-    with pytest.raises(ValueError, match=r"biases\.0 must be float32 and finite"):
-        replace(stored, biases=(stored.biases[0].astype(np.float64), *stored.biases[1:]))
-    with pytest.raises(ValueError, match=r"weights\.3 must be float32 and finite"):
-        replace(stored, weights=(*stored.weights[:3], np.full((5, 10), np.nan, np.float32)))
 
 
 @pytest.mark.parametrize(
@@ -465,6 +407,46 @@ def test_only_old_temporary_files_are_removed(store: Store) -> None:
     store.put(run(2))
     assert not any(path.exists() for path in old)
     assert all(path.exists() for path in fresh)
+
+
+# Runs that came with an installed package
+
+
+def test_shipped_runs_are_read_from_their_own_folder_and_never_written(store: Store, tmp_path: Path) -> None:
+    there = Store(tmp_path / "package")
+    for seed in (1, 2):
+        there.put(run(seed))
+    (there.root / "SHIPPED").write_text(f"{run(1).key}\n{run(2).key}\n")
+    before = {path: path.read_bytes() for path in there.root.rglob("*") if path.is_file()}
+    both = Store(store.root, shipped=there.root)
+    both.put(run(3))
+    assert same(run(1), both.get(run(1).key))
+    assert same(run(3), both.get(run(3).key))
+    assert both.get(run(4).key) is None
+    assert {summary.spec.seed: summary.shipped for summary in both.list()} == {1: True, 2: True, 3: False}
+    assert {path: path.read_bytes() for path in there.root.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_of_ones_own_hides_the_shipped_one_but_not_when_it_was_stopped(store: Store, tmp_path: Path) -> None:
+    there = Store(tmp_path / "package")
+    there.put(run(1))
+    both = Store(store.root, shipped=there.root)
+    both.put(run(1, status="stopped", seconds=5.0))
+    assert same(run(1), both.get(run(1).key))
+    both.put(run(1, seconds=7.0))
+    assert same(run(1, seconds=7.0), both.get(run(1).key))
+    [summary] = both.list()
+    assert summary.seconds == 7.0
+
+
+def test_a_damaged_shipped_run_is_said_and_can_be_trained_again(store: Store, tmp_path: Path) -> None:
+    path = Store(tmp_path / "package").put(run(1))
+    path.write_bytes(path.read_bytes()[:-1])
+    both = Store(store.root, shipped=tmp_path / "package")
+    assert both.get(run(1).key) is None
+    assert len(both.reports) == 1
+    both.put(run(1))
+    assert same(run(1), both.get(run(1).key))
 
 
 # Failing disks, killed processes, many writers

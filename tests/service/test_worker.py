@@ -10,7 +10,7 @@ from dropclust.core.network import Network
 from dropclust.core.prediction import hidden_activations, scaled_logits
 from dropclust.core.spec import RunSpec
 from dropclust.service import worker
-from dropclust.service.store import Stored
+from dropclust.service.stored import Stored
 
 SPEC = RunSpec(hidden=(12, 10, 8), dropout=(0.1, 0.1, 0.1), examples=12_800)
 

@@ -23,8 +23,9 @@ from dropclust.core.compression import Choice, CurvePoint
 from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import paper, table3
-from dropclust.service import export, tables
-from dropclust.service.store import Store, Stored
+from dropclust.service import files, tables
+from dropclust.service.store import Store
+from dropclust.service.stored import Stored
 from dropclust.ui import charts, compressing, live
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -455,7 +456,7 @@ def test_the_page_shows_table_3_and_makes_a_network_smaller(cache):
     assert "are the fewest found that lose at most 1 point" in text
     assert not app.error
     assert not app.warning
-    assert len(app.get("download_button")) >= len(export.SUFFIXES)
+    assert len(app.get("download_button")) >= len(files.SUFFIXES)
 
 
 def test_the_address_decides_what_is_shown(cache):
@@ -513,7 +514,7 @@ def test_the_fewest_units_are_one_click_away(cache):
     shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     assert shown["Neurons left"][0] == f"{units} of 30"
     assert shown["Held-out accuracy"] == (f"{wanted.accuracy:.4f}", loss)
-    proof = compressing.proof(export.digest(made((30, 20, 15))), 1, units, "fold", 0, made((30, 20, 15)))
+    proof = compressing.proof(files.digest(made((30, 20, 15))), 1, units, "fold", 0, made((30, 20, 15)))
     assert shown["Test accuracy"] == (f"{proof['accuracy']:.4f}", f"{100 * proof['change']['mean']:+.2f} points")
 
 
@@ -576,20 +577,20 @@ def test_a_wide_layer_waits_to_be_asked_for_its_curve(cache):
 def test_a_file_is_made_smaller_and_goes_home_with_its_proof(cache, data):
     network = made((25, 12))
     app = open_page(units="9", method="fold + least squares")
-    app.file_uploader[0].upload("mine.npz", export.to_bytes(network, ".npz"), "application/octet-stream").run()
+    app.file_uploader[0].upload("mine.npz", files.to_bytes(network, ".npz"), "application/octet-stream").run()
     text = said(app)
     assert "Your file: hidden layers 25 - 12, " in text
     assert "25 neurons become 9" in text
     found = compression.compress(network, 1, 9, "least_squares", 0)
-    proof = compressing.proof(export.digest(network), 1, 9, "least_squares", 0, network)
-    assert proof["original_sha256"] == export.digest(network)
+    proof = compressing.proof(files.digest(network), 1, 9, "least_squares", 0, network)
+    assert proof["original_sha256"] == files.digest(network)
     assert f"{found.network.n_parameters:,}" in [metric.value for metric in app.metric]
     again = "python -m dropclust compress mine.npz --layer 1 --units 9 --method least_squares"
     assert any(again in code.value for code in app.code)
 
 
 def torch_names(network: Network) -> dict[str, np.ndarray]:
-    tensors = export.tensors_of(network)
+    tensors = files.tensors_of(network)
     layers = range(len(tensors) // 2)
     weights = {f"fc{layer}.weight": np.ascontiguousarray(tensors[f"weights.{layer}"].T) for layer in layers}
     return weights | {f"fc{layer}.bias": tensors[f"biases.{layer}"] for layer in layers}
@@ -611,11 +612,11 @@ BAD = {
     "NaN": ("nan.npz", npz({**torch_names(made((4,))), "fc0.bias": np.full(4, np.nan)}), "finite numbers only"),
     "a pickle": ("net.pt", pickle.dumps({}), "may be a pickle"),
     "a pickle in disguise": ("net.npz", pickle.dumps({"a": 1}), "is a pickle"),
-    "a damaged file of our own": ("own.safetensors", flipped(export.to_bytes(made((4,)), ".safetensors")), "own.safetensors"),
+    "a damaged file of our own": ("own.safetensors", flipped(files.to_bytes(made((4,)), ".safetensors")), "own.safetensors"),
     "text": ("net.safetensors", b"hello, this is no network", "net.safetensors"),
     "nothing": ("net.npz", b"", "net.npz"),
     "a picture": ("net.png", b"\x89PNG", "must be a .safetensors or .npz file"),
-    "too large": ("net.npz", bytes(export.MAX_BYTES + 1), "must have at most 20,971,520 bytes to be uploaded"),
+    "too large": ("net.npz", bytes(files.MAX_BYTES + 1), "must have at most 20,971,520 bytes to be uploaded"),
 }  # fmt: skip
 
 

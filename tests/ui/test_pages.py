@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
 from dropclust.service.jobs import Jobs, Run
-from dropclust.service.store import Store, Stored
+from dropclust.service.store import Store
+from dropclust.service.stored import Stored
 from dropclust.ui import live
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import pytest
 from dropclust import __main__ as command_line
 from dropclust.core.spec import RunSpec
 from dropclust.service.jobs import TRANSITIONS, Run
-from dropclust.service.store import Stored
+from dropclust.service.stored import Stored
 from dropclust.ui import runs
 
 SPECS = [
