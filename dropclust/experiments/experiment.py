@@ -150,7 +150,7 @@ class Experiment(ABC):
         """
         settings = Settings(recipe, seeds, quick)
         if not quick:
-            from dropclust.core.training import faster_precision
+            from dropclust.core.calibration import faster_precision
 
             settings = replace(settings, precision=faster_precision())
         groups, tables = self.groups(settings), []

@@ -33,9 +33,9 @@ def faster_precision(executor: Executor) -> str:
 
 
 def _trial() -> str:
-    from dropclust.core import training
+    from dropclust.core import calibration
 
-    return training.faster_precision()
+    return calibration.faster_precision()
 
 
 def reproduce(

@@ -108,9 +108,9 @@ def outcome(spec: RunSpec, watcher: Watcher) -> dict[str, Any]:
 
 def calibrate() -> dict[str, Any]:
     """How fast this worker trains: the fields of a `dropclust.core.cost.Calibration`."""
-    from dropclust.core import training
+    from dropclust.core import calibration
 
-    return asdict(training.calibrate())
+    return asdict(calibration.calibrate())
 
 
 def stop(attempt: str) -> bool:

@@ -17,12 +17,15 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
-from dropclust.core import metrics, mnist, training
+from dropclust.core import calibration, metrics, mnist, training
+from dropclust.core import stack as stacking
+from dropclust.core.cost import curve_steps
 from dropclust.core.mnist import Data
 from dropclust.core.network import Network
 from dropclust.core.prediction import scaled_logits
 from dropclust.core.spec import MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, RunSpec
-from dropclust.core.training import Point, Stack, Trained, batches, curve_steps, fit, initial_weights, plan, train
+from dropclust.core.stack import Stack, batches, initial_weights
+from dropclust.core.training import Point, Trained, fit, plan, run_stack, train
 from tests.core import reference
 
 SMALL = RunSpec(hidden=(13, 11, 7), batch_size=16, examples=16 * 30)
@@ -259,8 +262,8 @@ def test_how_many_steps_are_drawn_at_once_changes_nothing(kind: str, data: Data,
     rows = grid(replace(SMALL, noise=kind, train_size=100), 2, 2)
     runs = []
     for block in (1, 4_000, 10**6):
-        monkeypatch.setattr(training, "_BLOCK", block)
-        runs.append(Stack(rows, data).run(lambda share: False, lambda member, point: None, False))
+        monkeypatch.setattr(stacking, "_BLOCK", block)
+        runs.append(run_stack(Stack(rows, data), lambda share: False, lambda member, point: None, False))
     for several in runs[1:]:
         assert all(same_bits(a.network, b.network) for a, b in zip(runs[0], several, strict=True))
 
@@ -268,7 +271,7 @@ def test_how_many_steps_are_drawn_at_once_changes_nothing(kind: str, data: Data,
 def test_a_torch_without_onednn_trains_the_same_nets(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     specs = NEIGHBOURS[:4]
     usual = fit(specs, data=data)
-    monkeypatch.setattr(training, "_ONEDNN", False)
+    monkeypatch.setattr(stacking, "_ONEDNN", False)
     for run, expected in zip(fit(specs, data=data), usual, strict=True):
         assert distance(run.network, expected.network) < 1e-3
         assert run.curve[-1].loss == pytest.approx(expected.curve[-1].loss, rel=1e-4)
@@ -278,7 +281,7 @@ def test_a_torch_without_onednn_trains_the_same_nets(data: Data, monkeypatch: py
 @pytest.mark.parametrize("kind", list(NOISES))
 def test_what_fills_rows_up_stays_zero(kind: str, recipe: str, data: Data) -> None:
     stack = Stack(grid(replace(SMALL, noise=kind, recipe=recipe), 2, 2), data)
-    stack.run(lambda share: False, lambda member, point: None, False)
+    run_stack(stack, lambda share: False, lambda member, point: None, False)
     widths = [*[len(data.live)] * 2, *SMALL.hidden]
     for weights, width in zip(stack.parameters, widths, strict=True):
         assert weights.shape[-1] % 8 == 0
@@ -560,7 +563,7 @@ def test_healthy_neighbours_of_a_run_that_blows_up_do_not_notice(sick: int, reci
     rows = grid(replace(SMALL, recipe=recipe), 2, 2)
 
     def run(stack: Stack) -> list[Trained]:
-        return stack.run(lambda share: False, lambda member, point: None, True)
+        return run_stack(stack, lambda share: False, lambda member, point: None, True)
 
     healthy, mixed = run(Stack(rows, data)), run(poisoned(Stack(rows, data), sick))
     for member, (expected, got) in enumerate(zip(healthy, mixed, strict=True)):
@@ -576,7 +579,7 @@ def test_a_stack_whose_every_net_blew_up_ends_at_once(data: Data, monkeypatch: p
     monkeypatch.setattr(training, "POLL_SECONDS", 0.0)
     shares: list[float] = []
     stack = poisoned(Stack([[SMALL]], data), 0)
-    (run,) = stack.run(lambda share: bool(shares.append(share)), lambda member, point: None, True)
+    (run,) = run_stack(stack, lambda share: bool(shares.append(share)), lambda member, point: None, True)
     assert (run.status, run.diverged_at) == ("diverged", 1)
     assert len(shares) == 3  # at the start, after the one step, at the end
 
@@ -597,21 +600,21 @@ def test_a_trial_picks_the_reference_unless_bfloat16_saves_a_tenth(
         seconds = (ratio if precision == "bfloat16" else 1.0) * (1 if not first else 0.01 if ratio > 1 else 100)
         return [Trained(spec, None, (), spec.steps, seconds, "done") for spec in specs]
 
-    monkeypatch.setattr(training, "fit", imagined)
-    assert training.faster_precision(data) == expected
+    monkeypatch.setattr(calibration, "fit", imagined)
+    assert calibration.faster_precision(data) == expected
     assert runs == ["float32", "bfloat16"] * (len(runs) // 2)  # taking turns
 
 
 def test_a_trial_trains(data: Data) -> None:
-    assert training.faster_precision(data) in PRECISIONS
+    assert calibration.faster_precision(data) in PRECISIONS
 
 
 def test_a_calibration_finds_the_two_numbers_of_a_machine_that_has_them(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     def imagined(specs: list[RunSpec], **_: object) -> list[Trained]:
         return [Trained(spec, None, (), spec.steps, spec.flops / 50e9 + spec.steps * 2e-4, "done") for spec in specs]
 
-    monkeypatch.setattr(training, "fit", imagined)
-    found = training.calibrate(data)
+    monkeypatch.setattr(calibration, "fit", imagined)
+    found = calibration.calibrate(data)
     assert found.flops_per_second == pytest.approx(50e9, rel=1e-6)
     assert found.step_seconds == pytest.approx(2e-4, rel=1e-6)
     spec = RunSpec()

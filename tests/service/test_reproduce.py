@@ -132,9 +132,9 @@ def test_another_precision_is_part_of_the_command(counted):
 
 
 def test_the_trial_is_made_where_the_networks_are_trained(monkeypatch):
-    from dropclust.core import training
+    from dropclust.core import calibration
 
-    monkeypatch.setattr(training, "faster_precision", lambda: "from here")
+    monkeypatch.setattr(calibration, "faster_precision", lambda: "from here")
     assert reproduce.faster_precision(Here()) == "from here"
     with processes(1) as pool:  # a process of its own knows nothing of this one's
         assert reproduce.faster_precision(pool) in PRECISIONS
