@@ -18,7 +18,7 @@ def faster_precision(data: mnist.Data | None = None) -> str:
     for _ in range(4):
         for precision, times in seconds.items():
             specs = [RunSpec(dropout=(0.02 * i,) * 3, examples=128 * 10, precision=precision) for i in range(20)]
-            times.append(fit(specs, data=data, curve=False, threads=1)[0].seconds)
+            times.append(fit(specs, data=data, curve=False, threads=1, device="cpu")[0].seconds)
     # The first time includes first times.
     return "bfloat16" if min(seconds["bfloat16"][1:]) < 0.9 * min(seconds["float32"][1:]) else "float32"
 
@@ -29,8 +29,8 @@ def calibrate(data: mnist.Data | None = None) -> Calibration:
     trials = [RunSpec(batch_size=16, examples=16 * 400), RunSpec(hidden=(400, 200, 200), examples=128 * 60)]
     times = []
     for spec in trials:
-        fit([spec], data=data, curve=False, threads=1)  # the first time includes first times
-        times.append(min(fit([spec], data=data, curve=False, threads=1)[0].seconds for _ in range(3)))
+        fit([spec], data=data, curve=False, threads=1, device="cpu")  # the first time includes first times
+        times.append(min(fit([spec], data=data, curve=False, threads=1, device="cpu")[0].seconds for _ in range(3)))
     # seconds = flops / speed + steps * step_seconds, for both trials
     (f1, s1), (f2, s2) = ((spec.flops, spec.steps) for spec in trials)
     determinant = f1 * s2 - f2 * s1

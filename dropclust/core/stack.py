@@ -16,12 +16,12 @@ from torch import Tensor
 
 from dropclust.core import mnist
 from dropclust.core.cost import CURVE_IMAGES
-from dropclust.core.device import CPU
 from dropclust.core.network import Network
 from dropclust.core.noise import bernoulli, draws, draws_room, gaussian, generator, shaped_draws
 from dropclust.core.spec import OUTPUTS, RECIPES, RunSpec
 
 ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8
+_CPU = torch.device("cpu")
 _BLOCK = 2**18  # values of noise to draw at once: many small steps, or one large
 _DEVICE_BLOCK = 16  # steps whose images and noise are laid out at once on a GPU; the same for every stack, for the draws' sake
 
@@ -101,7 +101,7 @@ class Stack:
 
     grid: list[list[RunSpec]]
     data: mnist.Data
-    device: torch.device = CPU
+    device: torch.device = _CPU
     blocked: bool = False
     parameters: list[Tensor] = field(init=False)  # G times W1 [N h1, live + 1 ..], then W2..W4 [M, out, in + 1 ..]
     gradients: list[Tensor] = field(init=False)  # of the same shapes

@@ -16,7 +16,7 @@ import torch
 
 from dropclust.core import mnist
 from dropclust.core.cost import curve_steps
-from dropclust.core.device import CPU, choose, name_of, tensor_cores
+from dropclust.core.device import choose, name_of, tensor_cores
 from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
 from dropclust.core.stack import Stack, device_bytes
@@ -144,7 +144,7 @@ def fit(
     total = sum(spec.flops for spec in specs)
     where = choose(device, total)
     threads = 1 if where.type == "cuda" else threads or torch.get_num_threads()
-    stacks = plan(specs, threads, None if where == CPU else _DEVICE_SHARE * torch.cuda.mem_get_info(where)[0])
+    stacks = plan(specs, threads, None if where.type == "cpu" else _DEVICE_SHARE * torch.cuda.mem_get_info(where)[0])
     done = [0.0] * len(stacks)
     results: dict[int, Trained] = {}
     reporting, given_up = threading.Lock(), threading.Event()

@@ -102,7 +102,7 @@ def outcome(spec: RunSpec, watcher: Watcher) -> dict[str, Any]:
         "metrics": measured,
         "steps": trained.steps,
         "seconds": trained.seconds,
-        "versions": versions(),
+        "versions": versions() | {"device": trained.device},
     }
 
 

@@ -1,6 +1,8 @@
 """Reproducing an experiment: complete, resumed after an interruption, stopped in the middle without harm."""
 
+import dataclasses
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -113,6 +115,37 @@ def test_the_longest_group_comes_first_and_each_experiment_is_written_when_it_is
     assert results.read("long-modern", tmp_path).table["seed"].tolist() == [0, 1, 2]  # in its own order
     assert [heard.count((name, done)) for name in experiments_by_name for done in range(4)] == [1] * 8
     assert not list((tmp_path / "parts").glob("*"))
+
+
+def test_networks_that_a_gpu_trained_in_waves_are_measured_as_if_trained_group_by_group(counted, monkeypatch, tmp_path):
+    from dropclust.core import training
+
+    fit, asked = training.fit, []
+
+    def on_an_imagined_gpu(specs, *, curve, device):
+        asked.append(([spec.seed for spec in specs], curve, device))
+        return fit(specs, curve=curve, device="cpu")
+
+    reproduce.reproduce(["counted"], Settings(seeds=5), Here(), tmp_path / "here")
+    monkeypatch.setattr(training, "fit", on_an_imagined_gpu)
+    monkeypatch.setattr(reproduce, "_WAVE", 2)
+    store = Store(tmp_path / "runs")
+    reproduce.reproduce(["counted"], Settings(seeds=5), Here(), tmp_path / "there", store, device="cuda")
+    assert asked == [([0], True, "cuda"), ([1, 2], False, "cuda"), ([3, 4], False, "cuda")]  # the kept one with its curve
+    assert [stored.spec.seed for stored in store.list()] == [0]
+    here, there = (results.read("counted-modern", tmp_path / place).table for place in ("here", "there"))
+    pd.testing.assert_frame_equal(here, there)
+
+
+def test_a_network_that_travels_is_the_same_and_one_that_diverged_is_none():
+    from dropclust.core import training
+    from dropclust.core.spec import RunSpec
+
+    [trained] = training.fit([RunSpec(hidden=(2, 2, 2), examples=256)], device="cpu")
+    same = pickle.loads(pickle.dumps(reproduce._Packed(trained))).unpack()
+    assert dataclasses.replace(same, network=None) == dataclasses.replace(trained, network=None)
+    assert all((a == b).all() for a, b in zip(same.network.weights, trained.network.weights, strict=True))
+    assert reproduce._Packed(dataclasses.replace(trained, network=None)).unpack().network is None
 
 
 def test_half_written_parts_are_not_taken_for_whole_ones(counted, tmp_path):
