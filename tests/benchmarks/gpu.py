@@ -83,7 +83,8 @@ def main() -> int:
     print(
         f"{datetime.now(UTC):%Y-%m-%d}, {torch.cuda.get_device_name()}, torch {torch.__version__}; seconds for {IMAGES:,} images"
     )
-    print("\n| networks | | seconds, median (range) | of JAX's time | asked for |\n| --- | --- | --- | --- | --- |")
+    print("\n| networks | | seconds, median (range) | of JAX's time | asked for |")
+    print("| --- | --- | --- | --- | --- |")
     good = True
     for nets in parsed.nets:
         jax = peers.JaxScan(data, nets)
