@@ -80,11 +80,9 @@ def main() -> int:
                 profile(nets, precision, data)
         return 0
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, {torch.cuda.get_device_name()}, torch {torch.__version__}; seconds for {IMAGES:,} images"
-    )
-    print("\n| networks | | seconds, median (range) | of JAX's time | asked for |")
-    print("| --- | --- | --- | --- | --- |")
+    where = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {where}; seconds for {IMAGES:,} images\n")
+    print("| networks | | seconds, median (range) | of JAX's time | asked for |\n| --- | --- | --- | --- | --- |")
     good = True
     for nets in parsed.nets:
         jax = peers.JaxScan(data, nets)
