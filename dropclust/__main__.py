@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from dropclust import experiments
+from dropclust.core.device import DEVICES
 from dropclust.core.paths import cache_folder
 from dropclust.core.spec import HELD_OUT_IMAGES, LIMITS, MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
 from dropclust.service.cluster import ClusterError, RemoteCluster
@@ -21,6 +23,7 @@ from dropclust.service.cluster import ClusterError, RemoteCluster
 if TYPE_CHECKING:
     from dropclust.core.compression import Choice
 
+_DEVICE_HELP = "auto: DROPCLUST_DEVICE, or a GPU where there is one and it pays (default auto)"
 _RECIPE_HELP = f"{' or '.join(MAIN_RECIPES)} (default {RunSpec().recipe}); or one choice changed: " + ", ".join(
     name for name in RECIPES if name not in MAIN_RECIPES
 )
@@ -80,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a network on MNIST and write it to a file")
     _spec_arguments(train)
     _out_argument(train)
+    train.add_argument("--device", choices=DEVICES, default="auto", help=_DEVICE_HELP)
     train.set_defaults(command=_train)
 
     compress = commands.add_parser("compress", help="make a layer of a network smaller and write the network to a file")
@@ -117,7 +121,8 @@ def _parser() -> argparse.ArgumentParser:
         "--precision", choices=["auto", *PRECISIONS], default="auto",
         help="(default %(default)s: float32 if quick, else what a short trial finds faster on this machine)",
     )  # fmt: skip
-    reproduce.add_argument("--workers", type=int, default=None, help="processes to train in (default: one a core)")
+    reproduce.add_argument("--workers", type=int, default=None, help="processes to measure in (default: one a core)")
+    reproduce.add_argument("--device", choices=DEVICES, default="auto", help=_DEVICE_HELP)
     reproduce.add_argument(
         "--scheduler", metavar="ADDRESS", help="a Dask cluster to use instead, tls://host:port (default: this machine alone)"
     )
@@ -203,14 +208,16 @@ def _train(parsed: argparse.Namespace) -> None:
 
     data, bar = mnist.load(), _Bar("training")
     [trained] = training.fit(
-        [spec], data=data, on_step=bar.show, on_point=lambda _, point: bar.note(f"held-out accuracy {point.accuracy:.4f}")
-    )
+        [spec], data=data, on_step=bar.show, device=parsed.device,
+        on_point=lambda _, point: bar.note(f"held-out accuracy {point.accuracy:.4f}"),
+    )  # fmt: skip
     bar.end()
     if trained.network is None:
         raise training.Diverged(f"the run diverged at step {trained.diverged_at}; a lower rate or wider layers may help")
     measured = evaluate(trained.network, data)
     save(trained.network, parsed.out, proof={"metrics": measured})
-    print(f"{parsed.out}: {trained.network.n_parameters:,} parameters, {trained.steps:,} steps in {trained.seconds:.1f} s")
+    took = f"{trained.steps:,} steps in {trained.seconds:.1f} s on {trained.device}"
+    print(f"{parsed.out}: {trained.network.n_parameters:,} parameters, {took}")
     _print(measured)
 
 
@@ -281,6 +288,7 @@ def _reproduce(parsed: argparse.Namespace) -> None:
     workers = parsed.workers if parsed.workers is not None else os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"workers must be a whole number of 1 or more; got {workers}")
+    device = parsed.device
     with ExitStack() as stack:
         if parsed.scheduler:
             cluster = RemoteCluster(parsed.scheduler)
@@ -290,8 +298,11 @@ def _reproduce(parsed: argparse.Namespace) -> None:
                 cluster.client.upload_file(str(file))
             executor = cluster.client.get_executor()
         else:
-            executor = stack.enter_context(processes(workers))
-        if parsed.precision == "auto" and not parsed.quick:
+            from dropclust.core.device import choose
+
+            device = choose(parsed.device, math.inf).type
+            executor = stack.enter_context(processes(workers, device))
+        if parsed.precision == "auto" and not parsed.quick and device != "cuda":
             settings = replace(settings, precision=reproduce.faster_precision(executor))
             print(f"training in {settings.precision}: so said a short trial of both precisions here", file=sys.stderr)
         bars: dict[str, _Bar] = {}
@@ -302,7 +313,7 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             if done == total:
                 bars[name].end()
 
-        written = reproduce.reproduce(names, settings, executor, None, open_store(), progress, parsed.replace)
+        written = reproduce.reproduce(names, settings, executor, None, open_store(), progress, parsed.replace, device)
     print(*written, sep="\n")
 
 

@@ -42,7 +42,7 @@ class Data:
     def lit(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         """Images ``[n, 784]`` as the engine multiplies them: live pixels, a column of ones, zeros up to a multiple of 16."""
         n, live = len(images), len(self.live)
-        rows = torch.zeros(n, -(-(live + 1) // 16) * 16, dtype=dtype)
+        rows = torch.zeros(n, -(-(live + 1) // 16) * 16, dtype=dtype, device=images.device)
         rows[:, :live] = images[:, self.live]
         rows[:, live] = 1
         return rows
@@ -51,6 +51,21 @@ class Data:
     def train_lit(self) -> Tensor:
         """The training images as `lit` makes them, in their original levels: uint8, of which `LEVELS` stands for 1."""
         return self.lit(self.train_x, torch.float32).mul_(LEVELS).round_().to(torch.uint8)
+
+    def on(self, device: torch.device) -> Data:
+        """The same data on another device, copied there once."""
+        if device == self.train_x.device:
+            return self
+        if device not in self._elsewhere:
+            parts = (self.train_x, self.train_y, self.held_x, self.held_y, self.test_x, self.test_y)
+            there = Data(*(part.to(device) for part in parts))
+            there.__dict__.update(live=self.live.to(device), train_lit=self.train_lit.to(device))
+            self._elsewhere[device] = there
+        return self._elsewhere[device]
+
+    @cached_property
+    def _elsewhere(self) -> dict[torch.device, Data]:
+        return {}
 
 
 def load(root: Path | None = None) -> Data:

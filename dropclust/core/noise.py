@@ -12,28 +12,44 @@ from torch import Tensor
 _LEVELS = 2**16  # a rate is a threshold on 16 random bits: four draws for each 64-bit number
 
 
-def generator(seed: int, *purpose: str | int) -> torch.Generator:
+def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A random stream of its own for one purpose of one seed.
 
     Streams are independent of each other: what one layer draws never moves another layer's masks, the data order or the
-    initial weights, so that nets of one seed stay comparable whatever else differs between them.
+    initial weights, so that nets of one seed stay comparable whatever else differs between them. The numbers are the device's:
+    a Mersenne twister's on the processor, Philox's (Salmon et al. 2011) on a GPU.
     """
     digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
-def draws(noise: str, shape: Sequence[int], stream: torch.Generator, steps: int) -> Tensor:
+def draws(noise: str, shape: Sequence[int], stream: torch.Generator, steps: int, room: Tensor | None = None) -> Tensor:
     """What the noise of some steps is made of: normal draws for "gaussian", else uniform ones, ``[steps, *shape]``.
 
-    Steps drawn together are those that would have been drawn one by one. Uniform draws are int16, every value as likely:
-    drawing is a large part of a small network's step, and torch's generator makes 64 bits at a time.
+    On the processor steps drawn together are those that would have been drawn one by one. Uniform draws are int16, every value
+    as likely: drawing is a large part of a small network's step, and torch's generator makes 64 bits at a time. ``room`` is
+    where to draw them, of `draws_room`; a new tensor when None.
     """
+    room = draws_room(noise, shape, steps, stream.device) if room is None else room
+    if noise == "gaussian":
+        room.normal_(generator=stream)
+    else:
+        room.random_(-(2**63), None, generator=stream)
+    return shaped_draws(noise, shape, room)
+
+
+def draws_room(noise: str, shape: Sequence[int], steps: int, device: torch.device | str) -> Tensor:
+    """An empty tensor for `draws` of so many steps."""
     n = math.prod(shape)
     if noise == "gaussian":  # torch makes them sixteen at a time, and otherwise where a tensor ends within sixteen
-        drawn = torch.empty(steps, -(-n // 16) * 16).normal_(generator=stream)
-    else:
-        drawn = torch.empty(steps, -(-n // 4), dtype=torch.int64).random_(-(2**63), None, generator=stream).view(torch.int16)
-    return drawn[:, :n].view(steps, *shape)
+        return torch.empty(steps, -(-n // 16) * 16, device=device)
+    return torch.empty(steps, -(-n // 4), dtype=torch.int64, device=device)
+
+
+def shaped_draws(noise: str, shape: Sequence[int], room: Tensor) -> Tensor:
+    """The draws in one room or in many, ``[..., steps, *shape]``."""
+    drawn = room if noise == "gaussian" else room.view(torch.int16)
+    return drawn[..., : math.prod(shape)].view(*drawn.shape[:-1], *shape)
 
 
 def uniform(shape: Sequence[int], stream: torch.Generator) -> Tensor:

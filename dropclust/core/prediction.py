@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dropclust.core import metrics
 from dropclust.core.checks import whole
+from dropclust.core.device import choose
 from dropclust.core.mnist import Data, check_images
 from dropclust.core.network import Network
 from dropclust.core.noise import generator, multiplier
@@ -21,6 +22,7 @@ from dropclust.core.spec import LIMITS, NOISES
 MAX_SAMPLES = 100_000
 _IMAGES = 2_000  # images a product: an activation of a hundred units then stays in a core's own cache
 _MASKS = 8  # masks whose logits are gathered before their statistics are taken together
+_DEVICE_VALUES = 2**26  # activations of one layer that a GPU holds at once, over masks and images
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,11 @@ class Sampled:
     votes: Tensor
     mean_entropy: Tensor
     n_samples: int
+
+    def to(self, device: torch.device | str) -> Sampled:
+        """The same on another device."""
+        moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
 
 def hidden_activations(network: Network, x: Tensor) -> list[Tensor]:
@@ -70,13 +77,15 @@ def scaled_logits(network: Network, x: Tensor) -> Tensor:
     )
 
 
-def evaluate(network: Network, data: Data) -> dict[str, float]:
-    """Measure the scaled network.
+def evaluate(network: Network, data: Data, device: str = "auto") -> dict[str, float]:
+    """Measure the scaled network, on a device as `dropclust.core.device.choose` has it.
 
     Returns ``test_accuracy`` and ``held_out_accuracy`` (shares), ``test_cross_entropy`` and ``held_out_cross_entropy`` (nats),
     and ``dead_1``, ``dead_2`` ..: how many neurons of each hidden layer are never active on the held-out images.
     """
-    measured = {}
+    images = len(data.test_x) + 2 * len(data.held_x)
+    where = choose(device, 2.0 * images * network.n_parameters)
+    network, data, measured = network.to(where), data.on(where), {}
     for part, x, y in (("test", data.test_x, data.test_y), ("held_out", data.held_x, data.held_y)):
         logits = scaled_logits(network, x)
         measured[f"{part}_accuracy"] = metrics.accuracy(logits, y)
@@ -101,12 +110,14 @@ def sample(
     seed: int = 0,
     dropout: Sequence[float] | float | None = None,
     noise: str | None = None,
+    device: str = "auto",
 ) -> Sampled:
     """Predict with the noise on, many times (paper 3.1: "drawing n model samples").
 
     A mask is a model: the same for all images. What precedes the first noisy layer is computed once; a Bernoulli mask is
     folded into the weights as a thinner network, without the dropped units; statistics are summed as they come, so that
-    memory does not grow with the number of masks. The first k of n samples are those of a call with k.
+    memory does not grow with the number of masks. The first k of n samples are those of a call with k, and the masks on a
+    GPU, where many are multiplied at once, are those of the processor.
 
     Parameters
     ----------
@@ -122,11 +133,13 @@ def sample(
         Rates, one for all hidden layers or one a layer; None takes those the network was trained with.
     noise
         "bernoulli", "gaussian" or "dropconnect"; None takes the network's own, and Bernoulli for one from elsewhere.
+    device
+        "cpu", "cuda", or "auto" as `dropclust.core.device.choose` has it.
 
     Returns
     -------
     Sampled
-        Means and spreads over the masks.
+        Means and spreads over the masks, where ``x`` lies.
 
     Raises
     ------
@@ -137,14 +150,23 @@ def sample(
     n_samples, rates, noise = _checked(network, n_samples, seed, dropout, noise)
     noisy = [layer for layer, rate in enumerate(rates, start=1) if rate > 0]
     first = noisy[0] if noisy else len(rates)
+    upper = sum(weight.numel() for weight in network.weights[first:])
+    home = x.device
+    where = home if device == "auto" and home.type != "cpu" else choose(device, 2.0 * n_samples * len(x) * upper)
+    network, x = network.to(where), x.to(where)
     with torch.no_grad():  # not inference_mode: what that returns cannot be changed in place afterwards
         # Until the first noisy layer nothing differs between masks.
         below = torch.cat([_activations(network, part, first)[-1] for part in torch.split(x, _IMAGES)])  # [n, h_first]
         reference = scaled_logits(network, x).t().contiguous()  # [10, n]; deviations from it are summed: no cancellation
         if not noisy:
-            return _settled(reference.t(), n_samples)
+            return _settled(reference.t(), n_samples).to(home)
         streams = [generator(seed, "sample", layer) for layer in range(1, len(rates) + 1)]
         total = _Totals(reference)
+        if x.device.type != "cpu":
+            most = max(1, _DEVICE_VALUES // (len(x) * max(network.hidden)))
+            for start in range(0, n_samples, most):
+                total.add(_logits_of_many(below, network, first, rates, noise, streams, min(most, n_samples - start)), 0)
+            return total.finish(n_samples).to(home)
         for start in range(0, n_samples, _MASKS):
             thinned = [_thin(network, first, rates, noise, streams) for _ in range(min(_MASKS, n_samples - start))]
             for at in range(0, len(x), _IMAGES):
@@ -161,6 +183,7 @@ def mstd(
     seed: int = 0,
     dropout: Sequence[float] | float | None = None,
     noise: str | None = None,
+    device: str = "auto",
 ) -> float:
     """Mean sampling standard deviation, paper 3.2: the spread of a logit over masks, averaged over logits and images.
 
@@ -173,7 +196,7 @@ def mstd(
     """
     if n_samples == 1:
         raise ValueError(f"n_samples must be a whole number from 2 to {MAX_SAMPLES:,} for a standard deviation; got 1")
-    return float(sample(network, x, n_samples, seed, dropout, noise).logit_std.mean())
+    return float(sample(network, x, n_samples, seed, dropout, noise, device).logit_std.mean())
 
 
 def _checked(
@@ -238,6 +261,29 @@ def _upper_logits(activation: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Te
     weight, bias = layers[-1]
     # Classes before images: a softmax along a short last dimension is not vectorised.
     return torch.addmm(bias.unsqueeze(1), weight.t(), activation.t())
+
+
+def _logits_of_many(
+    below: Tensor, network: Network, first: int, rates: list[float], noise: str, streams: list[torch.Generator], n: int
+) -> Tensor:
+    """Logits ``[n, 10, images]`` of so many random models at once, from the activations of hidden layer ``first``.
+
+    Each mask multiplies the weights that leave its layer, so that a layer of all models is one batched product.
+    """
+    masks: dict[int, list[Tensor]] = {layer: [] for layer in range(first, len(rates) + 1) if rates[layer - 1] > 0}
+    for _ in range(n):  # in the order in which models are drawn one by one
+        for layer, drawn in masks.items():
+            shape = network.weights[layer].shape if noise == "dropconnect" else (network.weights[layer].shape[0], 1)
+            drawn.append(multiplier(noise, shape, torch.tensor(rates[layer - 1]), streams[layer - 1]))
+    activation = below.expand(n, -1, -1)  # [n, images, h]
+    for layer in range(first, len(rates) + 1):
+        weight, bias = network.weights[layer].expand(n, -1, -1), network.biases[layer]
+        if layer in masks:
+            weight = weight * torch.stack(masks[layer]).to(weight.device)
+        if layer == len(rates):
+            break
+        activation = torch.baddbmm(bias, activation, weight).relu_()
+    return torch.baddbmm(bias.unsqueeze(1), weight.mT, activation.mT)
 
 
 class _Totals:

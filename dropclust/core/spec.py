@@ -84,7 +84,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 # A run is refused when two cores would need longer than this for it. The two rates are those of a slow laptop core
 # pair, written down and not measured here, so that a spec is valid everywhere or nowhere; the time shown to a viewer
-# comes from a calibration of the machine at hand instead (dropclust.core.training.Calibration).
+# comes from a calibration of the machine at hand instead (dropclust.core.cost.Calibration).
 MAX_SECONDS = 120.0
 MAX_STEP_FLOPS = 1e10  # a tenth of a second: nothing hears "stop" within a step
 _REFERENCE_FLOPS = 4.0e10

@@ -133,8 +133,28 @@ class Experiment(ABC):
             groups.setdefault(self.group(spec), []).append(spec)
         return list(groups.values())
 
-    def measure_group(self, specs: Sequence[RunSpec], settings: Settings, threads: int | None = None) -> Measured:
+    def measure_group(
+        self, specs: Sequence[RunSpec], settings: Settings, threads: int | None = None, device: str = "auto"
+    ) -> Measured:
         """Train one group here and measure it.
+
+        Raises
+        ------
+        dropclust.core.training.Diverged
+            When a network's weights stopped being finite.
+        """
+        from dropclust.core import training
+
+        return self.measure_trained(
+            training.fit(specs, curve=self.curved(specs, settings), threads=threads, device=device), settings
+        )
+
+    def curved(self, specs: Sequence[RunSpec], settings: Settings) -> bool:
+        """Whether some of the runs are kept, and so need the curve of their training."""
+        return not self.kept(settings).isdisjoint(spec.key for spec in specs)
+
+    def measure_trained(self, trained: Sequence[Trained], settings: Settings) -> Measured:
+        """Measure one group that was trained here or elsewhere.
 
         Raises
         ------
@@ -143,9 +163,7 @@ class Experiment(ABC):
         """
         from dropclust.core import mnist, prediction, training
 
-        data, keys = mnist.load(), self.kept(settings)
-        trained = training.fit(specs, data=data, curve=any(spec.key in keys for spec in specs), threads=threads)
-        networks = []
+        data, keys, networks = mnist.load(), self.kept(settings), []
         for each in trained:
             if each.network is None:
                 raise training.Diverged(f"run {each.spec.key[:8]} of {self.name} diverged at step {each.diverged_at}")
@@ -177,7 +195,7 @@ class Experiment(ABC):
         """
         settings = Settings(recipe, seeds, quick)
         if not quick:
-            from dropclust.core.training import faster_precision
+            from dropclust.core.calibration import faster_precision
 
             settings = replace(settings, precision=faster_precision())
         groups, tables = self.groups(settings), []

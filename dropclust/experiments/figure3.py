@@ -256,7 +256,7 @@ def _untrained(spec: RunSpec) -> Network:
     import torch
 
     from dropclust.core.network import Network
-    from dropclust.core.training import initial_weights
+    from dropclust.core.stack import initial_weights
 
     weights = initial_weights(spec)
     return Network(weights, [torch.zeros(weight.shape[1]) for weight in weights], spec)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from types import MappingProxyType
 
+from dropclust.core.device import VARIABLE
+
 # Numerical libraries read these once, when they are loaded: numpy and scipy each bring an OpenBLAS of their own, scikit-learn
 # an OpenMP of its own, and torch's number of threads is none of their business.
 ONE_THREAD: Mapping[str, str] = MappingProxyType(
@@ -17,17 +19,19 @@ ONE_THREAD: Mapping[str, str] = MappingProxyType(
 
 
 @contextmanager
-def processes(workers: int) -> Iterator[Executor]:
+def processes(workers: int, device: str = "auto") -> Iterator[Executor]:
     """A pool of processes with one thread each in everything: small products run faster so than with two threads for one.
 
     Parameters
     ----------
     workers
         How many; all are started at once, with `ONE_THREAD` in their environment.
+    device
+        What "auto" means in them. With "cuda" they share the GPU for what pays there, and have greeted it before they begin.
     """
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_torch_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_get_ready, initargs=(device == "cuda",))
     try:
-        with _environment(ONE_THREAD):
+        with _environment({**ONE_THREAD, VARIABLE: "auto" if device == "cuda" else device}):
             for _ in range(workers):  # a process is started for each task that finds none idle, and no other time
                 pool.submit(os.getpid)
         yield pool
@@ -53,7 +57,9 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _one_torch_thread() -> None:
+def _get_ready(gpu: bool) -> None:
     import torch
 
     torch.set_num_threads(1)
+    if gpu:
+        torch.zeros(1, device="cuda")

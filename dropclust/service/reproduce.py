@@ -7,10 +7,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -23,6 +25,11 @@ from dropclust.service.conditions import check_seeds, conditions
 from dropclust.service.store import Store
 from dropclust.service.stored import Stored
 
+if TYPE_CHECKING:
+    from dropclust.core.training import Trained
+
+_WAVE = 512  # networks that a GPU trains before the first of them is measured
+
 Progress = Callable[[str, int, int], None]  # experiment, groups done, groups in all
 
 
@@ -32,9 +39,9 @@ def faster_precision(executor: Executor) -> str:
 
 
 def _trial() -> str:
-    from dropclust.core import training
+    from dropclust.core import calibration
 
-    return training.faster_precision()
+    return calibration.faster_precision()
 
 
 def reproduce(
@@ -44,7 +51,8 @@ def reproduce(
     root: Path | None = None,
     store: Store | None = None,
     progress: Progress | None = None,
-    replace: bool = False,
+    replace_more: bool = False,
+    device: str = "cpu",
 ) -> list[Path]:
     """Run experiments and write their tables and conditions.
 
@@ -65,8 +73,11 @@ def reproduce(
         Where the networks go that an experiment keeps; nowhere when None.
     progress
         Called after every group.
-    replace
+    replace_more
         Whether a table of more seeds may be replaced by one of fewer.
+    device
+        Where networks are trained. "cpu": where they are measured, group by group. "cuda": in this process, hundreds at a
+        time, while those that are trained are measured by ``executor``. "auto": as each process of ``executor`` finds best.
 
     Returns
     -------
@@ -78,14 +89,64 @@ def reproduce(
     ValueError
         For an unknown experiment, and for fewer seeds than a table has, unless it is to be replaced.
     """
-    found = prepare(names, settings, root, replace)
+    found = prepare(names, settings, root, replace_more)
     root = root or results.folder()
     jobs = [_Job(experiment, name, settings, root) for name, experiment in found.items()]
-    futures: dict[Future[Measured], tuple[_Job, int]] = {}
-    for job in jobs:
-        for number in job.missing:
-            futures[executor.submit(job.experiment.measure_group, job.groups[number], settings, 1)] = job, number
-    return _collect(jobs, futures, store, progress)
+    collection = _Collection(jobs, store, progress)
+    if device == "cuda":
+        for job in jobs:
+            for trained, number in _trained_on_gpu(job):
+                group = [_Packed(each) for each in trained]
+                collection.add(executor.submit(_measure, job.experiment, group, settings), job, number)
+                collection.take_finished()
+    else:
+        for job in jobs:
+            for number in job.missing:
+                future = executor.submit(job.experiment.measure_group, job.groups[number], settings, 1, device)
+                collection.add(future, job, number)
+    return collection.finish()
+
+
+def _trained_on_gpu(job: _Job) -> Iterator[tuple[list[Trained], int]]:
+    """Train the missing groups of an experiment, as many at once as a wave may hold; yields each with its number."""
+    from dropclust.core import training
+
+    def curved(number: int) -> bool:
+        return job.experiment.curved(job.groups[number], job.settings)
+
+    for curve in (True, False):
+        numbers = [number for number in job.missing if curved(number) == curve]
+        while numbers:
+            wave: list[int] = []
+            while numbers and (not wave or sum(len(job.groups[number]) for number in (*wave, numbers[0])) <= _WAVE):
+                wave.append(numbers.pop(0))
+            trained = iter(training.fit([spec for number in wave for spec in job.groups[number]], curve=curve, device="cuda"))
+            for number in wave:
+                yield list(islice(trained, len(job.groups[number]))), number
+
+
+class _Packed:
+    """A trained network as numpy arrays: torch would send each tensor through shared memory, a file descriptor each."""
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained, self.arrays = replace(trained, network=None), None
+        if (network := trained.network) is not None:
+            self.arrays = [w.numpy() for w in network.weights], [b.numpy() for b in network.biases]
+
+    def unpack(self) -> Trained:
+        """The same with its tensors."""
+        import torch
+
+        from dropclust.core.network import Network
+
+        if self.arrays is None:
+            return self.trained
+        weights, biases = ([torch.from_numpy(array) for array in arrays] for arrays in self.arrays)
+        return replace(self.trained, network=Network(weights, biases, self.trained.spec))
+
+
+def _measure(experiment: Experiment, group: Sequence[_Packed], settings: Settings) -> Measured:
+    return experiment.measure_trained([packed.unpack() for packed in group], settings)
 
 
 def prepare(names: Sequence[str], settings: Settings, root: Path | None = None, replace: bool = False) -> dict[str, Experiment]:
@@ -138,50 +199,71 @@ class _Job:
         return written
 
 
-def _collect(
-    jobs: Sequence[_Job],
-    futures: Mapping[Future[Measured], tuple[_Job, int]],
-    store: Store | None,
-    progress: Progress | None,
-) -> list[Path]:
-    """Keep what is measured as it comes, and write each experiment's tables once it is complete.
+class _Collection:
+    """Keeps what is measured as it comes, and writes each experiment's tables once it is complete.
 
     An experiment's seconds are those since the one before it was complete: the groups of the next fill the processes that the
     last groups of one leave idle.
     """
-    left = {job.experiment.name: set(job.missing) for job in jobs}
-    written: list[Path] = []
-    began, failure = time.monotonic(), None
 
-    def tell(job: _Job) -> None:
-        nonlocal began
-        name = job.experiment.name
-        if progress:
-            progress(name, len(job.groups) - len(left[name]), len(job.groups))
-        if not left[name]:
-            now = time.monotonic()
-            written.extend(job.write(now - began))
-            began = now
+    def __init__(self, jobs: Sequence[_Job], store: Store | None, progress: Progress | None) -> None:
+        self._store, self._progress = store, progress
+        self._pending: dict[Future[Measured], tuple[_Job, int]] = {}
+        self._left = {job.experiment.name: set(job.missing) for job in jobs}
+        self._written: list[Path] = []
+        self._began = time.monotonic()
+        self._failure: BaseException | None = None
+        for job in jobs:
+            self._tell(job)
 
-    for job in jobs:
-        tell(job)
-    for future in as_completed(futures):
+    def add(self, future: Future[Measured], job: _Job, number: int) -> None:
+        """Wait for one group of an experiment."""
+        self._pending[future] = job, number
+
+    def take_finished(self) -> None:
+        """Keep what is measured by now.
+
+        Raises
+        ------
+        Exception
+            What a group raised, once what the others have measured is kept.
+        """
+        for future in [future for future in self._pending if future.done()]:
+            self._take(future)
+        if self._failure is not None:
+            self.finish()
+
+    def finish(self) -> list[Path]:
+        """Wait for all that is left; returns the tables written. Raises what a group raised."""
+        for future in as_completed(list(self._pending)):
+            self._take(future)
+        if self._failure is not None:
+            raise self._failure
+        return self._written
+
+    def _take(self, future: Future[Measured]) -> None:
+        job, number = self._pending.pop(future)
         if future.cancelled() or (error := future.exception()) is not None:
-            # What the others have measured is kept before the first failure is told.
-            failure = failure or (None if future.cancelled() else error)
-            for other in futures:
+            self._failure = self._failure or (None if future.cancelled() else error)
+            for other in self._pending:
                 other.cancel()
-            continue
-        (job, number), measured = futures[future], future.result()
-        if store is not None:
+            return
+        measured = future.result()
+        if self._store is not None:
             for trained, metrics in measured.kept:
-                store.put(Stored.from_trained(trained, metrics))
+                self._store.put(Stored.from_trained(trained, metrics))
         _write_part(job.folders[number], measured.tables)
-        left[job.experiment.name].remove(number)
-        tell(job)
-    if failure is not None:
-        raise failure
-    return written
+        self._left[job.experiment.name].remove(number)
+        self._tell(job)
+
+    def _tell(self, job: _Job) -> None:
+        name = job.experiment.name
+        if self._progress:
+            self._progress(name, len(job.groups) - len(self._left[name]), len(job.groups))
+        if not self._left[name]:
+            now = time.monotonic()
+            self._written += job.write(now - self._began)
+            self._began = now
 
 
 def _digest(experiment: Experiment, settings: Settings) -> str:

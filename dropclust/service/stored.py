@@ -122,7 +122,7 @@ class Stored:
             steps=trained.steps,
             seconds=trained.seconds,
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            versions=versions(),
+            versions=versions() | {"device": trained.device},
         )
 
 

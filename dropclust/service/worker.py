@@ -102,15 +102,15 @@ def outcome(spec: RunSpec, watcher: Watcher) -> dict[str, Any]:
         "metrics": measured,
         "steps": trained.steps,
         "seconds": trained.seconds,
-        "versions": versions(),
+        "versions": versions() | {"device": trained.device},
     }
 
 
 def calibrate() -> dict[str, Any]:
     """How fast this worker trains: the fields of a `dropclust.core.cost.Calibration`."""
-    from dropclust.core import training
+    from dropclust.core import calibration
 
-    return asdict(training.calibrate())
+    return asdict(calibration.calibrate())
 
 
 def stop(attempt: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from dropclust.core import intervals, metrics, mnist, prediction, similarity, training
+from dropclust.core import calibration, intervals, metrics, mnist, prediction, similarity, training
 from dropclust.core.spec import PRECISIONS, RunSpec
 from tests.benchmarks import contenders, peers
 
@@ -144,7 +144,7 @@ def calibration_table(data: mnist.Data) -> bool:
         RunSpec(hidden=(400, 100, 100), dropout=(0.5, 0.0, 0.0)),
         RunSpec(hidden=(300, 300, 300), examples=128_000, recipe="paper"),
     ]
-    speed = training.calibrate(data)
+    speed = calibration.calibrate(data)
     print(
         "\nPromised and taken, one thread\n\n| hidden | batch | promised s | taken s | ratio |\n| --- | --- | --- | --- | --- |"
     )
@@ -187,7 +187,7 @@ def precision_table(data: mnist.Data, seeds: int = 20) -> bool:
             f"| {title} | {levels[0]:.5f} | {levels[1]:.5f} | {apart.low:+.5f} to {apart.high:+.5f} | {same.p_value:.3g} "
             f"| {levels[2]:.3f} | {levels[3]:.3f} | {ari.low:+.3f} to {ari.high:+.3f} |"
         )
-    print(f"\nA trial on this machine picks {training.faster_precision(data)} for full grids.")
+    print(f"\nA trial on this machine picks {calibration.faster_precision(data)} for full grids.")
     return good
 
 

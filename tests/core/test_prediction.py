@@ -453,3 +453,39 @@ def test_memory_does_not_grow_with_the_number_of_masks(subprocess_environment: d
     assert 0 < few < 400
     assert many < 400
     assert many - few < 40
+
+
+# -- a GPU --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rates", [(0.5, 0.0, 0.0), (0.0, 0.3, 0.6), (0.4, 0.4, 0.4)])
+@pytest.mark.parametrize("kind", list(NOISES))
+def test_models_multiplied_together_are_those_drawn_one_by_one(kind: str, rates: tuple[float, ...], data: Data) -> None:
+    network, x = random_network((12, 20, 9)), data.test_x[:50]
+    first = next(layer for layer, rate in enumerate(rates, start=1) if rate > 0)
+    below = prediction._activations(network, x, first)[-1]
+
+    def streams() -> list[torch.Generator]:
+        return [generator(5, "sample", layer) for layer in (1, 2, 3)]
+
+    together = prediction._logits_of_many(below, network, first, list(rates), kind, streams(), 7)
+    own = streams()
+    one_by_one = [prediction._upper_logits(below, prediction._thin(network, first, list(rates), kind, own)) for _ in range(7)]
+    torch.testing.assert_close(together, torch.stack(one_by_one), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("kind", list(NOISES))
+def test_a_gpu_samples_what_the_processor_samples(kind: str, data: Data) -> None:
+    network = random_network((60, 40, 50))
+    here, there = (
+        sample(network, data.test_x, 70, seed=2, dropout=0.4, noise=kind, device=device) for device in ("cpu", "cuda")
+    )
+    for name in ("log_probs", "mean_probs", "logit_mean", "logit_std", "mean_entropy"):
+        torch.testing.assert_close(getattr(there, name), getattr(here, name), rtol=1e-3, atol=1e-4)
+    assert float((there.votes - here.votes).abs().mean()) < 1e-3
+    assert mstd(network, data.test_x[:500], 20, dropout=0.4, device="cuda") == pytest.approx(
+        mstd(network, data.test_x[:500], 20, dropout=0.4, device="cpu"), rel=1e-3
+    )
+    measured = [evaluate(network, data, device=device) for device in ("cpu", "cuda")]
+    assert measured[1] == pytest.approx(measured[0], abs=1e-3)

@@ -1,11 +1,12 @@
-"""The engine against plain PyTorch: gradients, steps, whole runs, stacks, stops and failures."""
+"""Training against plain PyTorch: whole runs, stacks, stops and failures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from itertools import islice, pairwise, product
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,258 +16,40 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
-from torch import Tensor
 
-from dropclust.core import metrics, mnist, training
+from dropclust.core import metrics, training
+from dropclust.core import stack as stacking
+from dropclust.core.cost import curve_steps
 from dropclust.core.mnist import Data
 from dropclust.core.network import Network
 from dropclust.core.prediction import scaled_logits
 from dropclust.core.spec import MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, RunSpec
-from dropclust.core.training import Point, Stack, Trained, batches, curve_steps, fit, initial_weights, plan, train
+from dropclust.core.stack import Stack, device_bytes, initial_weights
+from dropclust.core.training import Point, Trained, fit, plan, run_stack, train
 from tests.core import reference
-
-SMALL = RunSpec(hidden=(13, 11, 7), batch_size=16, examples=16 * 30)
-GRIDS = [(1, 1), (1, 3), (2, 1), (2, 3)]  # seeds x settings
-SUBSETS = list(product([False, True], repeat=3))  # which layers are noisy
-
-
-def grid(spec: RunSpec, seeds: int, settings: int, noisy: Sequence[bool] = (True, True, True)) -> list[list[RunSpec]]:
-    """Seeds x settings; the first setting of several has no noise at all, the others more and more."""
-    rates = [0.4] if settings == 1 else [0.6 * part / (settings - 1) for part in range(settings)]
-    return [
-        [replace(spec, seed=seed, dropout=tuple(rate * on for on in noisy)) for rate in rates] for seed in range(3, 3 + seeds)
-    ]
-
-
-def of_member(stack: Stack, tensors: list[Tensor], member: int) -> list[Tensor]:
-    """One net's four weights ``[in, out]`` (layer 1 without its dead pixels) and four biases, of parameters or gradients."""
-    seed, setting = divmod(member, stack.n_settings)
-    h1 = stack.spec.hidden[0]
-    layers = [tensors[seed][setting * h1 : (setting + 1) * h1], *(upper[member] for upper in tensors[stack.n_seeds :])]
-    widths = [len(stack.live), *stack.spec.hidden]
-    return [
-        *(layer[:, :width].t() for layer, width in zip(layers, widths, strict=True)),
-        *(layer[:, width] for layer, width in zip(layers, widths, strict=True)),
-    ]
-
-
-def noise_of_member(stack: Stack, noise: Sequence[Tensor | None], member: int) -> list[Tensor | None]:
-    """One net's noise of one step: ``[B, h]`` or, for DropConnect, ``[in, out]`` a layer."""
-    return [None if drawn is None else (drawn if drawn.ndim == 2 else drawn[member]).t() for drawn in noise]
-
-
-def distance(a: Network, b: Network, start: list[Tensor] | None = None) -> float:
-    """How far two networks are apart, as a share of how far the second has come from its initial weights."""
-    start = initial_weights(b.spec) if start is None and b.spec else start
-    apart = sum(float((x - y).square().sum()) for x, y in zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True))
-    moved = sum(float((x - y).square().sum()) for x, y in zip(b.weights, start, strict=True))
-    return math.sqrt(apart / moved)
-
-
-def same_bits(a: Network, b: Network) -> bool:
-    return all(torch.equal(x, y) for x, y in zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True))
-
-
-# -- gradients ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "noisy", SUBSETS, ids=lambda noisy: "layers " + ("".join("123"[i] for i in range(3) if noisy[i]) or "none")
+from tests.core.stacks import (
+    PLACES,
+    SMALL,
+    distance,
+    grid,
+    plain_run,
+    poisoned,
+    same_bits,
 )
-@pytest.mark.parametrize("recipe", list(MAIN_RECIPES))
-@pytest.mark.parametrize("kind", list(NOISES))
-def test_gradients_are_those_of_autograd(kind: str, recipe: str, noisy: tuple[bool, ...], data: Data) -> None:
-    for seeds, n_settings in GRIDS:
-        stack = Stack(grid(replace(SMALL, noise=kind, recipe=recipe), seeds, n_settings, noisy), data)
-        for member in range(seeds * n_settings):
-            for number, bias in enumerate(of_member(stack, stack.parameters, member)[4:]):
-                bias.normal_(0, 0.1, generator=torch.Generator().manual_seed(number))
-        x, target = stack.next_batch()
-        noise = stack.draw()
-        assert [drawn is not None for drawn in noise] == [on and n_settings * 0.4 > 0 for on in noisy]
-        stack.differentiate(x, target, noise)
-        for member in range(seeds * n_settings):
-            parts = [part.double().requires_grad_() for part in of_member(stack, stack.parameters, member)]
-            own = [None if drawn is None else drawn.double() for drawn in noise_of_member(stack, noise, member)]
-            seed = member // n_settings
-            images = x[seed][:, : len(data.live)].double() / mnist.LEVELS
-            logits = reference.noisy_logits(parts[:4], parts[4:], images, kind, own)
-            reference.loss(logits, target[seed].argmin(0), recipe).backward()
-            for part, gradient in zip(parts, of_member(stack, stack.gradients, member), strict=True):
-                assert part.grad is not None
-                assert float((gradient - part.grad).norm() / part.grad.norm()) < 1e-5
 
-
-@pytest.mark.parametrize("recipe", list(MAIN_RECIPES))
-@pytest.mark.parametrize("kind", list(NOISES))
-def test_bfloat16_products_give_nearly_the_same_gradients(kind: str, recipe: str, data: Data) -> None:
-    """bfloat16 keeps 8 bits: a rounding of up to 0.4 %, so that about 1 in 400 units falls on the other side of ReLU's corner.
-
-    A share e of such units costs sqrt(2 e) of the gradient's norm, 7 %; 10 % is allowed. A net alone has layer 1 in bfloat16.
-    """
-    spec = replace(SMALL, hidden=(100, 100, 100), batch_size=128, noise=kind, recipe=recipe)
-    for seeds, n_settings, upper in ((2, 2, torch.bfloat16), (1, 1, torch.float32)):
-        stacks = [Stack(grid(replace(spec, precision=p), seeds, n_settings), data) for p in ("float32", "bfloat16")]
-        for stack in stacks:
-            stack.differentiate(*stack.next_batch(), stack.draw())
-        assert [part.dtype for part in stacks[1].gradients] == [torch.bfloat16] * seeds + [upper] * 3
-        for exact, rough in zip(stacks[0].gradients, stacks[1].gradients, strict=True):
-            assert 1e-4 < float((rough.float() - exact).norm() / exact.norm()) < 0.10
-
-
-def test_bfloat16_learns_as_float32_does(data: Data) -> None:
-    """Rounding of products is much less than what another seed changes (a standard deviation of .006 here)."""
-    spec = RunSpec(examples=128 * 200)
-    exact, rough = fit([spec, replace(spec, precision="bfloat16")], data=data, curve=False)
-    accuracies = [metrics.accuracy(scaled_logits(run.network, data.test_x), data.test_y) for run in (exact, rough)]
-    assert rough.network.weights[0].dtype == torch.float32
-    assert min(accuracies) > 0.88
-    assert abs(accuracies[0] - accuracies[1]) < 0.01
-
-
-# -- what goes into a step ----------------------------------------------------------------------------------------------
-
-
-def test_a_step_sees_the_images_and_labels_of_its_batch(data: Data) -> None:
-    stack = Stack(grid(SMALL, 2, 1), data)
-    orders = [list(islice(batches(row[0]), 3)) for row in stack.grid]
-    for step in range(3):
-        x, target = stack.next_batch()
-        for seed, order in enumerate(orders):
-            assert torch.equal(x[seed], data.train_lit[order[step]])
-            assert torch.equal(target[seed].argmin(0), data.train_y[order[step]])
-            assert torch.equal(target[seed].sum(0), torch.full((16,), -1 / 16))
-            assert int((target[seed] == 0).sum()) == 16 * 9
-
-
-@settings(max_examples=30, deadline=None)
-@given(size=st.integers(100, 400), batch=st.integers(1, 100), seed=st.integers(0, 2**31 - 1))
-def test_an_epoch_shows_each_image_of_the_subset_at_most_once_and_the_rest_waits(size: int, batch: int, seed: int) -> None:
-    spec = RunSpec(train_size=size, batch_size=batch, examples=size, seed=seed)
-    chosen = set(mnist.subset(seed, size).tolist())
-    stream, whole = batches(spec), size // batch
-    epochs = [torch.cat(list(islice(stream, whole))).tolist() for _ in range(2)]
-    for epoch in epochs:
-        assert len(set(epoch)) == len(epoch) == whole * batch
-        assert set(epoch) <= chosen
-    assert epochs[0] != epochs[1]
-
-
-def test_runs_of_one_seed_may_differ_in_their_images_alone() -> None:
-    own = replace(SMALL, train_size=200, seed=3)
-    others = [replace(own, subset_seed=number) for number in (4, 5)]
-    chosen = [mnist.subset(number, 200).tolist() for number in (3, 4, 5)]
-    firsts = [next(batches(spec)).tolist() for spec in (own, *others)]
-    # The same places of another subset, in the same order.
-    assert len({tuple(images.index(image) for image in first) for images, first in zip(chosen, firsts, strict=True)}) == 1
-    for spec in others:
-        assert all(map(torch.equal, initial_weights(spec), initial_weights(own)))
-    assert plan([own, *others], 1) == [[[0], [1], [2]]]  # rows of their own: a row gathers its images once
-    together = [network.weights for network in train([own, *others])]
-    assert not torch.equal(together[0][1], together[1][1])
-    for spec, weights in zip(others, together[1:], strict=True):
-        [alone] = train(spec)
-        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(alone.weights, weights, strict=True))
-
-
-@pytest.mark.parametrize("recipe", list(RECIPES))
-def test_initial_weights_have_the_spread_of_their_recipe(recipe: str) -> None:
-    for layer, (n_in, n_out) in enumerate(pairwise(RunSpec().widths)):
-        drawn = initial_weights(RunSpec(recipe=recipe))[layer]
-        assert drawn.shape == (n_in, n_out)
-        n, bound = n_in * n_out, math.sqrt(6 / (n_in + n_out))
-        if reference.RECIPES[recipe][2] == "he":
-            assert abs(float(drawn.mean())) < 4 * math.sqrt(2 / n_in / n)
-            assert abs(float(drawn.var()) / (2 / n_in) - 1) < 4 * math.sqrt(2 / n)  # variance of a normal's variance
-            assert stats.kstest(drawn.flatten().numpy() / math.sqrt(2 / n_in), "norm").pvalue > 1e-4
-        else:
-            assert bound * (1 - 20 / n) < float(drawn.abs().max()) <= bound
-            assert abs(float(drawn.var()) / (bound**2 / 3) - 1) < 4 * math.sqrt(0.8 / n)
-
-
-# -- common random numbers ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", list(NOISES))
-def test_nets_of_one_seed_share_everything_but_their_rates(kind: str, data: Data) -> None:
-    low, high = (replace(SMALL, noise=kind, dropout=(rate, rate, rate), seed=8) for rate in (0.2, 0.6))
-    one, other, both = (Stack([row], data) for row in ([low], [high], [low, high]))
-    for a, b in zip(initial_weights(low), initial_weights(high), strict=True):
-        assert torch.equal(a, b)
-    square = Stack([[replace(low, hidden=(10, 10, 10))]], data).draw()
-    assert not torch.equal(square[0].flatten(), square[1].flatten())  # each layer draws for itself
-    for _ in range(3):
-        x = [stack.next_batch()[0] for stack in (one, other, both)]
-        assert torch.equal(x[0][0], x[1][0])
-        assert torch.equal(x[0][0], x[2][0])
-        alone, stronger, together = one.draw(), other.draw(), both.draw()
-        for layer in range(3):
-            weak, strong = (noise_of_member(both, together, member)[layer] for member in (0, 1))
-            assert torch.equal(weak, noise_of_member(one, alone, 0)[layer])  # a neighbour moves no draw
-            assert torch.equal(strong, noise_of_member(other, stronger, 0)[layer])
-            if kind == "gaussian":  # the same normal draws, stretched by sqrt(1.5) / sqrt(0.25)
-                torch.testing.assert_close(strong - 1, (weak - 1) * 6**0.5, rtol=1e-4, atol=1e-5)
-            else:
-                assert bool(((weak == 0) <= (strong == 0)).all())  # a higher rate drops a superset
-                assert int((weak == 0).sum()) < int((strong == 0).sum())
-
-
-@pytest.mark.parametrize("kind", list(NOISES))
-def test_a_layers_draws_do_not_depend_on_which_other_layers_are_noisy_or_how_wide_the_first_is(kind: str, data: Data) -> None:
-    all_three = replace(SMALL, noise=kind, dropout=(0.5, 0.5, 0.5))
-    others = [replace(all_three, dropout=(0, 0.5, 0.5)), replace(all_three, dropout=(0.3, 0.5, 0.5), hidden=(9, 11, 7))]
-    expected = Stack([[all_three]], data).draw()
-    for other in others:
-        for layer in (1, 2):
-            assert torch.equal(Stack([[other]], data).draw()[layer], expected[layer])
-
-
-# -- updates and whole runs ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("recipe", list(RECIPES))
-def test_updates_are_those_of_torchs_optimisers(recipe: str, data: Data) -> None:
-    stack = Stack(grid(replace(SMALL, recipe=recipe), 2, 2), data)
-    twins = [part.clone().requires_grad_() for part in stack.parameters]
-    optimiser = reference.optimiser(recipe, twins)
-    stream = torch.Generator().manual_seed(0)
-    for _ in range(5):
-        for gradient, twin in zip(stack.gradients, twins, strict=True):
-            gradient.normal_(0, 1, generator=stream)
-            twin.grad = gradient.clone()
-        stack.update()
-        optimiser.step()
-    for part, twin in zip(stack.parameters, twins, strict=True):
-        torch.testing.assert_close(part, twin.detach(), rtol=1e-6, atol=1e-8)
-
-
-def plain_run(spec: RunSpec, data: Data, scale: float = 1.0) -> tuple[list[Tensor], list[Tensor], int | None]:
-    """A run as a plain loop over all 784 pixels, that borrows nothing but batches, initial weights and noise.
-
-    Returns weights, biases and the first step whose gradient was not finite.
-    """
-    twin = Stack([[spec]], data)
-    weights = [(scale * weight).requires_grad_() for weight in initial_weights(spec)]
-    biases = [torch.zeros(weight.shape[1], requires_grad=True) for weight in weights]
-    optimiser = reference.optimiser(spec.recipe, [*weights, *biases])
-    optimiser.param_groups[0]["lr"] = RECIPES[spec.recipe].learning_rate
-    for step, index in enumerate(islice(batches(spec), spec.steps), start=1):
-        noise = noise_of_member(twin, twin.draw(), 0)
-        optimiser.zero_grad()
-        logits = reference.noisy_logits(weights, biases, data.train_x[index], spec.noise, noise)
-        reference.loss(logits, data.train_y[index], spec.recipe).backward()
-        if not all(bool(part.grad.isfinite().all()) for part in (*weights, *biases)):
-            return weights, biases, step
-        optimiser.step()
-    return [weight.detach() for weight in weights], [bias.detach() for bias in biases], None
+# -- whole runs ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("recipe", list(RECIPES))
 @pytest.mark.parametrize("kind", list(NOISES))
-def test_a_whole_run_is_that_of_a_plain_loop(kind: str, recipe: str, data: Data) -> None:
+@pytest.mark.parametrize("place", PLACES)
+def test_a_whole_run_is_that_of_a_plain_loop(
+    place: dict[str, Any], kind: str, recipe: str, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "tensor_cores", nullcontext)  # which round more than is allowed here
     spec = replace(SMALL, noise=kind, recipe=recipe, dropout=(0.3, 0.0, 0.5), train_size=300, examples=16 * 40, seed=5)
-    (run,) = fit([spec], data=data, curve=False)
-    weights, biases, _ = plain_run(spec, data)
+    (run,) = run_stack(Stack([[spec]], data, **place), lambda share: False, lambda member, point: None, False)
+    weights, biases, _ = plain_run(spec, data, **place)
     assert (run.status, run.steps, run.diverged_at) == ("done", 40, None)
     assert distance(run.network, Network(weights, biases, spec)) < 1e-3  # Adam divides rounding by small numbers
 
@@ -276,8 +59,8 @@ def test_how_many_steps_are_drawn_at_once_changes_nothing(kind: str, data: Data,
     rows = grid(replace(SMALL, noise=kind, train_size=100), 2, 2)
     runs = []
     for block in (1, 4_000, 10**6):
-        monkeypatch.setattr(training, "_BLOCK", block)
-        runs.append(Stack(rows, data).run(lambda share: False, lambda member, point: None, False))
+        monkeypatch.setattr(stacking, "_BLOCK", block)
+        runs.append(run_stack(Stack(rows, data), lambda share: False, lambda member, point: None, False))
     for several in runs[1:]:
         assert all(same_bits(a.network, b.network) for a, b in zip(runs[0], several, strict=True))
 
@@ -285,7 +68,7 @@ def test_how_many_steps_are_drawn_at_once_changes_nothing(kind: str, data: Data,
 def test_a_torch_without_onednn_trains_the_same_nets(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     specs = NEIGHBOURS[:4]
     usual = fit(specs, data=data)
-    monkeypatch.setattr(training, "_ONEDNN", False)
+    monkeypatch.setattr(stacking, "_ONEDNN", False)
     for run, expected in zip(fit(specs, data=data), usual, strict=True):
         assert distance(run.network, expected.network) < 1e-3
         assert run.curve[-1].loss == pytest.approx(expected.curve[-1].loss, rel=1e-4)
@@ -295,7 +78,7 @@ def test_a_torch_without_onednn_trains_the_same_nets(data: Data, monkeypatch: py
 @pytest.mark.parametrize("kind", list(NOISES))
 def test_what_fills_rows_up_stays_zero(kind: str, recipe: str, data: Data) -> None:
     stack = Stack(grid(replace(SMALL, noise=kind, recipe=recipe), 2, 2), data)
-    stack.run(lambda share: False, lambda member, point: None, False)
+    run_stack(stack, lambda share: False, lambda member, point: None, False)
     widths = [*[len(data.live)] * 2, *SMALL.hidden]
     for weights, width in zip(stack.parameters, widths, strict=True):
         assert weights.shape[-1] % 8 == 0
@@ -564,22 +347,18 @@ def test_the_step_is_the_first_whose_gradient_is_not_finite(
     assert [point.step for point in run.curve] == expected
 
 
-def poisoned(stack: Stack, member: int) -> Stack:
-    """The stack with one net's second weights made so large that its products overflow."""
-    for layer in (2, 3):
-        of_member(stack, stack.parameters, member)[layer - 1].mul_(1e30)
-    return stack
-
-
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("sick", range(4))
 @pytest.mark.parametrize("recipe", list(MAIN_RECIPES))
-def test_healthy_neighbours_of_a_run_that_blows_up_do_not_notice(sick: int, recipe: str, data: Data) -> None:
+def test_healthy_neighbours_of_a_run_that_blows_up_do_not_notice(
+    place: dict[str, Any], sick: int, recipe: str, data: Data
+) -> None:
     rows = grid(replace(SMALL, recipe=recipe), 2, 2)
 
     def run(stack: Stack) -> list[Trained]:
-        return stack.run(lambda share: False, lambda member, point: None, True)
+        return run_stack(stack, lambda share: False, lambda member, point: None, True)
 
-    healthy, mixed = run(Stack(rows, data)), run(poisoned(Stack(rows, data), sick))
+    healthy, mixed = run(Stack(rows, data, **place)), run(poisoned(Stack(rows, data, **place), sick))
     for member, (expected, got) in enumerate(zip(healthy, mixed, strict=True)):
         if member == sick:
             assert (got.status, got.diverged_at, got.steps, got.network, got.curve) == ("diverged", 1, 1, None, ())
@@ -593,47 +372,9 @@ def test_a_stack_whose_every_net_blew_up_ends_at_once(data: Data, monkeypatch: p
     monkeypatch.setattr(training, "POLL_SECONDS", 0.0)
     shares: list[float] = []
     stack = poisoned(Stack([[SMALL]], data), 0)
-    (run,) = stack.run(lambda share: bool(shares.append(share)), lambda member, point: None, True)
+    (run,) = run_stack(stack, lambda share: bool(shares.append(share)), lambda member, point: None, True)
     assert (run.status, run.diverged_at) == ("diverged", 1)
     assert len(shares) == 3  # at the start, after the one step, at the end
-
-
-# -- the expected time --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("ratio", "expected"), [(0.7, "bfloat16"), (0.95, "float32"), (8.0, "float32")])
-def test_a_trial_picks_the_reference_unless_bfloat16_saves_a_tenth(
-    ratio: float, expected: str, data: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs: list[str] = []
-
-    def imagined(specs: list[RunSpec], **_: object) -> list[Trained]:
-        [precision] = {spec.precision for spec in specs}
-        first = precision not in runs  # first times count for nothing
-        runs.append(precision)
-        seconds = (ratio if precision == "bfloat16" else 1.0) * (1 if not first else 0.01 if ratio > 1 else 100)
-        return [Trained(spec, None, (), spec.steps, seconds, "done") for spec in specs]
-
-    monkeypatch.setattr(training, "fit", imagined)
-    assert training.faster_precision(data) == expected
-    assert runs == ["float32", "bfloat16"] * (len(runs) // 2)  # taking turns
-
-
-def test_a_trial_trains(data: Data) -> None:
-    assert training.faster_precision(data) in PRECISIONS
-
-
-def test_a_calibration_finds_the_two_numbers_of_a_machine_that_has_them(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    def imagined(specs: list[RunSpec], **_: object) -> list[Trained]:
-        return [Trained(spec, None, (), spec.steps, spec.flops / 50e9 + spec.steps * 2e-4, "done") for spec in specs]
-
-    monkeypatch.setattr(training, "fit", imagined)
-    found = training.calibrate(data)
-    assert found.flops_per_second == pytest.approx(50e9, rel=1e-6)
-    assert found.step_seconds == pytest.approx(2e-4, rel=1e-6)
-    spec = RunSpec()
-    curve = len(curve_steps(spec)) * 2_000 * 2 * 99_400
-    assert found.seconds(spec) == pytest.approx((spec.flops + curve) / 50e9 + 2_500 * 2e-4, rel=1e-6)
 
 
 # -- the proof: the engine's nets are those of the plain module -----------------------------------------------------------
@@ -671,3 +412,65 @@ def test_thirty_seeds_of_the_engine_and_of_the_plain_module_have_the_same_distri
         assert stats.ttest_ind(engine + margin, plain, equal_var=False, alternative="greater").pvalue < 0.05
         assert stats.ttest_ind(engine - margin, plain, equal_var=False, alternative="less").pvalue < 0.05
         assert power_of_equivalence((engine.std(ddof=1), plain.std(ddof=1)), 30, margin) > 0.9
+
+
+# -- devices ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_says_where_it_was_trained_and_its_key_does_not(data: Data) -> None:
+    (run,) = fit([SMALL], data=data, curve=False, device="cpu")
+    assert run.device == "cpu"
+    assert "device" not in SMALL.to_json()
+
+
+def test_a_gpus_stack_is_as_large_as_its_memory_allows() -> None:
+    specs = [RunSpec(seed=seed, dropout=(rate / 100,) * 3) for seed in range(20) for rate in range(19)]
+    [whole] = plan(specs, 1, room=1e12)
+    assert [len(row) for row in whole] == [19] * 20
+    cut = plan(specs, 1, room=100 * device_bytes(specs[0]))
+    assert max(sum(map(len, rows)) for rows in cut) <= 100
+    assert sorted(index for rows in cut for row in rows for index in row) == list(range(380))
+    assert plan([RunSpec(hidden=(2000, 100, 100), examples=1_000)], 1, room=1.0) == [[[0]]]  # one net at least
+
+
+@pytest.mark.parametrize(("device", "sentence"), [
+    ("gpu", "device must be one of auto, cpu, cuda; got 'gpu'"),
+    (None, "device must be one of auto, cpu, cuda; got None"),
+])  # fmt: skip
+def test_another_device_is_refused(device: Any, sentence: str, data: Data) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        train(SMALL, device=device)
+
+
+@pytest.mark.cuda
+def test_nets_from_a_gpu_lie_on_the_processor_and_learn_what_the_processors_learn(data: Data) -> None:
+    """Test accuracy of 20 seeds each, paired: another noise of the same distribution, the same weights and images."""
+    specs = [RunSpec(examples=128 * 312, seed=seed, precision=precision) for precision in PRECISIONS for seed in range(20)]
+    accuracies = []
+    for device in ("cpu", "cuda"):
+        runs = fit(specs, data=data, curve=False, device=device)
+        assert {run.network.device.type for run in runs} == {"cpu"}
+        assert {run.device.partition(" ")[0] for run in runs} == {device}
+        accuracies.append([metrics.accuracy(scaled_logits(run.network, data.test_x), data.test_y) for run in runs])
+    apart = np.subtract(*accuracies)
+    for part in (apart[:20], apart[20:]):
+        assert stats.ttest_1samp(part, 0).pvalue > 0.001
+        assert abs(part.mean()) < 0.003
+
+
+@pytest.mark.cuda
+def test_a_net_on_a_gpu_does_not_depend_on_its_neighbours(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "tensor_cores", nullcontext)  # whose rounding depends on the size of a product
+    together = fit(NEIGHBOURS, data=data, curve=False, device="cuda")
+    for spec, run in zip(NEIGHBOURS, together, strict=True):
+        (single,) = fit([spec], data=data, curve=False, device="cuda")
+        assert distance(run.network, single.network) < 1e-3
+
+
+@pytest.mark.cuda
+def test_a_run_on_a_gpu_stops_soon_and_keeps_what_was_learnt(data: Data) -> None:
+    spec = replace(SMALL, examples=16 * 150_000)
+    (run,) = fit([spec], data=data, curve=True, device="cuda", should_stop=StopAfter(3))
+    assert run.status == "stopped"
+    assert 0 < run.steps < spec.steps / 2
+    assert run.network is not None

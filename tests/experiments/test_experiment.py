@@ -73,11 +73,11 @@ def test_a_group_is_measured_and_its_kept_run_comes_with_curve_and_metrics():
 
 
 def test_run_returns_all_rows_and_tells_its_progress(monkeypatch):
-    from dropclust.core import training
+    from dropclust.core import calibration
 
     heard, used = [], []
     small = Small()
-    monkeypatch.setattr(training, "faster_precision", lambda: "float32")
+    monkeypatch.setattr(calibration, "faster_precision", lambda: "float32")
     monkeypatch.setattr(small, "groups", lambda settings: used.append(settings) or Small().groups(settings))
     table = small.run(seeds=2, progress=heard.append)
     assert used == [Settings(seeds=2, precision="float32")]  # what the trial said

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dropclust.core import training
+from dropclust.core import stack
 from dropclust.core.mnist import Data
 from dropclust.core.network import Network
 from dropclust.core.prediction import mstd
@@ -89,7 +89,7 @@ def test_whatever_the_training_only_layer_1_is_dropped_when_sampling(rows):
 
 def test_the_untrained_network_is_where_the_runs_of_its_seed_start(rows, images):
     spec = planted((0.0, 0.0, 0.0)).spec
-    weights = training.initial_weights(spec)
+    weights = stack.initial_weights(spec)
     start = Network(weights, [torch.zeros(w.shape[1]) for w in weights], spec)
     for rate in figure3.SAMPLED_RATES:
         told = mstd(start, images.test_x, figure3.MASKS, spec.seed, (rate, 0.0, 0.0))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dropclust.core import training
+from dropclust.core import stack
 from dropclust.core.mnist import Data
 from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
@@ -88,15 +88,15 @@ def test_nets_of_one_seed_start_alike_and_see_the_same_images_whatever_their_bat
     other = next(spec for spec in table1.EXPERIMENT.specs(Settings(seeds=2)) if spec.seed == 0)
     first = None
     for spec in specs:
-        stream = training.batches(spec)
+        stream = stack.batches(spec)
         seen = torch.cat([next(stream) for _ in range(2_048 // spec.batch_size)])
-        weights = training.initial_weights(spec)
+        weights = stack.initial_weights(spec)
         if first is None:
             first = seen, weights
             continue
         assert torch.equal(seen, first[0])
         assert all(torch.equal(a, b) for a, b in zip(weights, first[1], strict=True))
-    assert not torch.equal(next(training.batches(other)), first[0][: other.batch_size])
+    assert not torch.equal(next(stack.batches(other)), first[0][: other.batch_size])
 
 
 def test_rounding_of_a_stack_does_not_mix_rows(images):

@@ -1,6 +1,8 @@
 """Reproducing an experiment: complete, resumed after an interruption, stopped in the middle without harm."""
 
+import dataclasses
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -118,6 +120,37 @@ def test_the_longest_group_comes_first_and_each_experiment_is_written_when_it_is
     assert not list((tmp_path / "parts").glob("*"))
 
 
+def test_networks_that_a_gpu_trained_in_waves_are_measured_as_if_trained_group_by_group(counted, monkeypatch, tmp_path):
+    from dropclust.core import training
+
+    fit, asked = training.fit, []
+
+    def on_an_imagined_gpu(specs, *, curve, device):
+        asked.append(([spec.seed for spec in specs], curve, device))
+        return fit(specs, curve=curve, device="cpu")
+
+    reproduce.reproduce(["counted"], Settings(seeds=5), Here(), tmp_path / "here")
+    monkeypatch.setattr(training, "fit", on_an_imagined_gpu)
+    monkeypatch.setattr(reproduce, "_WAVE", 2)
+    store = Store(tmp_path / "runs")
+    reproduce.reproduce(["counted"], Settings(seeds=5), Here(), tmp_path / "there", store, device="cuda")
+    assert asked == [([0], True, "cuda"), ([1, 2], False, "cuda"), ([3, 4], False, "cuda")]  # the kept one with its curve
+    assert [stored.spec.seed for stored in store.list()] == [0]
+    here, there = (results.read("counted-modern", tmp_path / place).table for place in ("here", "there"))
+    pd.testing.assert_frame_equal(here, there)
+
+
+def test_a_network_that_travels_is_the_same_and_one_that_diverged_is_none():
+    from dropclust.core import training
+    from dropclust.core.spec import RunSpec
+
+    [trained] = training.fit([RunSpec(hidden=(2, 2, 2), examples=256)], device="cpu")
+    same = pickle.loads(pickle.dumps(reproduce._Packed(trained))).unpack()
+    assert dataclasses.replace(same, network=None) == dataclasses.replace(trained, network=None)
+    assert all((a == b).all() for a, b in zip(same.network.weights, trained.network.weights, strict=True))
+    assert reproduce._Packed(dataclasses.replace(trained, network=None)).unpack().network is None
+
+
 def test_half_written_parts_are_not_taken_for_whole_ones(counted, tmp_path):
     settings = Settings(seeds=1)
     [group] = counted.groups(settings)
@@ -138,7 +171,7 @@ def test_fewer_seeds_replace_a_table_of_more_only_when_told_to(counted, tmp_path
     assert (tmp_path / "counted-modern.csv").read_bytes() == before
     for settings in (Settings(seeds=2, quick=True), Settings("paper", seeds=2), Settings(seeds=3), Settings(seeds=4)):
         reproduce.reproduce(["counted"], settings, Here(), tmp_path)
-    reproduce.reproduce(["counted"], Settings(seeds=1), Here(), tmp_path, replace=True)
+    reproduce.reproduce(["counted"], Settings(seeds=1), Here(), tmp_path, replace_more=True)
     assert results.read("counted-modern", tmp_path).table["seed"].tolist() == [0]
 
 
@@ -150,9 +183,9 @@ def test_a_damaged_table_stands_in_nobodys_way(counted, tmp_path):
 
 
 def test_the_trial_is_made_where_the_networks_are_trained(monkeypatch):
-    from dropclust.core import training
+    from dropclust.core import calibration
 
-    monkeypatch.setattr(training, "faster_precision", lambda: "from here")
+    monkeypatch.setattr(calibration, "faster_precision", lambda: "from here")
     assert reproduce.faster_precision(Here()) == "from here"
     with processes(1) as pool:  # a process of its own knows nothing of this one's
         assert reproduce.faster_precision(pool) in PRECISIONS
