@@ -98,6 +98,7 @@ def experiment(recipe: str, noise: str, metric: str, asking: Parameter) -> None:
         controls.chart(shown.question, figure1_figures.levels(shown.question), "figure1-levels", command)
         return
     st.markdown(shown.overall.sentence)
+    controls.behind(shown.overall, "figure1-overall", command)
     left, right = st.columns(2)
     with left:
         controls.chart(shown.levels, figure1_figures.levels(shown.levels), "figure1-levels", command)
