@@ -153,12 +153,12 @@ class Figure1(Experiment):
             sampled = sample(network, data.test_x, QUICK_SAMPLES if settings.quick else SAMPLES)
             # The share of masks that vote for the true class is the accuracy of one mask, averaged over masks.
             one_mask = sampled.votes.gather(1, data.test_y.unsqueeze(1)).mean().item()
-            found: dict[str, dict[str, float]] = {"train": {"accuracy": one_mask}}
+            scores: dict[str, dict[str, float]] = {"train": {"accuracy": one_mask}}
             for prediction, log_probs in (
                 ("scaled", scaled_logits(network, data.test_x).log_softmax(1)),
                 ("sampled", sampled.log_probs),
             ):
-                found[prediction] = {
+                scores[prediction] = {
                     "accuracy": metrics.accuracy(log_probs, data.test_y),
                     "cross_entropy": metrics.cross_entropy(log_probs, data.test_y),
                     "brier": metrics.brier(log_probs.exp(), data.test_y),
@@ -171,7 +171,7 @@ class Figure1(Experiment):
                     "dropout": spec.dropout[0],
                     "noise": noise,
                     "prediction": prediction,
-                    **found[prediction],
+                    **scores[prediction],
                 }
                 for noise in ((spec.noise,) if spec.dropout[0] else NOISES)
                 for prediction in PREDICTIONS

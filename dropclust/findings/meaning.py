@@ -44,6 +44,7 @@ class Meaning(Enum):
     ARITHMETIC = "arithmetic mean of the masks"
     ONE_MASK = "one mask"
     PROPAGATED = "propagated moments"
+    VOTES = "votes of the masks"
 
     # Agreement of two clusterings, and likeness of neurons.
     LIVING = "neurons that are ever active"

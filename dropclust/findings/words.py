@@ -77,8 +77,20 @@ def brief(interval: Interval, digits: int = 2, signed: bool = False) -> str:
 
 def plus_minus(interval: Interval, digits: int = 2) -> str:
     """Write a mean and half the width of its interval: "0.91 ± 0.01"."""
-    mean = number(interval.mean, digits)
-    return mean if math.isnan(interval.low) else f"{mean} ± {number((interval.high - interval.low) / 2, digits)}"
+    if math.isnan(interval.low):
+        return number(interval.mean, digits)
+    return give_or_take(interval.mean, (interval.high - interval.low) / 2, digits)
+
+
+def give_or_take(value: float, error: float, digits: int = 2, signed: bool = False) -> str:
+    """Write a value and how far it may be off.
+
+    Examples
+    --------
+    >>> give_or_take(2.104, 0.2), give_or_take(0.5, 0.02, 1, signed=True)
+    ('2.10 ± 0.20', '+0.5 ± 0.0')
+    """
+    return f"{number(value, digits, signed)} ± {number(error, digits)}"
 
 
 def full(interval: Interval, digits: int = 3, what: str = "seed", signed: bool = False, unit: str = "") -> str:
@@ -137,15 +149,39 @@ def p_value(p: float) -> str:
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
 
 
-def percent(share: float, digits: int = 0) -> str:
+def percent(share: float, digits: int = 0, signed: bool = False) -> str:
     """Write a share as a percentage.
 
     Examples
     --------
-    >>> percent(0.126)
-    '13 %'
+    >>> percent(0.126), percent(0.1, 1, signed=True)
+    ('13 %', '+10.0 %')
     """
-    return f"{number(100 * share, digits)} %"
+    return f"{number(100 * share, digits, signed)} %"
+
+
+def share(value: float) -> str:
+    """Write a share from 0 to 1 as a percentage; what is not quite all or nothing does not look so.
+
+    Examples
+    --------
+    >>> share(0.001), share(0.126), share(0.999), share(1.0)
+    ('under 1 %', '13 %', 'over 99 %', '100 %')
+    """
+    if 0 < value < 0.005:
+        return "under 1 %"
+    return "over 99 %" if 0.995 <= value < 1 else percent(value)
+
+
+def a_digit(digit: int) -> str:
+    """Write a digit with its article.
+
+    Examples
+    --------
+    >>> a_digit(8), a_digit(3)
+    ('an 8', 'a 3')
+    """
+    return f"an {digit}" if digit == 8 else f"a {digit}"
 
 
 def capital(text: str) -> str:

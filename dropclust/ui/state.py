@@ -121,7 +121,7 @@ def put(parameter: Parameter, new: Any) -> None:
         st.query_params[parameter.name] = parameter.show(new)
 
 
-def within(name: str) -> dict[str, float]:
+def within(name: str) -> dict[str, Any]:
     """The limits of a field of a run, as `Parameter` takes them."""
     low, high = LIMITS[name]
     return {"low": low, "high": high}

@@ -19,9 +19,11 @@ if "block" in query:
     assert stored is not None
     digit.section(stored)
 elif not st.session_state.get("away"):
-    start = np.zeros(784)
-    start[14 * 28 + 10 : 14 * 28 + 18] = 0.5
-    image = draw("canvas", start if "start" in query else None)
+    if "start" in query and "canvas-kept" not in st.session_state:  # as if it had been drawn before
+        kept = np.zeros(784, np.float32)
+        kept[14 * 28 + 10 : 14 * 28 + 18] = 0.5
+        st.session_state["canvas-kept"] = kept
+    image = draw("canvas")
     st.code("nothing" if image is None else json.dumps(image.round(3).astype(float).tolist()), wrap_lines=True)
 st.button("Go away", on_click=st.session_state.update, kwargs={"away": True})
 st.button("Come back", on_click=st.session_state.update, kwargs={"away": False})

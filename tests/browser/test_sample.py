@@ -82,15 +82,15 @@ def marked(page: Page) -> float:
 
 def test_more_masks_change_the_number_its_error_and_the_line(visit: Visit) -> None:
     page = visit()
-    expect(page.get_by_text("from 50 masks").first).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("From 50 masks").first).to_be_visible(timeout=WAIT)
     before = spread(page).inner_text()
     assert marked(page) == 50
     page.locator("input[type=range][aria-label='Masks in these charts']").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     expect(page).to_have_url(re.compile("masks=200"), timeout=WAIT)
-    expect(page.get_by_text("from 200 masks").first).to_be_visible(timeout=WAIT)
-    expect(page.get_by_text("from 50 masks")).to_have_count(0, timeout=WAIT)
+    expect(page.get_by_text("From 200 masks").first).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("From 50 masks")).to_have_count(0, timeout=WAIT)
     expect(spread(page)).not_to_have_text(before, timeout=WAIT)
     assert error_of(spread(page).inner_text()) == pytest.approx(error_of(before) / 2, abs=0.001)
     page.wait_for_function(
@@ -101,7 +101,7 @@ def test_more_masks_change_the_number_its_error_and_the_line(visit: Visit) -> No
 
 def test_a_link_shows_the_same_number_of_masks(visit: Visit) -> None:
     first, second = visit("guess=off&masks=10"), visit("guess=off&masks=10")
-    expect(second.get_by_text("from 10 masks").first).to_be_visible(timeout=WAIT)
+    expect(second.get_by_text("From 10 masks").first).to_be_visible(timeout=WAIT)
     assert spread(first).inner_text() == spread(second).inner_text()
 
 
@@ -136,7 +136,8 @@ def test_on_the_last_layer_alone_there_is_an_exact_value(visit: Visit) -> None:
     page = visit()
     expect(page.get_by_text(re.compile("by 2,000 other masks")).first).to_be_visible(timeout=WAIT)
     page.get_by_role("radio", name="last layer").click()
-    expect(page.get_by_text(re.compile(r"inside the band, and exactly \d\.\d\d\d")).first).to_be_visible(timeout=WAIT)
+    exact = re.compile(r"inside the band; with ever more masks it is exactly \d\.\d\d\d")
+    expect(page.get_by_text(exact).first).to_be_visible(timeout=WAIT)
     expect(page.get_by_text("A control: trained with dropout 0.4, sampled with other masks.")).to_be_visible(timeout=WAIT)
 
 
@@ -144,7 +145,7 @@ def test_a_network_without_dropout_offers_a_control(visit: Visit) -> None:
     page = visit(f"guess=off&run={table2.shown_spec(0.0).key}")
     expect(page.get_by_text("there is nothing to sample", exact=False)).to_be_visible(timeout=WAIT)
     page.get_by_role("button", name=re.compile("Sample it at 0.4")).click()
-    expect(page.get_by_text(re.compile("from 50 masks")).first).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text(re.compile("From 50 masks")).first).to_be_visible(timeout=WAIT)
     expect(page.get_by_text("there is nothing to sample", exact=False)).to_have_count(0, timeout=WAIT)
     expect(page).to_have_url(re.compile("drop=all"), timeout=WAIT)
 
@@ -164,7 +165,7 @@ def test_a_network_without_dropout_offers_a_control(visit: Visit) -> None:
 def test_a_link_that_cannot_be_costs_one_sentence(visit: Visit, query: str, sentence: str) -> None:
     page = visit(f"guess=off&{query}")
     expect(page.get_by_text(sentence, exact=False)).to_be_visible(timeout=WAIT)
-    expect(page.get_by_text("from 50 masks").first).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("From 50 masks").first).to_be_visible(timeout=WAIT)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "dark"), (400, "light")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from scipy.special import log_softmax
 from dropclust.core import metrics, theory
 from dropclust.core.network import Network
 from dropclust.core.prediction import sample
+from tests.core.reference import enumerate_masks, every_run
 
 EXACT = 1e-9
 
@@ -36,28 +36,6 @@ def images(n: int = 4, seed: int = 0) -> torch.Tensor:
 
 def arrays(network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [w.double().numpy() for w in network.weights], [b.double().numpy() for b in network.biases]
-
-
-def outcomes(p: float, n: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Every mask of n entries with its chance, scaled to mean 1."""
-    for kept in itertools.product((0, 1), repeat=n if p else 0):
-        chance = math.prod(1 - p if one else p for one in kept)
-        yield chance, np.array(kept) / (1 - p) if p else np.ones(n)
-
-
-def every_run(network: Network, x: torch.Tensor, dropout: Sequence[float], noise: str) -> tuple[np.ndarray, np.ndarray]:
-    """Chances [masks] and logits [masks, n, 10], one mask after another."""
-    weights, biases = arrays(network)
-    shapes = [w.shape if noise == "dropconnect" else w.shape[:1] for w in weights[1:]]
-    chances, logits = [], []
-    for drawn in itertools.product(*(outcomes(p, math.prod(shape)) for p, shape in zip(dropout, shapes, strict=True))):
-        a = x.double().numpy() @ weights[0] + biases[0]
-        for (_, mask), shape, w, b in zip(drawn, shapes, weights[1:], biases[1:], strict=True):
-            a, mask = np.maximum(a, 0), mask.reshape(shape)
-            a = a @ (w * mask) + b if noise == "dropconnect" else (a * mask) @ w + b
-        chances.append(math.prod(chance for chance, _ in drawn))
-        logits.append(a)
-    return np.array(chances), np.stack(logits)
 
 
 def moments(chances: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,48 +65,10 @@ ENUMERATED = [
 ]
 
 
-@pytest.mark.parametrize(("hidden", "dropout", "noise"), ENUMERATED)
-@pytest.mark.parametrize("chunk", [1, 777, 2**22])
-def test_enumeration_is_a_plain_loop_over_masks(hidden, dropout, noise, chunk, monkeypatch) -> None:
-    monkeypatch.setattr(theory, "_CHUNK", chunk)
-    network, x = small(*hidden), images()
-    chances, logits = every_run(network, x, dropout, noise)
-    mean, covariance = moments(chances, logits)
-    log_probs = log_softmax(logits, axis=-1)
-    probs = np.exp(log_probs)
-    exact = theory.enumerate_masks(network, x, dropout, noise)
-    assert exact.n_masks == len(chances)
-    std = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    np.testing.assert_allclose(exact.mean_logits, mean, atol=EXACT)
-    np.testing.assert_allclose(exact.std_logits, std, atol=EXACT)
-    np.testing.assert_allclose(exact.mean_probs, np.einsum("m,mnc->nc", chances, probs), atol=EXACT)
-    geometric = np.exp(np.einsum("m,mnc->nc", chances, log_probs))
-    np.testing.assert_allclose(exact.log_probs, np.log(geometric / geometric.sum(1, keepdims=True)), atol=EXACT)
-    winners = logits == logits.max(axis=-1, keepdims=True)
-    votes = np.einsum("m,mnc->nc", chances, winners / winners.sum(axis=-1, keepdims=True))
-    np.testing.assert_allclose(exact.votes, votes, atol=EXACT)
-    entropy = np.einsum("m,mn->n", chances, -(probs * log_probs).sum(-1))
-    np.testing.assert_allclose(exact.mean_entropy, entropy, atol=EXACT)
-    assert exact.mstd == pytest.approx(std.mean(), abs=EXACT)
-    if any(dropout):
-        assert exact.mstd > 0.01
-
-
-def test_equal_logits_share_a_vote() -> None:
-    out = torch.zeros(2, 10)
-    out[0, 3], out[1, 4] = 1.0, 2.0
-    network = Network([torch.zeros(784, 2), out], [torch.ones(2), torch.zeros(10)])
-    exact = theory.enumerate_masks(network, images(1), 0.4)
-    nobody, first_only, second = 0.4**2 / 10, 0.6 * 0.4, 0.6  # both units dropped: a tenth for each class
-    assert exact.votes[0, 0].item() == pytest.approx(nobody, abs=EXACT)
-    assert exact.votes[0, 3].item() == pytest.approx(nobody + first_only, abs=EXACT)
-    assert exact.votes[0, 4].item() == pytest.approx(nobody + second, abs=EXACT)
-
-
 @pytest.mark.parametrize(("hidden", "dropout", "noise"), ENUMERATED[:-1])
 def test_sampling_lies_around_the_enumeration(hidden, dropout, noise) -> None:
     network, x, n = small(*hidden), images(2), 4_000
-    exact, seen = theory.enumerate_masks(network, x, dropout, noise), sample(network, x, n, 1, dropout, noise)
+    exact, seen = enumerate_masks(network, x, dropout, noise), sample(network, x, n, 1, dropout, noise)
     for told, mean, error in (
         (exact.mean_logits, seen.logit_mean, metrics.mean_error(exact.std_logits, n)),
         (exact.votes, seen.votes, metrics.share_error(exact.votes, n)),
@@ -141,18 +81,18 @@ def test_sampling_lies_around_the_enumeration(hidden, dropout, noise) -> None:
 @given(seed=st.integers(0, 1_000), p=st.floats(0.05, 0.9), noise=st.sampled_from(["bernoulli", "dropconnect"]))
 def test_last_layer_closed_forms_are_the_enumeration(seed: int, p: float, noise: str) -> None:
     network, x = small(6, 5, 10 if noise == "bernoulli" else 1, seed=seed), images(seed=seed)  # 2^10 masks either way
-    exact = theory.enumerate_masks(network, x, (0, 0, p), noise)
-    told = theory.last_layer_moments(network, x, p, noise)
+    exact = enumerate_masks(network, x, (0, 0, p), noise)
+    told = theory.last_layer_moments(network, x, p)
     np.testing.assert_allclose(told.mean, exact.mean_logits, atol=EXACT)
     np.testing.assert_allclose(told.variance, exact.std_logits.square(), atol=EXACT)
-    assert theory.last_layer_mstd(network, x, p, noise) == pytest.approx(exact.mstd, abs=EXACT)
+    assert told.mstd == pytest.approx(exact.mstd, abs=EXACT)
 
 
 @pytest.mark.parametrize("noise", ["bernoulli", "dropconnect"])
 def test_last_layer_covariance_is_the_brute_force_sum(noise: str) -> None:
     network, x = small(6, 5, 8 if noise == "bernoulli" else 1), images()
     mean, covariance = moments(*every_run(network, x, (0, 0, 0.3), noise))
-    told = theory.last_layer_moments(network, x, 0.3, noise)
+    told = theory.propagate_moments(network, x, (0, 0, 0.3), noise, covariance=True)
     np.testing.assert_allclose(told.mean, mean, atol=EXACT)
     np.testing.assert_allclose(told.covariance, covariance, atol=EXACT)
     assert (told.covariance[:, 0, 1:].abs().max().item() > 0.01) == (noise == "bernoulli")
@@ -162,50 +102,27 @@ def test_last_layer_covariance_is_the_brute_force_sum(noise: str) -> None:
 @given(seed=st.integers(0, 1_000), p=st.floats(0.05, 0.9))
 def test_the_geometric_mean_of_last_layer_masks_is_the_scaled_network(seed: int, p: float) -> None:
     network, x = small(6, 5, 10, seed=seed), images(seed=seed)
-    exact = theory.enumerate_masks(network, x, (0, 0, p))
+    exact = enumerate_masks(network, x, (0, 0, p))
     np.testing.assert_allclose(exact.log_probs, log_softmax(scaled(network, x), axis=-1), atol=EXACT)
     assert (exact.mean_probs - exact.log_probs.exp()).abs().max() > 1e-4  # the arithmetic mean is another prediction
 
 
 @pytest.mark.parametrize(("hidden", "dropout", "noise"), ENUMERATED)
 def test_the_geometric_mean_is_the_softmax_of_the_mean_logits_whatever_is_dropped(hidden, dropout, noise) -> None:
-    exact = theory.enumerate_masks(small(*hidden), images(), dropout, noise)
+    exact = enumerate_masks(small(*hidden), images(), dropout, noise)
     np.testing.assert_allclose(theory.geometric_mean_limit(exact.mean_logits), exact.log_probs, atol=EXACT)
 
 
 def test_with_earlier_layers_dropped_scaling_is_not_the_limit_of_sampling() -> None:
     network, x = small(4, 3, 3), images()
-    exact = theory.enumerate_masks(network, x, (0.5, 0.0, 0.0))
+    exact = enumerate_masks(network, x, (0.5, 0.0, 0.0))
     assert np.abs(exact.mean_logits.numpy() - scaled(network, x)).max() > 0.01
 
 
 def test_exact_entropies_give_an_exact_mutual_information() -> None:
-    exact = theory.enumerate_masks(small(4, 3, 3), images(), (0.3, 0.2, 0.6))
+    exact = enumerate_masks(small(4, 3, 3), images(), (0.3, 0.2, 0.6))
     information = metrics.mutual_information(exact.mean_probs, exact.mean_entropy)
     assert (information > 1e-3).all()
-
-
-def second_preactivation(network: Network, x: torch.Tensor, p: float, noise: str) -> tuple[np.ndarray, np.ndarray]:
-    """Chances [masks] and second pre-activations [masks, n, h2] under every mask of the first hidden layer."""
-    weights, biases = arrays(network)
-    a, w = np.maximum(x.double().numpy() @ weights[0] + biases[0], 0), weights[1]
-    size = w.size if noise == "dropconnect" else len(w)
-    runs = [
-        (chance, a @ (w * m.reshape(w.shape)) if noise == "dropconnect" else (a * m) @ w) for chance, m in outcomes(p, size)
-    ]
-    return np.array([chance for chance, _ in runs]), np.stack([z + biases[1] for _, z in runs])
-
-
-@pytest.mark.parametrize(("hidden", "noise"), [((10, 6, 4), "bernoulli"), ((2, 5, 4), "dropconnect"), ((9,), "bernoulli")])
-def test_first_layer_moments_are_the_brute_force_sum(hidden: tuple[int, ...], noise: str) -> None:
-    network, x = small(*hidden), images()
-    mean, covariance = moments(*second_preactivation(network, x, 0.35, noise))
-    told = theory.first_layer_moments(network, x, 0.35, noise, covariance=True)
-    np.testing.assert_allclose(told.mean, mean, atol=EXACT)
-    np.testing.assert_allclose(told.covariance, covariance, atol=EXACT)
-    short = theory.first_layer_moments(network, x, 0.35, noise)
-    assert short.covariance is None
-    np.testing.assert_allclose(short.variance, np.diagonal(covariance, axis1=1, axis2=2), atol=EXACT)
 
 
 def gaussian_runs(network: Network, x: torch.Tensor, layer: int, p: float, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -227,18 +144,14 @@ def standard_errors(told: np.ndarray, values: np.ndarray) -> float:
     return float((np.abs(np.asarray(told) - values.mean(axis=0)) / error).max())
 
 
-@pytest.mark.parametrize("layer", [1, 3])
-def test_gaussian_moments_are_what_sampling_shows(layer: int) -> None:
+def test_gaussian_moments_are_what_sampling_shows() -> None:
     network, x, p = small(8, 6, 7), images(2), 0.4
-    values, _ = gaussian_runs(network, x, layer, p, 100_000)
-    told = (
-        theory.last_layer_moments(network, x, p, "gaussian")
-        if layer == 3
-        else theory.first_layer_moments(network, x, p, "gaussian", covariance=True)
-    )
+    values, _ = gaussian_runs(network, x, 3, p, 100_000)
+    told = theory.last_layer_moments(network, x, p)
     away = values - told.mean.numpy()
     assert standard_errors(told.mean, values) < 4.5  # the largest of at most 200 figures
-    assert standard_errors(told.covariance, np.einsum("mnj,mnk->mnjk", away, away)) < 4.5
+    covariance = theory.propagate_moments(network, x, (0, 0, p), "gaussian", covariance=True).covariance
+    assert standard_errors(covariance, np.einsum("mnj,mnk->mnjk", away, away)) < 4.5
 
 
 def test_relu_moments_are_the_integrals() -> None:
@@ -266,13 +179,10 @@ def test_relu_moments_at_their_ends() -> None:
 def test_propagation_is_exact_for_the_last_layer(noise: str, covariance: bool) -> None:
     network, x = small(12, 9, 7), images()
     told = theory.propagate_moments(network, x, (0, 0, 0.3), noise, covariance)
-    exact = theory.last_layer_moments(network, x, 0.3, noise)
+    exact = theory.last_layer_moments(network, x, 0.3)
     np.testing.assert_allclose(told.mean, exact.mean, atol=EXACT)
     np.testing.assert_allclose(told.variance, exact.variance, atol=EXACT)
-    if covariance:
-        np.testing.assert_allclose(told.covariance, exact.covariance, atol=EXACT)
-    else:
-        assert told.covariance is None
+    assert (told.covariance is not None) == covariance
 
 
 @pytest.mark.parametrize("covariance", [False, True])
@@ -324,7 +234,7 @@ def test_a_pair_of_centred_units_has_the_covariance_of_the_arccosine_kernel() ->
 def test_splitting_the_images_changes_no_propagated_moment(monkeypatch) -> None:
     network, x = small(6, 5, 4), images(7)
     whole = theory.propagate_moments(network, x, (0.2, 0.4, 0.1), covariance=True)
-    monkeypatch.setattr(theory, "_CHUNK", 2 * 6**2)
+    monkeypatch.setattr(theory, "_COVARIANCES", 2 * 6**2)
     parts = theory.propagate_moments(network, x, (0.2, 0.4, 0.1), covariance=True)
     np.testing.assert_allclose(parts.covariance, whole.covariance, rtol=1e-12)
     assert whole.covariance.shape == (7, 10, 10)
@@ -359,23 +269,18 @@ NETWORK, X = small(4, 3, 3), images(2)
     ("call", "words"),
     [
         (lambda: theory.last_layer_moments(NETWORK, X, 1.0), "p must be a rate from 0 to 0.95; got 1.0"),
-        (lambda: theory.last_layer_mstd(NETWORK, X, math.nan), "p must be a rate from 0 to 0.95; got nan"),
-        (lambda: theory.first_layer_moments(NETWORK, X, -0.1), "p must be a rate from 0 to 0.95; got -0.1"),
-        (lambda: theory.last_layer_moments(NETWORK, X, 0.5, "salt"), "noise must be one of bernoulli, .*; got 'salt'"),
+        (lambda: theory.last_layer_moments(NETWORK, X, math.nan), "p must be a rate from 0 to 0.95; got nan"),
+        (lambda: theory.last_layer_moments(NETWORK, X, -0.1), "p must be a rate from 0 to 0.95; got -0.1"),
         (lambda: theory.last_layer_moments(NETWORK, X[0], 0.5), r"x must be float32 images \[n, 784\]"),
-        (lambda: theory.enumerate_masks(NETWORK, X[:0], 0.5), r"x must be float32 images \[n, 784\]"),
+        (lambda: theory.propagate_moments(NETWORK, X[:0], 0.5), r"x must be float32 images \[n, 784\]"),
         (lambda: theory.propagate_moments(NETWORK, X * math.nan, 0.5), "x must hold pixels from 0 to 1"),
         (
-            lambda: theory.enumerate_masks(NETWORK, X, (0.5, 0.5)),
+            lambda: theory.propagate_moments(NETWORK, X, (0.5, 0.5)),
             r"dropout must be one rate or one a hidden layer \(3\); got 2",
         ),
-        (lambda: theory.enumerate_masks(NETWORK, X, "abc"), "dropout must be a rate from 0 to 0.95; got 'a'"),
-        (lambda: theory.enumerate_masks(NETWORK, X, (0.5, 0.5, 1)), "dropout must be a rate from 0 to 0.95; got 1"),
-        (lambda: theory.enumerate_masks(NETWORK, X, (0.5, 0, 0), "gaussian"), "noise must be bernoulli or .*; got gaussian"),
-        (lambda: theory.enumerate_masks(NETWORK, X, (0, 0, 0.5), "dropconnect"), "network must have at most 16 .*; got 30"),
-        (lambda: theory.enumerate_masks(small(8, 9, 2), X, (0.1, 0.1, 0)), "network must have at most 16 .*; got 17"),
-        (lambda: theory.propagate_moments(NETWORK, X, (0.5,)), r"dropout must be one rate or one .* \(3\); got 1"),
-        (lambda: theory.propagate_moments(NETWORK, X, (0.5, 0, 0), "salt"), "noise must be one of"),
+        (lambda: theory.propagate_moments(NETWORK, X, "abc"), "dropout must be a rate from 0 to 0.95; got 'a'"),
+        (lambda: theory.propagate_moments(NETWORK, X, (0.5, 0.5, 1)), "dropout must be a rate from 0 to 0.95; got 1"),
+        (lambda: theory.propagate_moments(NETWORK, X, (0.5, 0, 0), "salt"), "noise must be one of bernoulli, .*; got 'salt'"),
     ],
 )
 def test_bad_arguments_are_one_sentence(call, words: str) -> None:

@@ -1,4 +1,4 @@
-"""The drawing canvas on Python's side: what a browser may send, and what a drawing begins with."""
+"""The drawing canvas on Python's side: what a browser may send, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -86,31 +86,13 @@ def page() -> None:
 
     from dropclust.ui.drawing import draw
 
-    try:
-        image = draw("canvas", st.session_state.get("begin"))
-        st.write("nothing" if image is None else f"{image.dtype} {image.shape} {image.sum():.2f}")
-    except ValueError as error:
-        st.error(str(error))
+    image = draw("canvas")
+    st.write("nothing" if image is None else f"{image.dtype} {image.shape} {image.sum():.2f}")
 
 
-@pytest.mark.parametrize(
-    ("begin", "said"),
-    [
-        (None, "nothing"),
-        (ONE, "float32 (784,) 0.50"),
-        (np.full(784, 0.25), "float32 (784,) 196.00"),
-    ],
-)
-def test_a_canvas_begins_with_what_it_is_given(begin, said):
+@pytest.mark.parametrize(("kept", "said"), [(None, "nothing"), (ONE, "float32 (784,) 0.50")])
+def test_a_canvas_shows_what_was_kept(kept, said):
     app = AppTest.from_function(page)
-    if begin is not None:
-        app.session_state["begin"] = begin
+    if kept is not None:
+        app.session_state["canvas-kept"] = drawing.checked(kept)
     assert [each.value for each in app.run().markdown] == [said]
-
-
-@pytest.mark.parametrize("begin", [np.zeros(784), np.full(784, 2.0), np.full((28, 28), 0.5), "a 7"])
-def test_a_wrong_beginning_is_refused_in_one_sentence(begin):
-    app = AppTest.from_function(page)
-    app.session_state["begin"] = begin
-    [error] = app.run().error
-    assert error.value == "start must be 784 numbers from 0 to 1, not all 0; got something else"

@@ -24,7 +24,7 @@ def _component() -> ComponentRenderer:
     return st.components.v2.component("dropclust_drawing", html=html, css=css, js=js)
 
 
-def draw(key: str, start: npt.ArrayLike | None = None) -> npt.NDArray[np.float32] | None:
+def draw(key: str) -> npt.NDArray[np.float32] | None:
     """Show the canvas; the script runs again when a stroke ends.
 
     The browser scales the drawing into a box of 20 x 20 pixels, keeping its aspect ratio, and moves its centre of mass to where
@@ -34,26 +34,13 @@ def draw(key: str, start: npt.ArrayLike | None = None) -> npt.NDArray[np.float32
     ----------
     key
         Name of the component in the session.
-    start
-        An image, 784 numbers in [0, 1], that the canvas shows when it is first opened in a session; it counts as drawn.
 
     Returns
     -------
     numpy.ndarray or None
         float32 ``[784]`` in [0, 1], ink is 1, as `core.mnist` holds images; None while the canvas is empty.
-
-    Raises
-    ------
-    ValueError
-        When ``start`` is no image.
     """
-    kept = _kept(key)
-    if kept not in st.session_state:
-        begun = None if start is None else checked(np.asarray(start, dtype=object).tolist())
-        if start is not None and begun is None:
-            raise ValueError(f"start must be {INPUTS} numbers from 0 to 1, not all 0; got something else")
-        st.session_state[kept] = begun
-    pixels: npt.NDArray[np.float32] | None = st.session_state[kept]
+    pixels: npt.NDArray[np.float32] | None = st.session_state.get(_kept(key))
     _component()(
         key=key,
         data={"start": [] if pixels is None else [round(value, 3) for value in pixels.tolist()]},
