@@ -189,3 +189,32 @@ def test_a_shares_interval_is_wilsons():
 def test_slopes_are_least_squares():
     x, y = np.array([0.0, 1.0, 4.0]), np.random.default_rng(0).normal(size=(5, 3))
     assert intervals.slopes(x, y) == pytest.approx(np.array([np.polyfit(x, row, 1)[0] for row in y]))
+
+
+def test_a_slopes_interval_is_that_of_a_fit_by_hand():
+    x, y = np.array([0.0, 1.0, 3.0, 4.0]), np.array([1.0, 2.0, 2.5, 5.0])
+    slope, intercept = np.polyfit(x, y, 1)
+    error = math.sqrt(((y - intercept - slope * x) ** 2).sum() / 2 / ((x - x.mean()) ** 2).sum())
+    found = intervals.slope_interval(x, y)
+    half = 4.302652729911275 * error  # Student t with two degrees of freedom
+    assert (found.mean, found.low, found.high) == pytest.approx((slope, slope - half, slope + half))
+    assert found.n == 4
+
+
+def test_one_more_value_lies_in_the_prediction_interval_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(2_000):
+        *seen, more = rng.normal(3, 2, 6)
+        found = intervals.prediction_interval(seen, 0.8)
+        hits += found.low <= more <= found.high
+    assert abs(hits / 2_000 - 0.8) < 4 * math.sqrt(0.16 / 2_000)
+    assert math.isnan(intervals.prediction_interval([1.0]).low)
+
+
+def test_a_deleted_residual_is_the_distance_from_the_line_through_the_others():
+    x, y = np.array([0.0, 1.0, 3.0, 4.0, 7.0]), np.random.default_rng(0).normal(size=(3, 5))
+    found = intervals.deleted_residuals(x, y)
+    for row, at in np.ndindex(3, 5):
+        others = np.arange(5) != at
+        assert found[row, at] == pytest.approx(y[row, at] - np.polyval(np.polyfit(x[others], y[row, others], 1), x[at]))
