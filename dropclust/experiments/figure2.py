@@ -49,7 +49,7 @@ class Figure2(Experiment):
 
     name = "figure2"
     title = "Figure 2"
-    question = "Does dropout make models trained on different images agree, and sampling more than scaling?"
+    question = "Do models agree more with dropout, and more sampled than scaled?"
     section = "4.2"
     version = 2
 

@@ -224,12 +224,13 @@ def _compared(ours: Interval, theirs: Interval) -> str:
     """Our fit to the paper's table, and how its interval lies to ours."""
     low, high = (ours.mean, ours.mean) if math.isnan(ours.low) else (ours.low, ours.high)
     if theirs.low <= low and high <= theirs.high:
-        lies = "whose interval contains ours"
+        lies = "contains ours"
     else:
-        lies = "whose interval overlaps ours" if low <= theirs.high and theirs.low <= high else "far from ours"
+        lies = "overlaps ours" if low <= theirs.high and theirs.low <= high else "lies apart from ours"
+    fitted = words.full(theirs, 2, "batch size", signed=True)
     return (
-        f"The paper prints no such number; fitted by us to its Table 1 it is {words.full(theirs, 2, 'batch size', signed=True)}"
-        f", which {'shows' if side(theirs) > 0 else 'does not show'} its claim and {lies}."
+        f"The paper prints no such number; fitted by us to its Table 1 it is {fitted}: its interval "
+        f"{'shows' if side(theirs) > 0 else 'does not show'} its claim and {lies}."
     )
 
 
