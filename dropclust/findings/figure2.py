@@ -510,8 +510,8 @@ def sources(table: pd.DataFrame, prediction: str, output: str) -> Sources | None
                 "that without dropout"
             )
     models = words.count(max(row[3].n for row in rows), "model")
-    sentence = f"{words.capital('; '.join(said))} ({how}, 95 % intervals, {models} a point)." if said else f"{models} a point."
-    return Sources(rows, output, how, sentence)
+    said.append(f"{how}, 95 % intervals, {models} a point; what models do not differ in is that of seed 0")
+    return Sources(rows, output, how, f"{words.capital('; '.join(said))}.")
 
 
 def _of(ratio: Interval) -> str:

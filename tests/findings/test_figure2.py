@@ -357,7 +357,7 @@ def test_the_share_of_each_source_is_found(of):
     text = f"{100 * share.mean:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
     assert f"Without dropout, models that differ in their images alone have {text} of the model variance" in info.sentence
     assert "with dropout 0.4 in layers 2 and 3, model variance at other images alone is 2" in info.sentence
-    assert info.sentence.endswith("(sampled, 95 % intervals, 6 models a point).")
+    assert info.sentence.endswith("sampled, 95 % intervals, 6 models a point; what models do not differ in is that of seed 0.")
     assert len(info.table()) == 9
 
 
