@@ -1,79 +1,68 @@
 """Model variance: Figure 2 made again, sampling against scaling with what must hold exactly, and cross-entropy."""
 
-from dataclasses import replace
-
 import streamlit as st
 
-from dropclust.core.spec import RunSpec
-from dropclust.experiments import figure2, paper, results
-from dropclust.experiments.experiment import Settings
+from dropclust.experiments import figure2, paper
+from dropclust.findings.figure2 import OUTPUTS, PREDICTIONS, own_runs
+from dropclust.findings.words import capital
 from dropclust.ui import controls, live, runs, state, variance
+from dropclust.ui.figures import figure2 as figures
 from dropclust.ui.state import Parameter
 
-OF = Parameter(
-    "variance_of", "Model variance of", "logits", tuple(variance.COLUMNS), help="The paper does not say which it takes."
-)
+OUTPUT = Parameter(
+    "output", "Model variance of", "logits", tuple(OUTPUTS), help="The paper does not say which it takes.",
+    aliases=("variance_of",),
+)  # fmt: skip
 PREDICTION = Parameter(
-    "ways", "Prediction", "sampled", tuple(variance.WAYS), help=f"Sampled: mean over {figure2.SAMPLES} masks."
-)
+    "predictions", "Prediction", "sampled", tuple(PREDICTIONS), aliases=("ways",),
+    help=f"Sampled: geometric mean over {figure2.SAMPLES} masks, whose logits are the masks' mean logits.",
+)  # fmt: skip
 RECIPE = controls.RECIPE
 
-
-def side_by_side(pair: tuple[variance.Chart, variance.Chart], key: str, command: str) -> None:
-    """The paper's left and right chart."""
-    for column, info, place in zip(st.columns(2), pair, variance.PLACES.values(), strict=True):
-        with column:
-            controls.chart(info, variance.chart_figure(info), f"{key}-{place.replace(' ', '-')}", command)
-
-
-def train_yourself() -> None:
-    """Links that open the Train page with the settings of one model."""
-    st.markdown("**Train such a model yourself**: it then appears here as an open marker.")
-    template = figure2.EXPERIMENT.specs(Settings(recipe, 1))[0]
-    for place, mask in figure2.LAYERS.items():
-        specs = {
-            rate: replace(template, dropout=(rate * mask[0], rate * mask[1], rate * mask[2]), precision=RunSpec().precision)
-            for rate in figure2.RATES
-        }
-        links = ", ".join(f"[{rate:g}]({runs.train_link(spec)})" for rate, spec in specs.items())
-        st.markdown(f"Dropout in {variance.PLACES[place]}, rate {links}")
-
-
-state.enter([OF, PREDICTION, RECIPE])
-st.title("Do models agree more with dropout?")
+state.enter([OUTPUT, PREDICTION, RECIPE])
+st.title(figure2.EXPERIMENT.question)
 st.markdown(
-    f"Train networks alike in all but their images, **{figure2.TRAIN_SIZE:,} of their own for each**, and see how far their "
-    "predictions differ: the **model variance** of section 4.2. The paper finds less of it with dropout, least with vanilla "
-    "dropout, and much less when the masks are sampled than when they are scaled away (Figure 2)."
+    f"Train networks of one kind on **{figure2.TRAIN_SIZE:,} images of their own for each**, and see how far their predictions "
+    f"differ: the **model variance** of section {figure2.EXPERIMENT.section}. The paper finds less of it with dropout, least "
+    f"with vanilla dropout, and much less when the masks are sampled than when they are scaled away "
+    f"({figure2.EXPERIMENT.title}). Initial weights, order of the images and noise differ as well: their part is shown below."
 )
 controls.damage(live.store())
 columns = st.columns([1, 1, 1, 1])
 with columns[0]:
-    of = controls.choose(OF)
+    output = controls.choose(OUTPUT)
 with columns[1]:
     prediction = controls.choose(PREDICTION)
 with columns[2]:
     recipe = controls.choose(RECIPE)
-found = live.table(results.file_name("figure2", recipe))
+found = live.told(lambda: variance.found(recipe, prediction, output))
 if found:
-    _, command = found
-    shown = variance.figure_2_of(recipe, prediction, of)
-    if shown.claims:
-        rows = (f"- {claim} **{seen}**" for claim, seen in shown.claims.rows)
-        st.markdown("\n".join([shown.claims.about, "", *rows]))
-    side_by_side(shown.variance, "variance", command)
+    if found.counts:
+        rows = (f"- {statement} **{seen}**" for statement, seen in found.counts.rows)
+        st.markdown("\n".join([found.counts.about, "", *rows]))
+    variance.side_by_side(found.variance, "variance", found.command)
     st.caption(
-        "Bands are 95 % jackknife intervals over models, on the logarithm. The variance is that of the paper's formula for "
-        f"{figure2.MODELS} models. Paper: {paper.CITATION}, Figure 2, which prints no numbers."
+        "Bands are 95 % jackknife intervals over models, on the logarithm. The variance is what the paper's formula gives for "
+        f"{figure2.MODELS} models on average. Paper: {paper.CITATION}, {figure2.EXPERIMENT.title}, which prints no numbers."
     )
     with st.expander("Ratios to no dropout, with intervals"):
-        st.table(shown.ratios.formatted())
-        st.caption(shown.ratios.sentence)
-        controls.behind(shown.ratios, "variance-ratios", command)
+        st.table(found.ratios.formatted())
+        st.caption(found.ratios.sentence)
+        controls.behind(found.ratios, "variance-ratios", found.command)
+    if found.formula:
+        with st.expander("The paper's formula"):
+            st.table(found.formula.formatted())
+            st.caption(found.formula.sentence)
+            controls.behind(found.formula, "variance-formula", found.command)
+    if found.sources:
+        st.header("Is it the images?")
+        controls.chart(found.sources, figures.sources(found.sources), "variance-sources", found.command)
+    for sentence in found.missing:
+        st.info(f"{capital(sentence)}.")
     st.header("Is sampling lower than scaling?")
-    side_by_side(shown.sampling, "sampling", command)
+    variance.side_by_side(found.sampling, "sampling", found.command)
     st.header("Cross-entropy of the same models")
-    own = variance.own_runs(live.store().list(), recipe)
-    left, right = (replace(info, own=own[place]) for info, place in zip(shown.cross_entropy, variance.PLACES, strict=True))
-    side_by_side((left, right), "cross-entropy", command)
-    train_yourself()
+    own = own_runs(live.store().list(), recipe, runs.label)
+    left, right = (info.with_own(own[place]) for info, place in zip(found.cross_entropy, figure2.LAYERS, strict=True))
+    variance.side_by_side((left, right), "cross-entropy", found.command)
+    variance.train_yourself(recipe)

@@ -293,6 +293,83 @@ def median_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     return Interval(float(np.median(numbers)), float(interval.low), float(interval.high), len(numbers), level)
 
 
+def slope_interval(x: npt.ArrayLike, y: npt.ArrayLike, level: float = 0.95) -> Interval:
+    """Slope of one straight line and the interval that the scatter about it gives (scipy's `linregress`).
+
+    Student t with n - 2 degrees of freedom; it takes the trend to be a straight line.
+
+    Parameters
+    ----------
+    x, y
+        Numbers ``[n]``, three or more.
+    level
+        Confidence level, between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        For values that are not finite.
+
+    Examples
+    --------
+    >>> slope_interval([0.0, 1.0, 2.0], [0.0, 2.0, 4.0]).mean
+    2.0
+    """
+    from scipy.stats import linregress
+
+    at = _numbers("x", x)
+    fit, n = linregress(at, _numbers("y", y)), len(at)
+    half = float(stdtrit(n - 2, 0.5 + level / 2)) * float(fit.stderr)
+    return Interval(float(fit.slope), float(fit.slope) - half, float(fit.slope) + half, n, level)
+
+
+def prediction_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
+    """Mean of independent normal values, and where one more of them lies in ``level`` of all cases.
+
+    ``mean +- t(1/2 + level/2; n-1) s sqrt(1 + 1/n)`` (Whitmore 1986); the ends are NaN for one value.
+
+    Examples
+    --------
+    >>> round(prediction_interval([0.0, 1.0, 2.0]).high, 2)
+    5.97
+    """
+    numbers = _numbers("values", values)
+    n, mean = len(numbers), float(numbers.mean())
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, 1, level)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * float(numbers.std(ddof=1)) * math.sqrt(1 + 1 / n)
+    return Interval(mean, mean - half, mean + half, n, level)
+
+
+def deleted_residuals(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """How far each value lies from the straight line through the other values of its row (Cook and Weisberg 1982, 2.1).
+
+    The residual about the line through all, divided by 1 - leverage.
+
+    Parameters
+    ----------
+    x
+        Numbers ``[n]``, three or more that differ.
+    y
+        Numbers ``[rows, n]``.
+
+    Returns
+    -------
+    array
+        ``[rows, n]``, in units of ``y``; below the line is negative.
+
+    Examples
+    --------
+    >>> deleted_residuals([0, 1, 2], [[0, 1, 5]]).round(6).tolist()
+    [[3.0, -1.5, 3.0]]
+    """
+    at, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    centred = at - at.mean()
+    fitted = values.mean(1, keepdims=True) + slopes(at, values)[:, None] * centred
+    away: npt.NDArray[np.float64] = (values - fitted) / (1 - 1 / len(at) - centred**2 / (centred @ centred))
+    return away
+
+
 def slopes(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Least-squares slope of each row of ``y`` over the common ``x``.
 

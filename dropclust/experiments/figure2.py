@@ -186,7 +186,7 @@ class Figure2(Experiment):
 
     name = "figure2"
     title = "Figure 2"
-    question = "Does dropout make models trained on different images agree, and sampling more than scaling?"
+    question = "Do models agree more with dropout, and more sampled than scaled?"
     section = "4.2"
     claims = CLAIMS
     version = 2

@@ -32,6 +32,7 @@ class Meaning(Enum):
     DROPOUT_FIRST = "with dropout in layer 1"
     NO_DROPOUT = "without dropout"
     UNTRAINED = "not trained"
+    DROPOUT_LAST = "with dropout in the last layer"
 
     # The noise.
     BERNOULLI = "Bernoulli noise"

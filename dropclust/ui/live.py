@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import gc
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +13,7 @@ import streamlit as st
 from dropclust.core.cost import Calibration
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
+from dropclust.findings import words
 from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.ui import charts
@@ -21,6 +23,8 @@ from dropclust.ui.guess import Guesses
 if TYPE_CHECKING:
     from dropclust.core.similarity import Choice, ShuffledWeights, Similarity
     from dropclust.service.jobs import Jobs
+
+Found = TypeVar("Found")
 
 
 @st.cache_resource(show_spinner=False)
@@ -58,14 +62,19 @@ def result(name: str) -> results.Result:
     return results.read(name)
 
 
+def told(read: Callable[[], Found]) -> Found | None:
+    """What is read from a table; where that cannot be read, the page says so and None is returned."""
+    try:
+        return read()
+    except results.ResultError as error:
+        st.error(f"{words.capital(str(error))}.")
+        return None
+
+
 def table(name: str) -> tuple[pd.DataFrame, str] | None:
     """A shipped table and the command that makes it; where it cannot be read, the page says so and None is returned."""
-    try:
-        found = result(name)
-    except results.ResultError as error:
-        st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.")
-        return None
-    return found.table, found.command
+    found = told(lambda: result(name))
+    return (found.table, found.command) if found else None
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)

@@ -61,6 +61,7 @@ _STYLES = MappingProxyType(
         Meaning.DROPOUT_FIRST: (SKY, "dashdot", "diamond"),
         Meaning.NO_DROPOUT: (ORANGE, "dot", "x"),
         Meaning.UNTRAINED: (GREY, "longdash", "triangle-up"),
+        Meaning.DROPOUT_LAST: (TEAL, "dash", "diamond-open"),
         Meaning.BERNOULLI: (BLUE, "solid", "diamond"),
         Meaning.GAUSSIAN: (ORANGE, "dash", "triangle-down"),
         Meaning.DROPCONNECT: (WINE, "dot", "pentagon"),

@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from dropclust.experiments import figure2, table1
+from dropclust.findings.figure2 import OUTPUTS
+from dropclust.findings.figure2 import find as find_figure2
+from dropclust.findings.table1 import find as find_table1
 from dropclust.service import tables
-from dropclust.ui import batch, variance
 from tests.browser.conftest import Serve
-from tests.ui import test_batch, test_power, test_variance
+from tests.findings import test_figure2, test_table1
+from tests.ui import test_power
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.browser
-TITLES = {"batch": "Does a larger batch help more with dropout?", "variance": "Do models agree more with dropout?"}
+TITLES = {"batch": table1.EXPERIMENT.question, "variance": figure2.EXPERIMENT.question}
 POWER_TITLE = "Is the power law a sign of clusters?"
 
 
@@ -25,11 +29,11 @@ def address(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The app over Table 1, Figure 2 and Figure 3 of one recipe."""
     cache = tmp_path_factory.mktemp("cache")
     for name, table in (
-        ("table1-modern", test_batch.table()),
-        ("figure2-modern", test_variance.table()),
+        ("table1-modern", test_table1.table()),
         ("figure3-modern", test_power.synthetic()),
     ):
         tables.write(cache / "results", name, table, {"command": f"make {name}"})
+    test_figure2.write(cache / "results")
     return serve(ROOT / "app.py", {"DROPCLUST_CACHE": str(cache)})
 
 
@@ -52,7 +56,7 @@ def visit(page: Page, address: str, name: str, query: str = "") -> None:
 
 
 def test_the_verdict_follows_the_choice_and_the_address_keeps_it(address: str, page: Page) -> None:
-    sampled, scaled = (batch.table_1(test_batch.table(), way) for way in ("sampled", "scaled"))
+    sampled, scaled = (find_table1(test_table1.table(), way) for way in ("sampled", "scaled"))
     assert sampled.accuracy.sentence != scaled.accuracy.sentence
     visit(page, address, "batch")
     expect(page.get_by_text(sampled.accuracy.sentence)).to_be_visible(timeout=60_000)
@@ -85,16 +89,16 @@ def test_a_link_leads_to_the_train_page_with_the_settings(address: str, page: Pa
 
 
 def test_logits_and_probabilities_are_one_click_apart(address: str, page: Page) -> None:
-    logits, probabilities = (variance.figure_2(test_variance.table(), "sampled", of) for of in variance.COLUMNS)
+    logits, probabilities = (find_figure2(test_figure2.table(), "sampled", of) for of in OUTPUTS)
     visit(page, address, "variance")
-    assert logits.claims is not None
-    for _, seen in logits.claims.rows:
+    assert logits.counts is not None
+    for _, seen in logits.counts.rows:
         expect(page.get_by_text(seen)).to_be_visible(timeout=60_000)
     expect(page.get_by_text(logits.sampling[0].sentence)).to_be_visible(timeout=60_000)
     page.get_by_role("radio", name="probabilities").click()
     expect(page.get_by_text(probabilities.sampling[0].sentence)).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("logits are linear in the mask")).to_have_count(0)
-    expect(page).to_have_url(re.compile(r"\?variance_of=probabilities$"))
+    expect(page.get_by_text("sampled model variance of logits")).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"\?output=probabilities$"))
     page.get_by_text("Ratios to no dropout, with intervals").click()
     expect(page.get_by_text(probabilities.ratios.sentence)).to_be_visible(timeout=60_000)
 
@@ -120,7 +124,7 @@ def test_what_is_chosen_on_one_page_stays_off_the_next(address: str, page: Page)
     visit(page, address, "variance")
     choose("both")
     choose("probabilities")
-    kept("variance", "ways=both", "variance_of=probabilities")
+    kept("variance", "predictions=both", "output=probabilities")
     turn("Power law", POWER_TITLE)
     chosen("MSTD", "0.5")
     kept("power")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from dropclust.findings.meaning import Meaning
+from dropclust.findings.own import OwnRun
 from dropclust.findings.series import Curves, Series
 from dropclust.ui.style import style
 
@@ -51,6 +53,19 @@ def level(figure: go.Figure, y: float) -> None:
     """Draw where there is no difference, or what chance gives."""
     look = style(Meaning.CHANCE)
     figure.add_hline(y, line={"color": look.colour, "width": 2, "dash": "dot"})
+
+
+def add_own(figure: go.Figure, own: Sequence[OwnRun], x: str, y: str, meaning: Meaning, what: str) -> None:
+    """Draw stored runs as open markers of what they are a case of; ``x`` and ``y`` name what of a run is drawn."""
+    if own:
+        figure.add_scatter(
+            x=[getattr(run, x) for run in own], y=[getattr(run, y) for run in own], text=[run.name for run in own],
+            name=f"{Meaning.OWN_RUN.value}, {what}", mode="markers", hovertemplate="%{y:.3f}: %{text}",
+            marker={
+                "symbol": f"{style(meaning).marker}-open", "size": 15, "color": style(Meaning.OWN_RUN).colour,
+                "line": {"width": 3},
+            },
+        )  # fmt: skip
 
 
 def lay_out(figure: go.Figure, title: str, x_title: str, y_title: str, height: int) -> None:
