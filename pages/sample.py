@@ -5,6 +5,7 @@ import streamlit as st
 
 from dropclust.core.spec import NOISES
 from dropclust.experiments import paper, table2
+from dropclust.experiments.figure1 import SAMPLES
 from dropclust.service import results
 from dropclust.service.stored import Stored
 from dropclust.ui import controls, digit, live, runs, sampling, state
@@ -49,7 +50,7 @@ def ask(found: sampling.Figure1Charts, *question: str) -> bool:
         rates, metric = len(found.verdict.differences), found.verdict.metric.name
         with st.container(border=True):
             st.markdown(
-                f"**Guess first.** A network can be **sampled**, the geometric mean of {sampling.SAMPLES} random masks, or "
+                f"**Guess first.** A network can be **sampled**, the geometric mean of {SAMPLES} random masks, or "
                 f"**scaled**, every mask replaced by its mean. With {sampling.noise_name(found.verdict.noise)} noise, at how "
                 f"many of {rates} dropout rates is sampling better by {metric}, with its whole 95 % interval?"
             )

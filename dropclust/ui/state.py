@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -121,7 +121,14 @@ def put(parameter: Parameter, new: Any) -> None:
         st.query_params[parameter.name] = parameter.show(new)
 
 
-def within(name: str) -> dict[str, float]:
-    """The limits of a field of a run, as `Parameter` takes them."""
+class Limits(TypedDict):
+    """The two limits of a number, as `Parameter` takes them."""
+
+    low: float
+    high: float
+
+
+def within(name: str) -> Limits:
+    """The limits of a field of a run."""
     low, high = LIMITS[name]
     return {"low": low, "high": high}
