@@ -106,6 +106,13 @@ class Store:
     ------
     ValueError
         When ``limit_bytes`` is below 1.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> store = Store(tempfile.gettempdir() + "/dropclust-no-such-folder")
+    >>> store.list(), store.get("0" * 64), store.reports
+    ([], None, ())
     """
 
     def __init__(self, root: str | Path, limit_bytes: int = LIMIT_BYTES, shipped: str | Path | None = None) -> None:
