@@ -52,7 +52,13 @@ class _ListMethods(argparse.Action):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code.
+
+    Examples
+    --------
+    >>> main(["evaluate", "net.pt"])  # one line on stderr says why
+    2
+    """
     parsed = _parser().parse_args(arguments)
     try:
         code: int | None = parsed.command(parsed)

@@ -109,7 +109,8 @@ def choose_units(source: Source, layer: int, method: str, seed: int) -> int:
     counted = "Units left" if method != "agreement" else "Clusters of each clustering: the units left follow from them"
     parameter = replace(UNITS, label=counted, default=asked(math.ceil(SHARE_LEFT * width)), high=width)
     state.check([parameter])
-    return controls.drag(parameter)
+    dragged: int = controls.drag(parameter)
+    return dragged
 
 
 def one_network(source: Source) -> None:
@@ -147,9 +148,8 @@ def one_network(source: Source) -> None:
         st.subheader("A digit through both")
         st.fragment(one_digit)(found)
     st.subheader("Which neurons merged")
-    sheet = compressing.merges(
-        *([weight.cpu().numpy() for weight in each.weights] for each in (network, small.network)), layer, small.labels.numpy()
-    )
+    before, after = ([weight.cpu().numpy() for weight in whole.weights] for whole in (network, small.network))
+    sheet = compressing.merges(before, after, layer, small.labels.numpy())
     controls.picture(sheet, charts.neuron_sheet(sheet), "merges", command)
     with curve:
         accuracy_curve(source, layer, method, seed, left)

@@ -69,7 +69,9 @@ def answered(answer: charts.Curves) -> None:
 
 def still(rate: float, command: str) -> None:
     """The neurons of one rate as a still picture, for browsers that cannot run the explorer."""
-    stored = live.store().get(table2.shown_spec(rate, recipe, seed).key)
+    stored = live.network(table2.shown_spec(rate, recipe, seed).key)
+    if stored is None:
+        return
     every = live.neurons(recipe, seed, layer, k)
     part = every[every["dropout"].round(4) == rate].sort_values("neuron")
     sheet = charts.neurons(

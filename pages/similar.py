@@ -55,6 +55,9 @@ def one_network(recipe: str, layer: int, k: int) -> None:
     head.header(f"One network, {run.spec.recipe} recipe" if run else "One network")
     if run is None:
         return
+    stored = live.network(run.key)
+    if stored is None:
+        return
     with right:
         bias = controls.choose(BIAS) == "with"
     width = run.spec.hidden[layer - 1]
@@ -67,16 +70,17 @@ def one_network(recipe: str, layer: int, k: int) -> None:
         without, _ = live.similarity(run.key, layer, k)
         moved = width - int(agreement(without.incoming_labels, found.incoming_labels).sum())
         st.caption(f"The bias moves {moved} of {width} neurons to another cluster by incoming weights.")
+    firing = None
     try:
-        dead, within, across = live.firing(run.key, layer, k, bias)
+        firing = live.firing(run.key, layer, k, bias)
     except FileNotFoundError as error:
         st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
-        dead = within = across = None
     numbers = st.columns(5)
     numbers[0].metric("Rand index", f"{found.rand:.3f}")
     numbers[1].metric("Rand by chance", f"{found.chance_rand:.3f}", help="Expectation under permuted labels, exact.")
     numbers[2].metric("Adjusted Rand", f"{found.adjusted_rand:.3f}")
-    if dead is not None:
+    if firing is not None:
+        dead, within, across = firing
         numbers[3].metric("Never fire", f"{dead} of {width}", help="On the held-out images. Dead copies say nothing.")
         apart = f"across clusters {across:.2f}"
         numbers[4].metric("Correlation", f"{within:.2f}", apart, delta_color="off")
@@ -90,8 +94,7 @@ def one_network(recipe: str, layer: int, k: int) -> None:
             picked = charts.chosen(live.choices(run.key, layer, candidates))
             st.table(picked.table().set_index("clusters").style.format("{:.4g}"))
             st.caption(picked.sentence)
-    stored = live.store().get(run.key)
-    sheet = charts.neurons(stored.weights, layer, found.incoming_labels, found.outgoing_labels, agree, dead)
+    sheet = charts.neurons(stored.weights, layer, found.incoming_labels, found.outgoing_labels, agree, firing and firing[0])
     controls.picture(sheet, charts.neuron_sheet(sheet), "similar-neurons", runs.command(run.spec))
     chance = agreement_by_chance(found.incoming_labels, found.outgoing_labels)
     st.caption(
@@ -106,7 +109,7 @@ st.markdown(
     "The paper clusters a layer's neurons twice, by **incoming** and by **outgoing** weights, and reads a high **Rand index** "
     "between the two as a sign of copies (section 4.3.1). Most of a Rand index is chance, so chance stands beside it here."
 )
-controls.damage(live.store())
+damaged = st.container()
 columns = st.columns(4)
 with columns[0]:
     recipe = controls.choose(RECIPE)
@@ -117,3 +120,5 @@ with columns[2]:
 st.header(f"Table 2, made again, {recipe} recipe")
 experiment(recipe, layer, k)
 one_network(recipe, layer, k)
+with damaged:  # what was found meanwhile too
+    controls.damage(live.store())

@@ -1,7 +1,10 @@
 """What holds for the project as a whole: the floors, the public names, and what a first look may cost."""
 
+import ast
+import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,41 @@ def test_every_file_says_in_its_first_line_why_it_exists():
         first = file.read_text(encoding="utf-8").splitlines()[0]
         assert first.startswith('"""'), file
         assert first.endswith('"""') or len(first) > 40, file
+
+
+# Needed and never imported here: TLS between Dask's processes asks for it.
+UNSEEN = {"cryptography"}
+
+
+def imported(*files: Path) -> set[str]:
+    """The packages from elsewhere that these files import, as registries call them."""
+    names = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+    known = packages_distributions()
+    outside = names - sys.stdlib_module_names - {"dropclust", "tests"}
+    return {plain(known[name][0]) for name in outside}
+
+
+def listed(path: str) -> set[str]:
+    """The packages that a requirements file lists itself."""
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    return {plain(re.match(r"[\w.-]+", line)[0]) for line in lines if line[:1].isalpha()}
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_what_is_imported_is_listed_and_nothing_else():
+    files = [*(ROOT / "dropclust").rglob("*.py"), *(ROOT / "pages").glob("*.py"), ROOT / "app.py"]
+    assert imported(*files) | UNSEEN == listed("requirements.txt")
+
+
+def test_what_the_tests_import_is_listed():
+    files = [file for file in (ROOT / "tests").rglob("*.py") if "benchmarks" not in file.parts]
+    assert imported(*files) <= listed("requirements.txt") | listed("tests/requirements.txt")

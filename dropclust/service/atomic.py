@@ -17,6 +17,14 @@ def write(path: Path, content: bytes) -> None:
     ------
     OSError
         As the system says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(Path(folder) / "note.txt", b"whole")
+    ...     [file.read_text() for file in Path(folder).iterdir()]
+    ['whole']
     """
     temporary = write_temporary(path.parent, content)
     try:

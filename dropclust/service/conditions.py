@@ -114,7 +114,13 @@ def check_seeds(experiment: Experiment, settings: Settings, root: Path | None = 
 
 
 def n_seeds(conditions: Mapping[str, Any]) -> int:
-    """How many seeds the conditions of a table name; 0 where they name none."""
+    """How many seeds the conditions of a table name; 0 where they name none.
+
+    Examples
+    --------
+    >>> n_seeds({"settings": {"seeds": 20}}), n_seeds({})
+    (20, 0)
+    """
     settings = conditions.get("settings")
     seeds = settings.get("seeds") if isinstance(settings, Mapping) else None
     return seeds if isinstance(seeds, int) else 0

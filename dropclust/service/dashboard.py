@@ -28,6 +28,12 @@ def start(port: int = 8501, address: str = "localhost", browser: bool = True) ->
     ValueError
         When the port is not one, or something else listens there, or the environment names a Dask scheduler that is not safe
         to use.
+
+    Examples
+    --------
+    >>> start(port=0)
+    Traceback (most recent call last):
+    ValueError: port must be a whole number from 1 to 65535; got 0
     """
     if isinstance(port, bool) or not 1 <= port <= 65_535:
         raise ValueError(f"port must be a whole number from 1 to 65535; got {port}")

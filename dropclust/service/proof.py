@@ -75,7 +75,13 @@ def compression_proof(original: Network, compressed: Compressed, data: Data) -> 
 
 
 def sentence(proof: Mapping[str, Any] | None) -> str | None:
-    """A proof of compression in one line; None where there is none, or another, or one that nobody here wrote."""
+    """A proof of compression in one line; None where there is none, or another, or one that nobody here wrote.
+
+    Examples
+    --------
+    >>> print(sentence({"proof": "compression", "layer": 1}))
+    None
+    """
     if proof is None or proof.get("proof") != KIND:
         return None
     try:

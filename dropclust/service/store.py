@@ -106,6 +106,13 @@ class Store:
     ------
     ValueError
         When ``limit_bytes`` is below 1.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> store = Store(tempfile.gettempdir() + "/dropclust-no-such-folder")
+    >>> store.list(), store.get("0" * 64), store.reports
+    ([], None, ())
     """
 
     def __init__(self, root: str | Path, limit_bytes: int = LIMIT_BYTES, shipped: str | Path | None = None) -> None:
@@ -154,6 +161,19 @@ class Store:
         """
         own = self._examine(self._path(key), lambda file, status: from_bytes(file.read(status.st_size), key))
         return own or (self._shipped.get(key) if self._shipped else None)
+
+    def stamp(self, key: str) -> Stamp | None:
+        """What changes when a run's file does, to keep what was computed of it no longer; None when there is none.
+
+        Raises
+        ------
+        ValueError
+            When ``key`` is no key.
+        """
+        try:
+            return _stamp(self._path(key).lstat())
+        except OSError:
+            return self._shipped.stamp(key) if self._shipped else None
 
     def put(self, stored: Stored) -> Path:
         """Write a run, replacing one of the same key; but one that is done is never replaced by one that was stopped.

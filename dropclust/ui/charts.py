@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -288,9 +289,9 @@ def pictures(weights: Sequence[np.ndarray], layer: int) -> np.ndarray:
 def neurons(
     weights: Sequence[np.ndarray],
     layer: int,
-    incoming: Sequence[int],
-    outgoing: Sequence[int],
-    agree: Sequence[bool],
+    incoming: npt.ArrayLike,
+    outgoing: npt.ArrayLike,
+    agree: npt.ArrayLike,
     dead: int | None = None,
 ) -> Neurons:
     """Sort a layer's neurons by cluster and turn their weights into pictures."""

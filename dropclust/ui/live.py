@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -14,7 +15,7 @@ from dropclust.core.cost import Calibration
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
 from dropclust.findings import words
-from dropclust.service.store import Store, open_store
+from dropclust.service.store import Stamp, Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.ui import charts
 from dropclust.ui.explorer import Scene, build_scene
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from dropclust.service.jobs import Jobs
 
 Found = TypeVar("Found")
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+OfRun = Callable[Concatenate[str, P], T]  # computed of the stored run of a key
 
 
 @st.cache_resource(show_spinner=False)
@@ -75,6 +81,23 @@ def table(name: str) -> tuple[pd.DataFrame, str] | None:
     """A shipped table and the command that makes it; where it cannot be read, the page says so and None is returned."""
     found = told(lambda: result(name))
     return (found.table, found.command) if found else None
+
+
+def network(key: str) -> Stored | None:
+    """A stored run, every byte of it checked; where there is none, the page says why, in one sentence, and None is returned."""
+    try:
+        found = store().get(key)
+    except ValueError:
+        found = None
+    if found is not None:
+        return found
+    said: set[str] = st.session_state.setdefault("damage_said", set())
+    damaged = [report for report in store().reports if key[:12] in report and report not in said]
+    said.update(damaged)
+    needed = "a run's key is 64 hex digits, and its network must be in this machine's store."
+    why = damaged[-1] if damaged else needed
+    st.warning(f"No run {key[:12]} is known here: {why[:1].lower()}{why[1:]}", icon=":material/link_off:")
+    return None
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
@@ -138,19 +161,45 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene:
     return build_scene(table, neurons(recipe, seed, layer, k), networks, layer, k)
 
 
-@st.cache_data(show_spinner=False, max_entries=500)
-def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Similarity, list[bool]] | None:
-    """How far the two clusterings of a stored run's layer agree, and on which neurons; None when the run is not there."""
+def of_run(spinner: str | bool = False) -> Callable[[OfRun[P, T]], OfRun[P, T]]:
+    """Keep what is computed of a stored run, for all viewers and as long as its file stays the same.
+
+    The function's first argument is the run's key, and it raises `LookupError` when the run is not there: that is not kept.
+    """
+
+    def keep(function: OfRun[P, T]) -> OfRun[P, T]:
+        @st.cache_data(show_spinner=spinner, max_entries=500)
+        @functools.wraps(function)
+        def kept(stamp: Stamp | None, key: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return function(key, *args, **kwargs)
+
+        @functools.wraps(function)
+        def current(key: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            found: T = kept(store().stamp(key), key, *args, **kwargs)
+            return found
+
+        return current
+
+    return keep
+
+
+@of_run()
+def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Similarity, list[bool]]:
+    """How far the two clusterings of a stored run's layer agree, and on which neurons.
+
+    Raises
+    ------
+    LookupError
+        When the run is not there.
+    """
     from dropclust.core.similarity import agreement, neuron_similarity
 
-    stored = store().get(key)
-    if stored is None:
-        return None
+    stored = _stored(key)
     found = neuron_similarity(stored, layer, k, bias=bias)
     return found, agreement(found.incoming_labels, found.outgoing_labels).tolist()
 
 
-@st.cache_data(show_spinner="Shuffling each neuron's weights and clustering again", max_entries=500)
+@of_run("Shuffling each neuron's weights and clustering again")
 def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights:
     """What agreement is left in a stored run's layer when each neuron's own weights are shuffled."""
     from dropclust.core.similarity import incoming, outgoing, shuffled_weights_similarity
@@ -160,7 +209,7 @@ def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights:
     return shuffled_weights_similarity(*vectors, k)
 
 
-@st.cache_data(show_spinner="Choosing the number of clusters in three ways", max_entries=500)
+@of_run("Choosing the number of clusters in three ways")
 def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choice]:
     """The number of clusters that each criterion prefers for a stored run's incoming weights."""
     from dropclust.core.similarity import choose_k, incoming
@@ -171,7 +220,7 @@ def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choi
     return {name: choose_k(vectors, candidates, method) for name, method in names.items()}
 
 
-@st.cache_data(show_spinner="Looking which neurons fire together", max_entries=500)
+@of_run("Looking which neurons fire together")
 def firing(key: str, layer: int, k: int, bias: bool) -> tuple[int, float, float]:
     """Dead neurons of a stored run's layer on the held-out images, and mean correlation within and across clusters.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -137,7 +137,14 @@ def put(parameter: Parameter, new: Any) -> None:
         st.query_params[parameter.name] = parameter.show(new)
 
 
-def within(name: str) -> dict[str, Any]:
-    """The limits of a field of a run, as `Parameter` takes them."""
+class Limits(TypedDict):
+    """The two limits of a number, as `Parameter` takes them."""
+
+    low: float
+    high: float
+
+
+def within(name: str) -> Limits:
+    """The limits of a field of a run."""
     low, high = LIMITS[name]
     return {"low": low, "high": high}

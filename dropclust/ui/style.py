@@ -5,18 +5,16 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 
+from dropclust.core.paths import app_folder
 from dropclust.findings.meaning import Meaning
-
-_CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
 
 
 @cache
 def palette() -> tuple[str, ...]:
     """The ten categorical colours of the app, as its configuration declares them."""
-    with _CONFIG.open("rb") as file:
+    with (app_folder() / ".streamlit" / "config.toml").open("rb") as file:
         return tuple(tomllib.load(file)["theme"]["chartCategoricalColors"])
 
 

@@ -87,8 +87,8 @@ def test_a_batch_size_is_called_best_only_where_paired_differences_show_it(data,
 
 
 def test_what_the_summed_loss_does_is_said_for_the_recipe_that_takes_it():
-    assert RECIPES["paper"].count("summed loss") == 1
-    assert RECIPES["modern"].count("summed loss") == 0
+    assert RECIPES["paper"].sentence.count("summed loss") == 1
+    assert RECIPES["modern"].sentence.count("summed loss") == 0
     assert "on the summed loss of its batch" in table1.accuracy(table(recipe="paper"), "sampled").sentence
     assert "summed" not in table1.accuracy(table(recipe="modern"), "sampled").sentence
 

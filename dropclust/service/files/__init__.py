@@ -60,6 +60,17 @@ def to_bytes(network: Described, suffix: str, proof: Mapping[str, Any] | None = 
     ------
     ValueError
         One sentence, when the suffix is another or the proof is not JSON.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dropclust import Network
+    >>> network = Network([torch.zeros(784, 5), torch.zeros(5, 10)], [torch.zeros(5), torch.zeros(10)])
+    >>> to_bytes(network, ".npz") == to_bytes(network, ".npz")
+    True
+    >>> to_bytes(network, ".pt")
+    Traceback (most recent call last):
+    ValueError: the suffix of a network's file must be one of .safetensors, .npz, .onnx; got '.pt'
     """
     writers = dict(zip(SUFFIXES, (safetensors.pack, npz.pack, onnx.pack), strict=True))
     if suffix not in writers:
@@ -90,6 +101,17 @@ def save(network: Described, path: str | Path, proof: Mapping[str, Any] | None =
         One sentence, when the suffix is another or the proof is not JSON.
     SaveError
         One sentence, when the file cannot be written; what is there is the old file or the new one, whole.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from dropclust import Network
+    >>> network = Network([torch.zeros(784, 5), torch.zeros(5, 10)], [torch.zeros(5), torch.zeros(10)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(network, f"{folder}/net.npz", {"note": "all zeros"})
+    ...     load_with_proof(f"{folder}/net.npz")[1]
+    {'note': 'all zeros'}
     """
     path = Path(path)
     content = to_bytes(network, path.suffix.lower(), proof)
@@ -118,6 +140,17 @@ def load(path: str | Path) -> Network:
     ------
     LoadError
         One sentence, whatever is wrong with the file. A pickle is refused by its name and by its first bytes, never opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from dropclust import Network
+    >>> network = Network([torch.zeros(784, 5), torch.zeros(5, 10)], [torch.zeros(5), torch.zeros(10)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(network, f"{folder}/net.safetensors")
+    ...     load(f"{folder}/net.safetensors").hidden
+    (5,)
     """
     return load_with_proof(path)[0]
 
@@ -128,7 +161,7 @@ def load_with_proof(path: str | Path) -> tuple[Network, dict[str, Any] | None]:
     Raises
     ------
     LoadError
-        As `load` does.
+        As `load` does; `save` has an example.
     """
     path = Path(path)
     _check_name(path.name)
@@ -154,6 +187,12 @@ def from_bytes(data: bytes, name: str) -> Network:
     ------
     LoadError
         One sentence, whatever is wrong with it.
+
+    Examples
+    --------
+    >>> from_bytes(b"hello", "net.h5")
+    Traceback (most recent call last):
+    dropclust.service.files.common.LoadError: 'net.h5' must be a .safetensors or .npz file to be read
     """
     _check_name(name)
     if len(data) > MAX_BYTES:

@@ -24,7 +24,13 @@ class LoadError(ValueError):
 
 
 def canonical(value: object) -> str:
-    """JSON with sorted names and no spaces, ASCII only, so that equal values give equal text."""
+    """JSON with sorted names and no spaces, ASCII only, so that equal values give equal text.
+
+    Examples
+    --------
+    >>> canonical({"b": [1, 2], "a": None})
+    '{"a":null,"b":[1,2]}'
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -35,6 +41,12 @@ def parse_json(text: str) -> Any:
     ------
     LoadError
         On text that is not JSON, on NaN and on a name that stands twice.
+
+    Examples
+    --------
+    >>> parse_json('{"a": 1, "a": 2}')
+    Traceback (most recent call last):
+    dropclust.service.files.common.LoadError: has a header or description that is not valid JSON
     """
 
     def once(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,7 +64,13 @@ def parse_json(text: str) -> Any:
 
 
 def tensor_digest(tensors: Mapping[str, Array]) -> str:
-    """SHA-256 over names, shapes and little-endian float32 bytes, in the order of the names: 64 hex digits."""
+    """SHA-256 over names, shapes and little-endian float32 bytes, in the order of the names: 64 hex digits.
+
+    Examples
+    --------
+    >>> tensor_digest({"a": np.zeros(2, np.float32)}) == tensor_digest({"a": np.zeros((1, 2), np.float32)})
+    False
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(canonical([name, list(tensors[name].shape)]).encode("ascii"))
@@ -64,6 +82,11 @@ def seal(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
     """Canonical JSON of ``facts`` with two digests more: of the tensors and, sorted first, of all the rest of the JSON.
 
     They find damage, not forgery: whoever changes a file on purpose can write new digests.
+
+    Examples
+    --------
+    >>> sorted(unseal(seal({"note": "mine"}, {})))
+    ['note', 'tensors_sha256']
     """
     rest = canonical({**facts, "tensors_sha256": tensor_digest(tensors)})
     return _sealed(hashlib.sha256(rest.encode("ascii")).hexdigest(), rest)

@@ -44,6 +44,12 @@ def layers_of(tensors: Mapping[str, Array]) -> tuple[list[Array], list[Array]]:
     ------
     LoadError
         When the tensors do not pair up or do not lead from 784 inputs to 10 outputs.
+
+    Examples
+    --------
+    >>> weights, biases = layers_of({"fc1.weight": np.zeros((10, 784), np.float32), "fc1.bias": np.zeros(10, np.float32)})
+    >>> weights[0].shape, biases[0].shape
+    ((784, 10), (10,))
     """
     nameless = not any(_KIND.search(name) for name in tensors)
     ranked: dict[int, dict[str, Array]] = {1: {}, 2: {}}
@@ -93,7 +99,16 @@ def tensors_of(network: Described) -> dict[str, Array]:
 
 
 def digest(network: Described) -> str:
-    """SHA-256 of weights and biases, 64 hex digits: the same for a network in any of the three formats."""
+    """SHA-256 of weights and biases, 64 hex digits: the same for a network in any of the three formats.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dropclust import Network
+    >>> network = Network([torch.zeros(784, 5), torch.zeros(5, 10)], [torch.zeros(5), torch.zeros(10)])
+    >>> len(digest(network))
+    64
+    """
     return tensor_digest(tensors_of(network))
 
 
