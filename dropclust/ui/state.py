@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ class Parameter:
         How a value is written for a viewer, and in the address.
     typed
         A number that is typed and may lie outside its limits: its page then says what is allowed, and what was typed stays.
+    aliases
+        Names that it had in older addresses: read as its own when the address does not have that.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Parameter:
     show: Callable[[Any], str] = str
     help: str | None = None
     typed: bool = False
+    aliases: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Any:
         """The value that a text of the address stands for.
@@ -97,12 +101,24 @@ def enter(parameters: Sequence[Parameter]) -> None:
 def check(parameters: Sequence[Parameter]) -> None:
     """Say what is wrong in the address, before the widgets are made: they take what is right and drop the rest in silence."""
     for parameter in parameters:
+        rename(parameter)
         for text in st.query_params.get_all(parameter.name):
             try:
                 parameter.parse(text)
             except ValueError as error:
                 instead = parameter.show(parameter.default)
                 st.warning(f"{error}. Shown instead: {instead}.", icon=":material/link_off:")
+
+
+def rename(parameter: Parameter) -> None:
+    """Move what an older address calls by another name to the parameter's own, unless that is there too."""
+    for old in parameter.aliases:
+        texts = st.query_params.get_all(old)
+        st.query_params.pop(old, None)
+        if texts and parameter.name not in st.query_params:
+            st.query_params[parameter.name] = texts
+            with suppress(ValueError):  # its widget takes from the address only what stood there when the session began
+                st.session_state[parameter.name] = parameter.parse(texts[-1])
 
 
 def value(parameter: Parameter) -> Any:

@@ -105,3 +105,28 @@ def test_each_control_shows_its_default_when_the_address_is_wrong():
         "Share must be from 0.0 to 0.95; the address gave 'abc'. Shown instead: 0.5.",
         "Kind must be one of a, b; the address gave 'c'. Shown instead: a.",
     ]
+
+
+def renamed():
+    from dropclust.ui import controls, state
+    from dropclust.ui.state import Parameter
+
+    kind = Parameter("prediction", "Kind", "a", ("a", "b"), aliases=("ways", "of"))
+    state.check([kind])
+    import streamlit as st
+
+    st.json([controls.choose(kind)])
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [({"ways": "b"}, "b"), ({"of": "b"}, "b"), ({"ways": "b", "prediction": "a"}, "a"), ({}, "a"), ({"ways": "z"}, "a")],
+)
+def test_an_old_name_in_the_address_still_works(query, expected):
+    app = AppTest.from_function(renamed)
+    for name, text in query.items():
+        app.query_params[name] = text
+    app.run()
+    assert shown(app) == f'["{expected}"]'
+    assert not {"ways", "of"} & set(app.query_params)
+    assert bool(app.warning) == (query.get("ways") == "z")
