@@ -39,7 +39,7 @@ class Table2(Experiment):
 
     name = "table2"
     title = "Table 2"
-    question = "Do hidden neurons become copies of each other as the dropout rate grows?"
+    question = "Do hidden neurons become alike as the dropout rate grows?"
     section = "4.3.1"
     version = 2
 

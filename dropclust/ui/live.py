@@ -13,10 +13,11 @@ from dropclust.core.cost import Calibration
 from dropclust.core.paths import cache_folder
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
+from dropclust.findings import table2 as findings_of_table2
+from dropclust.findings.guess import Guesses
+from dropclust.findings.network import Firing
 from dropclust.service.store import Store, Stored
-from dropclust.ui import charts
 from dropclust.ui.explorer import Scene, build_scene
-from dropclust.ui.guess import Guesses
 
 if TYPE_CHECKING:
     from dropclust.core.clustering import Choice
@@ -70,15 +71,15 @@ def table(name: str) -> tuple[pd.DataFrame, str] | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
-def table_2(recipe: str, layer: int, k: int, width: int) -> charts.Table2Charts:
-    """What is shown of the shipped Table 2, made once for all viewers.
+def table_2(recipe: str, layer: int, k: int, width: int) -> findings_of_table2.Table2:
+    """What is said of the shipped Table 2, made once for all viewers.
 
     Raises
     ------
     dropclust.experiments.results.ResultError
         When the table is missing or damaged.
     """
-    return charts.table_2(result(results.file_name("table2", recipe)).table, layer, k, width)
+    return findings_of_table2.findings(result(results.file_name("table2", recipe)).table, layer, k, width)
 
 
 @st.cache_resource(show_spinner=False)
@@ -126,8 +127,8 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene:
         When a table is missing or damaged.
     """
     networks = {rate: _stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES}
-    table = result(results.file_name("table2", recipe)).table
-    return build_scene(table, neurons(recipe, seed, layer, k), networks, layer, k)
+    said = table_2(recipe, layer, k, table2.HIDDEN[layer - 1])
+    return build_scene(said, neurons(recipe, seed, layer, k), networks, layer, k)
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
@@ -165,21 +166,23 @@ def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choi
 
 
 @st.cache_data(show_spinner="Looking which neurons fire together", max_entries=500)
-def firing(key: str, layer: int, k: int, bias: bool) -> tuple[int, float, float]:
-    """Dead neurons of a stored run's layer on the held-out images, and mean correlation within and across clusters.
+def firing(key: str, layer: int, k: int, bias: bool) -> Firing:
+    """What the neurons of a stored run's layer do on the held-out images: the dead, twins, correlation within clusters.
 
     The one look that needs images, and so torch, in this process; the first page never takes it.
     """
     from dropclust.core import mnist
     from dropclust.core.clustering import cluster, incoming
     from dropclust.core.prediction import hidden_activations
-    from dropclust.core.twins import activation_correlation, dead
+    from dropclust.core.twins import activation_correlation, nearest_cosine, twins_of
 
     one_thread()
     stored = _stored(key)
     activations = hidden_activations(stored.network(), mnist.load().held_x)[layer - 1].numpy()
-    labels = cluster(incoming(stored.weights, stored.biases, layer, bias), k)
-    return int(dead(activations).sum()), *activation_correlation(activations, labels)
+    vectors, twins = incoming(stored.weights, stored.biases, layer, bias), twins_of(activations)
+    within, across = activation_correlation(activations, cluster(vectors, k))
+    cosine = nearest_cosine(vectors[~twins.dead]) if twins.living else float("nan")
+    return Firing(int(twins.dead.sum()), len(twins.dead), within, across, twins.number, cosine)
 
 
 def _stored(key: str) -> Stored:

@@ -16,9 +16,9 @@ from dropclust.core.intervals import Interval, equivalent, paired_difference
 from dropclust.core.spec import NOISES, RunSpec
 from dropclust.experiments import results
 from dropclust.experiments.figure1 import SAMPLES
+from dropclust.findings.guess import Guesses
 from dropclust.ui import charts, live
 from dropclust.ui.charts import CHANCE, MEASURED, PAPER, SECOND, Curves, Series
-from dropclust.ui.guess import Guesses
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from dropclust.ui.explorer import Scene, build_scene
+from dropclust.ui.explorer import Scene
 from tests.ui import synthetic
 
 pytestmark = pytest.mark.browser
@@ -31,7 +31,7 @@ def address(serve: Callable[..., str]) -> str:
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    return build_scene(*synthetic.make(1, 10), layer=1, k=10)
+    return synthetic.scene(*synthetic.make(1, 10), layer=1, k=10)
 
 
 @pytest.fixture
@@ -437,7 +437,7 @@ def test_another_scene_is_shown_at_the_rate_where_the_slider_stands(open_page: O
     heard(page, 0.45)
     page.get_by_role("button", name="Five clusters").click()
     expect(page.locator(".title")).to_contain_text("Layer 1 in 5 clusters")
-    few = build_scene(*synthetic.make(1, 5), layer=1, k=5)
+    few = synthetic.scene(*synthetic.make(1, 5), layer=1, k=5)
     expect(told(page, "agree")).to_have_text(text(few, 9, "agree"))
     expect(page.locator(".spoken")).to_have_count(1)
     heard(page, 0.45)
