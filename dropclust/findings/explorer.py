@@ -76,22 +76,19 @@ class Reading:
             "accuracy": f"accuracy **{bare(self.scaled.mean, 3)}** scaled / **{bare(self.sampled.mean, 3)}** sampled",
             "dead": f"dead neurons **{self.dead}** of {self.units}",
             "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
-            "twins": self._twins,
+            "twin": "" if self.with_twin is None else f"with a twin **{self.with_twin}** of {self.units}",
+            "twins": (
+                f"twins **{bare(self.twins.mean)}**{_plus_minus(self.twins)} of the living"
+                if self.twins
+                else "twins: no result here"
+            ),
             "rand-note": _seeds(self.rand),
             "adjusted-note": f"chance gives 0; {_seeds(self.adjusted)}",
             "accuracy-note": _seeds(self.scaled, 3) + ("" if math.isnan(self.sampled.low) else f"; {_ends(self.sampled, 3)}"),
-            "twins-note": "twins act alike: activations on held-out images correlate above .9"
+            "twins-note": "activations on held-out images correlate above .9"
             + (f"; {_seeds(self.twins)}" if self.twins else ""),
             "dead-note": f"dead: never active on held-out images ({self.dead_mean:.1f} on average over seeds)",
         }
-
-    @property
-    def _twins(self) -> str:
-        if self.with_twin is None and self.twins is None:
-            return "twins: no result here"
-        shown = "" if self.with_twin is None else f"**{self.with_twin}** of {self.units} neurons have a twin"
-        share = "" if self.twins is None else f"twins **{bare(self.twins.mean)}**{_plus_minus(self.twins)} of the living"
-        return "; ".join(text for text in (share, shown) if text)
 
     @property
     def sentence(self) -> str:

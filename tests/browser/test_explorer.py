@@ -408,9 +408,9 @@ def test_screen_readers_find_everything_named(open_page: Open, scene: Scene):
     page = open_page("start=8")
     expect(page.get_by_role("listbox", name="Neurons of layer 1")).to_be_visible()
     assert page.get_by_role("option").count() == 100
-    expect(page.get_by_role("img", name=scene.alts["rand"])).to_be_visible()
-    expect(page.get_by_role("img", name=scene.alts["adjusted"])).to_be_visible()
-    expect(page.get_by_role("img", name=scene.alts["accuracy"])).to_be_visible()
+    expect(page.get_by_role("img", name=scene.payload()["alts"]["rand"])).to_be_visible()
+    expect(page.get_by_role("img", name=scene.payload()["alts"]["adjusted"])).to_be_visible()
+    expect(page.get_by_role("img", name=scene.payload()["alts"]["accuracy"])).to_be_visible()
     assert slider(page).get_attribute("aria-valuetext") == f"dropout rate 0.40: {text(scene, 8, 'rand')}"
     assert page.locator(".spoken").get_attribute("aria-live") == "polite"
     labels = page.get_by_role("option").evaluate_all("all => all.map(tile => tile.getAttribute('aria-label'))")

@@ -50,14 +50,13 @@ def test_one_seed_has_no_interval_and_says_so():
 
 def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
     both = reading(twins=Interval(0.26, 0.24, 0.28, 20, 0.95), with_twin=31)
-    assert both.texts["twins"] == "twins **.26** ± .02 of the living; **31** of 100 neurons have a twin"
-    assert both.texts["twins-note"] == (
-        "twins act alike: activations on held-out images correlate above .9; 20 seeds, 95 % interval .24 to .28"
-    )
+    assert both.texts["twins"] == "twins **.26** ± .02 of the living"
+    assert both.texts["twin"] == "with a twin **31** of 100"
+    assert both.texts["twins-note"] == ("activations on held-out images correlate above .9; 20 seeds, 95 % interval .24 to .28")
     assert both.sentence.endswith("dead neurons 5 of 100. With dropout 0.40, 31 of 100 neurons have a twin.")
-    assert reading(with_twin=31).texts["twins"] == "**31** of 100 neurons have a twin"
     assert reading(twins=mean_interval([0.26])).texts["twins"] == "twins **.26** of the living"
     assert reading().texts["twins"] == "twins: no result here"
+    assert reading().texts["twin"] == ""
     assert "twin" not in reading().sentence
 
 
