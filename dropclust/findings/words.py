@@ -22,15 +22,30 @@ def number(value: float, digits: int = 2, signed: bool = False) -> str:
     return f"{value:+.{digits}f}" if signed and value else f"{value:.{digits}f}"
 
 
-def count(n: int, what: str) -> str:
-    """Write a count with its noun, in the plural where it is one.
+def bare(value: float, digits: int = 2) -> str:
+    """Write a share as the paper does, without a leading zero, and a true minus sign before a negative one.
+
+    Examples
+    --------
+    >>> bare(0.79), bare(-0.014), bare(-0.004), bare(1.0)
+    ('.79', '−.01', '.00', '1.00')
+    """
+    if math.isnan(value):
+        return "no number"
+    text = f"{abs(value):.{digits}f}"
+    sign = "−" if value < 0 and float(text) else ""
+    return sign + text.removeprefix("0")
+
+
+def count(n: int, what: str, plural: str = "") -> str:
+    """Write a count with its noun, in the plural where it is one: with an s, or as given.
 
     Examples
     --------
     >>> count(1, "seed"), count(2_000, "mask")
     ('1 seed', '2,000 masks')
     """
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    return f"{n:,} {what if n == 1 else plural or f'{what}s'}"
 
 
 def listed(items: Iterable[object]) -> str:

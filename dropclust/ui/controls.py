@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
+from dropclust.findings.network import STATES
 from dropclust.service.files import SUFFIXES, Described, to_bytes
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
@@ -154,7 +155,7 @@ def finished(summaries: list[Summary]) -> None:
                 {
                     "run": [f"[{runs.title(each)}](?run={key})" for key, each in listed.items()],
                     "test accuracy": [f"{each.metrics.get('test_accuracy', float('nan')):.4f}" for each in listed.values()],
-                    "status": [runs.STATES[each.status] for each in listed.values()],
+                    "status": [STATES[each.status] for each in listed.values()],
                     "finished": [each.created[:16].replace("T", " ") for each in listed.values()],
                     "shipped": ["yes" if each.shipped else "" for each in listed.values()],
                 }

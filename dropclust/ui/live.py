@@ -14,15 +14,17 @@ import streamlit as st
 from dropclust.core.cost import Calibration
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
+from dropclust.findings import table2 as findings_of_table2
 from dropclust.findings import words
+from dropclust.findings.guess import Guesses
+from dropclust.findings.network import Firing
 from dropclust.service.store import Stamp, Store, open_store
 from dropclust.service.stored import Stored
-from dropclust.ui import charts
 from dropclust.ui.explorer import Scene, build_scene
-from dropclust.ui.guess import Guesses
 
 if TYPE_CHECKING:
-    from dropclust.core.similarity import Choice, ShuffledWeights, Similarity
+    from dropclust.core.clustering import Choice
+    from dropclust.core.similarity import ShuffledWeights, Similarity
     from dropclust.service.jobs import Jobs
 
 Found = TypeVar("Found")
@@ -101,15 +103,15 @@ def network(key: str) -> Stored | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
-def table_2(recipe: str, layer: int, k: int, width: int) -> charts.Table2Charts:
-    """What is shown of the shipped Table 2, made once for all viewers.
+def table_2(recipe: str, layer: int, k: int, width: int) -> findings_of_table2.Table2:
+    """What is said of the shipped Table 2, made once for all viewers.
 
     Raises
     ------
     dropclust.experiments.results.ResultError
         When the table is missing or damaged.
     """
-    return charts.table_2(result(results.file_name("table2", recipe)).table, layer, k, width)
+    return findings_of_table2.findings(result(results.file_name("table2", recipe)).table, layer, k, width)
 
 
 @st.cache_resource(show_spinner=False)
@@ -157,8 +159,8 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene:
         When a table is missing or damaged.
     """
     networks = {rate: _stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES}
-    table = result(results.file_name("table2", recipe)).table
-    return build_scene(table, neurons(recipe, seed, layer, k), networks, layer, k)
+    said = table_2(recipe, layer, k, table2.HIDDEN[layer - 1])
+    return build_scene(said, neurons(recipe, seed, layer, k), networks, layer, k)
 
 
 def of_run(spinner: str | bool = False) -> Callable[[OfRun[P, T]], OfRun[P, T]]:
@@ -202,7 +204,8 @@ def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Simila
 @of_run("Shuffling each neuron's weights and clustering again")
 def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights:
     """What agreement is left in a stored run's layer when each neuron's own weights are shuffled."""
-    from dropclust.core.similarity import incoming, outgoing, shuffled_weights_similarity
+    from dropclust.core.clustering import incoming, outgoing
+    from dropclust.core.similarity import shuffled_weights_similarity
 
     stored = _stored(key)
     vectors = incoming(stored.weights, stored.biases, layer, bias), outgoing(stored.weights, layer)
@@ -212,7 +215,7 @@ def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights:
 @of_run("Choosing the number of clusters in three ways")
 def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choice]:
     """The number of clusters that each criterion prefers for a stored run's incoming weights."""
-    from dropclust.core.similarity import choose_k, incoming
+    from dropclust.core.clustering import choose_k, incoming
 
     stored = _stored(key)
     vectors = incoming(stored.weights, stored.biases, layer)
@@ -221,20 +224,23 @@ def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choi
 
 
 @of_run("Looking which neurons fire together")
-def firing(key: str, layer: int, k: int, bias: bool) -> tuple[int, float, float]:
-    """Dead neurons of a stored run's layer on the held-out images, and mean correlation within and across clusters.
+def firing(key: str, layer: int, k: int, bias: bool) -> Firing:
+    """What the neurons of a stored run's layer do on the held-out images: the dead, twins, correlation within clusters.
 
     The one look that needs images, and so torch, in this process; the first page never takes it.
     """
     from dropclust.core import mnist
+    from dropclust.core.clustering import cluster, incoming
     from dropclust.core.prediction import hidden_activations
-    from dropclust.core.similarity import activation_correlation, cluster, dead, incoming
+    from dropclust.core.twins import activation_correlation, nearest_cosine, twins_of
 
     one_thread()
     stored = _stored(key)
     activations = hidden_activations(stored.network(), mnist.load().held_x)[layer - 1].numpy()
-    labels = cluster(incoming(stored.weights, stored.biases, layer, bias), k)
-    return int(dead(activations).sum()), *activation_correlation(activations, labels)
+    vectors, twins = incoming(stored.weights, stored.biases, layer, bias), twins_of(activations)
+    within, across = activation_correlation(activations, cluster(vectors, k))
+    cosine = nearest_cosine(vectors[~twins.dead]) if twins.living else float("nan")
+    return Firing(int(twins.dead.sum()), len(twins.dead), within, across, twins.number, cosine)
 
 
 def _stored(key: str) -> Stored:

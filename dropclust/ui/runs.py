@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import pandas as pd
-
-from dropclust.core.intervals import Interval, mean_interval
 from dropclust.core.spec import NOISES, TRAIN_IMAGES, RunSpec
+from dropclust.findings.network import STATES
 
 if TYPE_CHECKING:
     from dropclust.service.jobs import Run
     from dropclust.service.store import Store
     from dropclust.service.stored import Stored, Summary
-
-STATES = {
-    "waiting": "waiting",
-    "training": "training",
-    "stopping": "stopping: it keeps what it has learnt",
-    "stopped": "stopped early",
-    "done": "done",
-    "lost": "its worker was lost",
-    "restarted": "starting again",
-    "failed": "failed",
-}
 
 
 def rates(spec: RunSpec) -> str:
@@ -86,58 +72,6 @@ def standing(run: Run, expected: float | None) -> tuple[str, float]:
     if run.message:
         text += f". {run.message}"
     return text, share
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What some finished runs of one kind reached on the test images, one value a seed."""
-
-    name: str
-    accuracy: Interval
-    cross_entropy: Interval
-    values: tuple[tuple[int, float, float, str], ...]  # seed, accuracy, cross-entropy, status
-    sentence: str
-
-    def table(self) -> pd.DataFrame:
-        """A row a seed."""
-        return pd.DataFrame(self.values, columns=["seed", "test accuracy", "test cross-entropy", "status"])
-
-
-def outcome(name: str, stored: Sequence[Stored]) -> Outcome:
-    """Mean and Student t interval over the seeds of some finished runs."""
-    values = tuple(
-        (each.spec.seed, each.metrics["test_accuracy"], each.metrics["test_cross_entropy"], STATES[each.status])
-        for each in sorted(stored, key=lambda each: each.spec.seed)
-    )
-    accuracy, loss = (mean_interval([value[column] for value in values]) for column in (1, 2))
-    return Outcome(name, accuracy, loss, values, f"Test accuracy {accuracy.text(4)}, cross-entropy {loss.mean:.3f} nats.")
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """What several kinds of finished runs reached, side by side."""
-
-    kinds: tuple[Outcome, ...]
-
-    @property
-    def sentence(self) -> str:
-        """Which kind is ahead."""
-        best = max(self.kinds, key=lambda kind: kind.accuracy.mean)
-        return f"Of {len(self.kinds)} kinds of runs the highest mean test accuracy is {best.accuracy.mean:.4f}: {best.name}."
-
-    def overview(self) -> pd.DataFrame:
-        """A row a kind, as text."""
-        return pd.DataFrame(
-            {
-                "run": [kind.name for kind in self.kinds],
-                "test accuracy": [kind.accuracy.text(4) for kind in self.kinds],
-                "cross-entropy, nats": [f"{kind.cross_entropy.mean:.3f}" for kind in self.kinds],
-            }
-        )
-
-    def table(self) -> pd.DataFrame:
-        """A row a network."""
-        return pd.concat([kind.table().assign(run=kind.name) for kind in self.kinds], ignore_index=True)
 
 
 def command(spec: RunSpec) -> str:

@@ -14,13 +14,13 @@ from dropclust.core.uncertainty import calibration
 from dropclust.experiments import paper, results
 from dropclust.experiments.figure1 import EXPERIMENT, SAMPLES
 from dropclust.findings import figure1, words
+from dropclust.findings.guess import Guesses
 from dropclust.findings.reliability import CALIBRATION_ERROR, PREDICTIONS, Reliability, reliability
 from dropclust.findings.settling import settled
 from dropclust.ui import controls, live, runs, state
 from dropclust.ui.figures import figure1 as figure1_figures
 from dropclust.ui.figures.reliability import reliability as reliability_figure
 from dropclust.ui.figures.settling import settling as settling_figure
-from dropclust.ui.guess import Guesses
 from dropclust.ui.state import Parameter
 
 if TYPE_CHECKING:

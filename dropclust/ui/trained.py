@@ -7,9 +7,11 @@ import streamlit as st
 from dropclust.core.cost import CURVE_IMAGES
 from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import table2
+from dropclust.findings import network
 from dropclust.service.jobs import ENDED, Run
 from dropclust.service.stored import Stored
-from dropclust.ui import charts, controls, live, runs
+from dropclust.ui import controls, live, runs
+from dropclust.ui.figures.network import learning_figure, neuron_sheet
 from dropclust.ui.state import Parameter
 
 LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)
@@ -36,17 +38,17 @@ def progress(keys: list[str]) -> None:
         st.progress(share, text)
     for run in found:
         if run.state in ENDED and run.message:
-            st.warning(f"{runs.label(run.spec)}: {runs.STATES[run.state]}. {run.message}", icon=":material/error:")
+            st.warning(f"{runs.label(run.spec)}: {network.STATES[run.state]}. {run.message}", icon=":material/error:")
     if active and st.button("Stop", icon=":material/stop_circle:", help="Keeps what was learnt so far."):
         for run in active:
             live.queue().stop(run.key)
         st.rerun(scope="fragment")
     if found:
-        info = charts.learning([(runs.label(run.spec), run.curve) for run in found])
+        info = network.learning([(runs.label(run.spec), run.curve) for run in found])
         total = max(run.spec.examples for run in found)
         for column, what in zip(st.columns(2), ("accuracy", "loss"), strict=True):
             column.plotly_chart(
-                charts.learning_figure(info, what, total), key=f"curve-{what}", alt=f"{what}: {info.sentence}",
+                learning_figure(info, what, total), key=f"curve-{what}", alt=f"{what}: {info.sentence}",
                 config={"displayModeBar": False},
             )  # fmt: skip
         st.markdown(info.sentence)
@@ -85,10 +87,10 @@ def look_into(one: Stored) -> None:
     )
     numbers[2].metric("Adjusted Rand", f"{found.adjusted_rand:.3f}", help=f"p = {found.p_value:.3f} against permuted labels")
     numbers[3].metric("Never fire", f"{one.metrics.get(f'dead_{layer}', float('nan')):.0f} of {width}")
-    sheet = charts.neurons(
+    sheet = network.neurons(
         one.weights, layer, found.incoming_labels, found.outgoing_labels, agree, int(one.metrics.get(f"dead_{layer}", 0))
     )
-    controls.picture(sheet, charts.neuron_sheet(sheet), "run-neurons", runs.command(one.spec))
+    controls.picture(sheet, neuron_sheet(sheet), "run-neurons", runs.command(one.spec))
     controls.downloads(one, one.key[:12], {"metrics": one.metrics})
 
 
@@ -97,13 +99,13 @@ def results(keys: list[str]) -> None:
     stored = [run for key in keys if (run := finished(key))]
     if not stored:
         return
-    kinds = [runs.outcome(name, alike) for name, alike in runs.alike(stored).items()]
+    kinds = [network.outcome(name, alike) for name, alike in runs.alike(stored).items()]
     if len(kinds) == 1:
         st.subheader(kinds[0].name)
         st.markdown(kinds[0].sentence)
         controls.behind(kinds[0], "outcome")
     else:
-        together = runs.Outcomes(tuple(kinds))
+        together = network.Outcomes(tuple(kinds))
         st.subheader("What came of them")
         st.table(together.overview())
         controls.behind(together, "outcomes")

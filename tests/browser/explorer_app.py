@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dropclust.ui.explorer import Scene, build_scene, explorer
+from dropclust.ui.explorer import Scene, explorer
 from tests.ui import synthetic
 
 st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
@@ -13,7 +13,7 @@ st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
 @st.cache_resource
 def scene(layer: int, k: int) -> Scene:
     """Build a scene once for all sessions."""
-    return build_scene(*synthetic.make(layer, k), layer=layer, k=k)
+    return synthetic.scene(*synthetic.make(layer, k), layer=layer, k=k)
 
 
 query = st.query_params

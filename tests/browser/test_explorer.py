@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from dropclust.ui.explorer import Scene, build_scene
+from dropclust.ui.explorer import Scene
 from tests.ui import synthetic
 
 pytestmark = pytest.mark.browser
@@ -31,7 +31,7 @@ def address(serve: Callable[..., str]) -> str:
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    return build_scene(*synthetic.make(1, 10), layer=1, k=10)
+    return synthetic.scene(*synthetic.make(1, 10), layer=1, k=10)
 
 
 @pytest.fixture
@@ -408,9 +408,9 @@ def test_screen_readers_find_everything_named(open_page: Open, scene: Scene):
     page = open_page("start=8")
     expect(page.get_by_role("listbox", name="Neurons of layer 1")).to_be_visible()
     assert page.get_by_role("option").count() == 100
-    expect(page.get_by_role("img", name=scene.alts["rand"])).to_be_visible()
-    expect(page.get_by_role("img", name=scene.alts["adjusted"])).to_be_visible()
-    expect(page.get_by_role("img", name=scene.alts["accuracy"])).to_be_visible()
+    expect(page.get_by_role("img", name=scene.payload()["alts"]["rand"])).to_be_visible()
+    expect(page.get_by_role("img", name=scene.payload()["alts"]["adjusted"])).to_be_visible()
+    expect(page.get_by_role("img", name=scene.payload()["alts"]["accuracy"])).to_be_visible()
     assert slider(page).get_attribute("aria-valuetext") == f"dropout rate 0.40: {text(scene, 8, 'rand')}"
     assert page.locator(".spoken").get_attribute("aria-live") == "polite"
     labels = page.get_by_role("option").evaluate_all("all => all.map(tile => tile.getAttribute('aria-label'))")
@@ -437,7 +437,7 @@ def test_another_scene_is_shown_at_the_rate_where_the_slider_stands(open_page: O
     heard(page, 0.45)
     page.get_by_role("button", name="Five clusters").click()
     expect(page.locator(".title")).to_contain_text("Layer 1 in 5 clusters")
-    few = build_scene(*synthetic.make(1, 5), layer=1, k=5)
+    few = synthetic.scene(*synthetic.make(1, 5), layer=1, k=5)
     expect(told(page, "agree")).to_have_text(text(few, 9, "agree"))
     expect(page.locator(".spoken")).to_have_count(1)
     heard(page, 0.45)

@@ -23,7 +23,7 @@ from tests.browser.conftest import START_SECONDS, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.browser
-EXPLORE_TITLE, TRAIN_TITLE = "Do neurons become copies of each other?", "Train a network and watch it learn"
+EXPLORE_TITLE, TRAIN_TITLE = "Do hidden neurons become alike as the dropout rate grows?", "Train a network and watch it learn"
 
 
 class App:

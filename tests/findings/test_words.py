@@ -62,3 +62,20 @@ def test_a_number_reads_back_within_its_digits_and_zero_has_no_sign(value, digit
     text = words.number(value, digits, signed)
     assert float(text) == pytest.approx(value, abs=0.51 * 10.0**-digits)
     assert float(text) != 0 or text[0] not in "+-"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.79, 2, ".79"),
+        (0.951, 3, ".951"),
+        (1.0, 2, "1.00"),
+        (0.999, 2, "1.00"),
+        (0.0, 2, ".00"),
+        (-0.014, 2, "−.01"),
+        (-0.004, 2, ".00"),
+        (-1.0, 2, "−1.00"),
+    ],
+)
+def test_numbers_are_written_as_the_paper_writes_them(value: float, digits: int, text: str):
+    assert words.bare(value, digits) == text

@@ -9,6 +9,8 @@ import pandas as pd
 
 from dropclust.core.similarity import agreement
 from dropclust.experiments.table2 import RATES
+from dropclust.findings.table2 import findings
+from dropclust.ui.explorer import Scene, build_scene
 
 UNITS = 100
 
@@ -22,6 +24,11 @@ def prototypes(k: int, rng: np.random.Generator) -> np.ndarray:
         return np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 18)
 
     return np.stack([(spot() - spot()).ravel() for _ in range(k)])  # [k, 784]
+
+
+def scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: dict[float, SimpleNamespace], layer: int, k: int) -> Scene:
+    """What the explorer shows of such results."""
+    return build_scene(findings(table, layer, k), neurons, networks, layer, k)
 
 
 def make(
@@ -41,6 +48,9 @@ def make(
         incoming = np.where(change < 0.25 * copied + 0.7, belongs, (belongs + 1) % k)
         outgoing = np.where(change < copied * 0.8, incoming, elsewhere)
         dead = dies < max(0.0, rate - 0.3)
+        # The nearest living neuron of the same prototype is a twin, for a share that grows with the copying.
+        same = (belongs[:, None] == belongs) & ~np.eye(UNITS, dtype=bool) & ~dead
+        nearest, with_twin = same.argmax(axis=1), same.any(axis=1) & ~dead & (change < 0.8 * copied)
         name = rng.permutation(k)  # k-means names its clusters anew at every rate
         weights = []
         for layer_at, (into, _) in enumerate(shapes):
@@ -63,6 +73,8 @@ def make(
                     "outgoing": outgoing,
                     "agree": agreement(name[incoming], outgoing).astype(int),
                     "dead": dead.astype(int),
+                    "twin": np.where(with_twin, nearest, -1),
+                    "twin_correlation": np.where(dead, np.nan, np.where(with_twin, 0.95, 0.4)),
                 }
             )
         )
@@ -90,6 +102,11 @@ def make(
                     "adjusted_rand_living": adjusted,
                     "correlation_within": 0.3,
                     "correlation_across": 0.0,
+                    "twins": float(np.clip(0.8 * copied + rng.normal(0, 0.02), 0, 1)),
+                    "twins_80": 0.9 * copied,
+                    "twins_95": 0.5 * copied,
+                    "nearest_cosine": 0.3 + 0.3 * copied,
+                    "effective_rank": 60 - 40 * copied,
                     "scaled_accuracy": accuracy,
                     "sampled_accuracy": accuracy + 0.002,
                 }

@@ -23,10 +23,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from dropclust.core.intervals import Interval, mean_interval
 from dropclust.core.similarity import AGREEMENT_DRAWS, agreement, agreement_by_chance
 from dropclust.experiments.paper import TABLE_2
-from dropclust.ui.explorer import Reading, Scene, build_scene, scene
+from dropclust.findings.meaning import Meaning
+from dropclust.ui.explorer import Scene, scene
+from dropclust.ui.style import style
 from tests.ui import synthetic
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -40,7 +41,7 @@ def made() -> tuple[pd.DataFrame, pd.DataFrame, dict[float, SimpleNamespace]]:
 
 @pytest.fixture(scope="module")
 def built(made: tuple[pd.DataFrame, pd.DataFrame, dict[float, SimpleNamespace]]) -> Scene:
-    return build_scene(*made, layer=1, k=10)
+    return synthetic.scene(*made, layer=1, k=10)
 
 
 def unpacked(payload: dict[str, Any], name: str) -> np.ndarray:
@@ -74,13 +75,13 @@ def test_other_widths_layers_and_numbers_of_clusters_are_left_out(made, built):
     table, neurons, networks = made
     strangers = [table.assign(**{name: value, "rand": 0.1}) for name, value in (("width", 500), ("layer", 2), ("k", 20))]
     aliens = [neurons.assign(**{name: value}) for name, value in (("layer", 2), ("k", 20))]
-    mixed = build_scene(pd.concat([*strangers, table]), pd.concat([*aliens, neurons]), networks, layer=1, k=10)
+    mixed = synthetic.scene(pd.concat([*strangers, table]), pd.concat([*aliens, neurons]), networks, layer=1, k=10)
     assert mixed.payload() == built.payload()
 
 
 def test_rows_and_networks_may_come_in_any_order_and_rates_as_a_csv_gives_them(made, built):
     table, neurons, networks = made
-    shuffled = build_scene(
+    shuffled = synthetic.scene(
         table.sample(frac=1, random_state=1).assign(dropout=lambda rows: rows["dropout"] + 1e-9),
         neurons.sample(frac=1, random_state=2),
         {rate + 1e-12: networks[rate] for rate in reversed(RATES)},
@@ -95,7 +96,7 @@ def test_rows_and_networks_may_come_in_any_order_and_rates_as_a_csv_gives_them(m
 
 def test_a_rate_that_one_of_the_three_lacks_is_not_shown(made):
     table, neurons, networks = made
-    scene_of = build_scene(
+    scene_of = synthetic.scene(
         table[table["dropout"] != 0.2],
         neurons[neurons["dropout"] != 0.4],
         {rate: network for rate, network in networks.items() if rate != 0.6},
@@ -114,68 +115,45 @@ def test_dead_and_agreeing_neurons_are_counted_in_the_network_that_is_shown(made
         np.testing.assert_array_equal(built.agree[i], rows["agree"] == 1)
 
 
-@pytest.mark.parametrize(
-    ("value", "digits", "text"),
-    [
-        (0.79, 2, ".79"),
-        (0.951, 3, ".951"),
-        (1.0, 2, "1.00"),
-        (0.999, 2, "1.00"),
-        (0.0, 2, ".00"),
-        (-0.014, 2, "−.01"),
-        (-0.004, 2, ".00"),
-        (-1.0, 2, "−1.00"),
-    ],
-)
-def test_numbers_are_written_as_the_paper_writes_them(value: float, digits: int, text: str):
-    assert scene.number(value, digits) == text
-
-
-def reading(n: int = 20) -> Reading:
-    def about(mean: float, half: float) -> Interval:
-        return Interval(mean, mean - half, mean + half, n, 0.95) if n > 1 else mean_interval([mean])
-
-    return Reading(
-        rate=0.4,
-        rand=about(0.79, 0.01),
-        chance=0.75,
-        chance_low=0.73,
-        chance_high=0.77,
-        adjusted=about(0.18, 0.02),
-        scaled=about(0.951, 0.002),
-        sampled=about(0.953, 0.002),
-        agree=41,
-        agree_chance=24.4,
-        dead=5,
-        units=100,
-        dead_mean=4.85,
-    )
-
-
-def test_the_words_of_a_reading():
-    texts = {name: text.replace("**", "") for name, text in reading().texts.items()}
-    assert texts["rate"] == "dropout rate 0.40"
-    assert texts["rand"] == "Rand .79, chance .75 (band .73 to .77)"
-    assert texts["rand-note"] == "20 seeds, 95 % interval .78 to .80"
-    assert texts["adjusted"] == "adjusted Rand .18 ± .02"
-    assert texts["accuracy"] == "accuracy .951 scaled / .953 sampled"
-    assert texts["accuracy-note"] == "20 seeds, 95 % interval .949 to .953; .951 to .955"
-    assert texts["dead"] == "dead neurons 5 of 100"
-    assert texts["agree"] == "agreeing 41 of 100, by chance 24"
-    assert reading().sentence == (
-        "Dropout rate 0.40: Rand .79, chance .75 (band .73 to .77); adjusted Rand .18 ± .02; "
-        "accuracy .951 scaled / .953 sampled; dead neurons 5 of 100."
-    )
-
-
-def test_one_seed_has_no_interval_and_says_so(made):
-    texts = reading(n=1).texts
-    assert texts["adjusted"] == "adjusted Rand **.18**"
-    assert texts["rand-note"] == texts["accuracy-note"] == "one seed: no interval"
+def test_one_seed_has_no_interval(made):
     table, neurons, networks = made
-    payload = build_scene(table[table["seed"] == 3], neurons, networks, layer=1, k=10).payload()
+    payload = synthetic.scene(table[table["seed"] == 3], neurons, networks, layer=1, k=10).payload()
     assert payload["curves"]["rand"]["low"] == [None] * len(RATES)
     json.dumps(payload, allow_nan=False)
+
+
+def test_twins_are_counted_in_the_network_that_is_shown_and_averaged_over_seeds(made, built):
+    table, neurons, _ = made
+    for i, one in enumerate(built.readings):
+        rows = neurons[neurons["dropout"] == one.rate].sort_values("neuron")
+        assert one.with_twin == (rows["twin"] >= 0).sum()
+        assert one.twins.mean == pytest.approx(table[table["dropout"] == one.rate]["twins"].mean())
+        np.testing.assert_array_equal(built.twin[i], np.where(rows["twin"] < 0, rows["neuron"], rows["twin"]))
+    payload = built.payload()
+    np.testing.assert_array_equal(unpacked(payload, "twin").reshape(built.twin.shape), built.twin)
+    assert payload["curves"]["twins"]["mean"] == pytest.approx([one.twins.mean for one in built.readings], abs=1e-5)
+
+
+def test_tables_of_before_have_no_twins_and_everything_else_stands(made, built):
+    table, neurons, networks = made
+    old = synthetic.scene(
+        table.drop(columns=["twins", "twins_80", "twins_95", "nearest_cosine", "effective_rank"]),
+        neurons.drop(columns=["twin", "twin_correlation"]), networks, layer=1, k=10,
+    )  # fmt: skip
+    payload = old.payload()
+    assert payload["curves"]["twins"] is payload["twin"] is payload["twinCorrelations"] is None
+    assert all(one.texts["twins"] == "twins: no result here" for one in old.readings)
+    assert payload["alts"]["twins"] == "Twins: no result here."
+    assert payload["curves"]["rand"] == built.payload()["curves"]["rand"]
+
+
+def test_curves_look_as_on_every_other_chart(built):
+    looks = built.payload()["looks"]
+    assert looks["scaled"]["colour"] == style(Meaning.SCALED).colour
+    assert looks["sampled"] == {"colour": style(Meaning.SAMPLED).colour, "dash": style(Meaning.SAMPLED).dash}
+    assert set(built.payload()["curves"]) < set(looks)
+    for pair in (("rand", "chance"), ("scaled", "sampled")):  # lines of one small chart
+        assert all(looks[pair[0]][name] != looks[pair[1]][name] for name in ("colour", "dash"))
 
 
 def test_Rand_never_stands_without_chance(built):
@@ -183,8 +161,8 @@ def test_Rand_never_stands_without_chance(built):
         for name in ("brief", "rand"):
             assert "Rand" in one.texts[name]
             assert "chance" in one.texts[name]
-    assert "chance gives .75 to .75" in built.alts["rand"]
-    assert "chance gives 0" in built.alts["adjusted"]
+    assert "chance gives .75 to .75" in built.payload()["alts"]["rand"]
+    assert "chance gives 0" in built.payload()["alts"]["adjusted"]
 
 
 # ---- names of clusters ------------------------------------------------------------------------------------------------------
@@ -230,7 +208,7 @@ def test_colours_do_not_jump_where_only_the_names_were_dealt_anew(made, built):
 @pytest.mark.parametrize("layer", [1, 2, 3])
 def test_a_picture_holds_the_weights_in_the_right_places_to_half_a_level(layer: int):
     table, neurons, networks = synthetic.make(layer, 5, rates=(0.0, 0.6), seeds=2)
-    built = build_scene(table, neurons, networks, layer=layer, k=5)
+    built = synthetic.scene(table, neurons, networks, layer=layer, k=5)
     assert built.pictures.shape == (2, 100, *{1: (28, 28), 2: (4, 25), 3: (1, 10)}[layer])
     for i, rate in enumerate((0.0, 0.6)):
         vectors = networks[rate].weights[0].T if layer == 1 else networks[rate].weights[layer]
@@ -381,12 +359,12 @@ def test_where_nothing_changes_nothing_moves_and_where_one_neuron_changes_few_do
 
 @pytest.mark.parametrize(("layer", "k"), [(1, 5), (1, 40), (2, 40), (3, 20)])
 def test_the_message_is_small_enough_and_equal_at_every_rerun(layer: int, k: int):
-    built = build_scene(*synthetic.make(layer, k, seeds=2), layer=layer, k=k)
+    built = synthetic.scene(*synthetic.make(layer, k, seeds=2), layer=layer, k=k)
     assert len(built.rates) == 19
     text = json.dumps(built.payload(), allow_nan=False)
     assert len(text) <= LIMIT
     assert built.payload() is built.payload()
-    assert json.dumps(build_scene(*synthetic.make(layer, k, seeds=2), layer=layer, k=k).payload()) == text
+    assert json.dumps(synthetic.scene(*synthetic.make(layer, k, seeds=2), layer=layer, k=k).payload()) == text
 
 
 def test_the_message_says_what_the_scene_holds(built):
@@ -421,7 +399,7 @@ def test_every_rate_has_the_same_texts_so_that_none_is_left_standing(built):
     ("spoil", "message"),
     [
         (lambda t, n, w: (t, n, {0.15: w[0.0]}), "table, neurons and networks must share a rate for layer 1 and k 10"),
-        (lambda t, n, w: (t.assign(width=500), n, w), "table, neurons and networks must share a rate"),
+        (lambda t, n, w: (t.assign(width=500), n, w), "table must have rows of layer 1, 10 clusters and width 100; got none"),
         (lambda t, n, w: (pd.concat([t, t.assign(recipe="paper")]), n, w), "table must be of one recipe; got modern, paper"),
         (lambda t, n, w: (t, n[n["neuron"] != 3], w), "neurons must number those of the network at rate 0 from 0"),
         (lambda t, n, w: (t, pd.concat([n, n]), w), "neurons must number those of the network at rate 0 from 0"),
@@ -430,7 +408,7 @@ def test_every_rate_has_the_same_texts_so_that_none_is_left_standing(built):
 )
 def test_what_does_not_belong_together_is_refused_in_one_sentence(made, spoil: Callable[..., Any], message: str):
     with pytest.raises(ValueError, match=message) as refusal:
-        build_scene(*spoil(*made), layer=1, k=10)
+        synthetic.scene(*spoil(*made), layer=1, k=10)
     assert "\n" not in str(refusal.value)
 
 
@@ -440,11 +418,11 @@ def test_what_does_not_belong_together_is_refused_in_one_sentence(made, spoil: C
 def page() -> None:
     import streamlit as st
 
-    from dropclust.ui.explorer import build_scene, explorer
+    from dropclust.ui.explorer import explorer
     from tests.ui import synthetic
 
     scene = st.cache_resource(
-        lambda: build_scene(*synthetic.make(3, 5, (0.0, 0.4, 0.8), 2), layer=3, k=5), show_spinner=False
+        lambda: synthetic.scene(*synthetic.make(3, 5, (0.0, 0.4, 0.8), 2), layer=3, k=5), show_spinner=False
     )()
     if not st.session_state.get("away"):
         try:

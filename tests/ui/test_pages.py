@@ -179,9 +179,7 @@ def test_networks_that_are_not_stored_are_one_click_away(cache):
     app = open_page("explore.py", guess="off", recipe="paper", shown_seed="3")
     text = said(app)
     assert "19 of the 19 networks of seed 3 under the paper recipe are not stored here." in text
-    assert (
-        "Paper recipe, layer 1, 10 clusters, 20 seeds: the mean Rand index" in text
-    )  # the curves need no network of that seed
+    assert "Paper recipe, layer 1, 10 clusters, 20 seeds: the two clusterings agree" in text  # curves need no network of it
     next(button for button in app.button if button.label.startswith("Train them")).click().run()
     assert [run.spec for run in live.queue().runs()] == [table2.shown_spec(rate, "paper", 3) for rate in table2.RATES]
 
@@ -400,8 +398,9 @@ def test_similar_neurons_works_for_the_viewers_own_run(shipped):
     assert "30 neurons in 5 clusters by incoming weights" in text
     assert "The Rand index of" in text
     assert [metric.label for metric in app.metric] == [
-        "Rand index", "Rand by chance", "Adjusted Rand", "Never fire", "Correlation",
+        "Rand index", "Rand by chance", "Adjusted Rand", "Twins", "Never fire", "Correlation",
     ]  # fmt: skip
+    assert "living neurons have a twin" in text
     assert one.key in app.query_params["run"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from dropclust import __main__ as command_line
 from dropclust.core.spec import RunSpec
+from dropclust.findings import network
 from dropclust.service.jobs import TRANSITIONS, Run
 from dropclust.service.stored import Stored
 from dropclust.ui import runs
@@ -64,7 +65,7 @@ def test_the_command_under_a_run_makes_that_run(spec):
 
 
 def test_every_state_has_words():
-    assert set(runs.STATES) == set(TRANSITIONS)
+    assert set(network.STATES) == set(TRANSITIONS)
 
 
 def test_what_is_said_of_a_run_on_its_way():
@@ -75,30 +76,6 @@ def test_what_is_said_of_a_run_on_its_way():
     text, share = runs.standing(training, 8.0)
     assert share == 0.25
     assert text.endswith("training, step 25 of 100, about 6 s left. The worker was lost; training started again.")
-
-
-def test_an_outcome_is_a_mean_with_its_interval():
-    info = runs.outcome("x", [stored(RunSpec(seed=seed), 0.9 + seed / 100) for seed in (2, 0, 1)])
-    assert info.accuracy.mean == pytest.approx(0.91)
-    assert info.table()["seed"].tolist() == [0, 1, 2]
-    assert info.sentence == "Test accuracy 0.9100 (95 % interval 0.8852 to 0.9348, 3 seeds), cross-entropy 0.100 nats."
-    one = runs.outcome("x", [stored(RunSpec(), 0.9, "stopped")])
-    assert "one seed: no interval" in one.sentence
-    assert one.table()["status"].tolist() == ["stopped early"]
-
-
-def test_outcomes_stand_side_by_side():
-    both = runs.Outcomes(
-        (
-            runs.outcome("worse", [stored(RunSpec(seed=seed), 0.8) for seed in (0, 1)]),
-            runs.outcome("better", [stored(SPECS[1], 0.9)]),
-        )
-    )
-    assert both.sentence == "Of 2 kinds of runs the highest mean test accuracy is 0.9000: better."
-    assert both.overview()["run"].tolist() == ["worse", "better"]
-    assert both.overview()["test accuracy"].tolist() == [kind.accuracy.text(4) for kind in both.kinds]
-    assert both.table()["run"].tolist() == ["worse", "worse", "better"]
-    assert both.table()["test accuracy"].tolist() == [0.8, 0.8, 0.9]
 
 
 def test_durations_as_people_say_them():

@@ -8,9 +8,9 @@ from pathlib import Path
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
-from dropclust.ui.explorer.scene import Reading, Scene, build_scene
+from dropclust.ui.explorer.scene import Scene, build_scene
 
-__all__ = ["Reading", "Scene", "build_scene", "explorer"]
+__all__ = ["Scene", "build_scene", "explorer"]
 
 
 @cache

@@ -12,6 +12,8 @@ const PALETTE = {
   light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#3f9fd8", "#d99400", "#b3a100", "#5a5a5a"],
   dark: ["#4aa3e0", "#f0783c", "#2cc495", "#e39ac4", "#8fd0f7", "#f0b030", "#f0e442", "#bdbdbd"],
 };
+// How the app's other charts name dashes, as an SVG path has them.
+const DASHES = { solid: "none", dash: "7 5", dot: "2 4", dashdot: "9 4 2 4", longdash: "13 5" };
 const OUTLINES = [[], [9, 5], [2, 4], [12, 4, 2, 4], [4, 3]];
 
 const explorers = new WeakMap();
@@ -40,6 +42,7 @@ const share = (value, digits) => (value < 0 ? "−" : "") + Math.abs(value).toFi
 function unpack(payload) {
   const scene = { ...payload, picture: { ...payload.picture, values: bytes(payload.picture.values) } };
   for (const name of ["incoming", "outgoing", "agree", "dead", "copies", "cosines"]) scene[name] = bytes(payload[name]);
+  for (const name of ["twin", "twinCorrelations"]) scene[name] = payload[name] && bytes(payload[name]);
   scene.parts = payload.texts.map((texts) =>
     Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.split("**")])),
   );
@@ -136,10 +139,12 @@ function createChart(svg, scene, { name, series, points = [], zero = false }) {
     const known = curve.low.every((value) => value !== null);
     const edge = known ? [...curve.high.map((v, i) => [i, v]), ...curve.low.map((v, i) => [i, v]).reverse()] : [];
     const outline = edge.map(([i, value]) => `${x(scene.rates[i])},${y(value)}`).join(" ");
-    return `<polygon class="interval ${kind}" points="${outline}"/><path class="line ${kind}" d="${path(curve.mean)}"/>`;
+    const { colour, dash } = scene.looks[kind];
+    return `<g style="--colour:${colour}"><polygon class="interval" points="${outline}"/>
+      <path class="line" stroke-dasharray="${DASHES[dash]}" d="${path(curve.mean)}"/></g>`;
   });
   const marks = points
-    .map(([rate, value]) => `<path class="paper" d="M${x(rate)},${y(value) - 7}l7,7l-7,7l-7,-7z"/>`)
+    .map(([rate, value]) => `<path class="paper" style="--colour:${scene.looks.paper.colour}" d="M${x(rate)},${y(value) - 7}l7,7l-7,7l-7,-7z"/>`)
     .join("");
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
@@ -147,8 +152,10 @@ function createChart(svg, scene, { name, series, points = [], zero = false }) {
     <text x="${width - MARGIN.right}" y="${height - 5}" text-anchor="end">dropout rate</text>
     ${zero ? `<line class="zero" x1="${MARGIN.left}" x2="${width - MARGIN.right}" y1="${y(0)}" y2="${y(0)}"/>` : ""}
     ${curves.join("")}${marks}
-    <g class="marker"><line class="now" y1="${MARGIN.top - 4}" y2="${bottom}"/>
-    ${series.map(({ kind }) => `<circle class="dot ${kind}" r="${kind === "first" ? 8 : 6}"/>`).join("")}</g>`;
+    <g class="marker"><line class="now" style="--colour:${scene.looks.now.colour}" y1="${MARGIN.top - 4}" y2="${bottom}"/>
+    ${series
+      .map(({ kind }) => `<circle class="dot" style="--colour:${scene.looks[kind].colour}" r="${kind === "chance" ? 6 : 8}"/>`)
+      .join("")}</g>`;
   const marker = svg.querySelector(".marker");
   const dots = [...marker.querySelectorAll(".dot")];
   return {
@@ -230,26 +237,40 @@ function createExplorer(root) {
         .map(([other, cosine], i) => `${other} (${i ? "" : "cosine "}${share(cosine, 2)})`)
         .join(", ") + `; shuffled weights give ${share(scene.shuffled[side][index], 2)}`;
     return [
-      `Neuron ${neuron}: ${clusters}${scene.dead[at(neuron)] ? "; dead" : ""}.`,
+      `Neuron ${neuron}: ${clusters}${scene.dead[at(neuron)] ? "; dead" : twinOf(neuron)}.`,
       `Most alike by incoming weights: ${alike(0)}.`,
       `Most alike by outgoing weights: ${alike(1)}.`,
     ];
   }
 
+  /** Which neuron acts like this one, in words; nothing where that was not measured. */
+  function twinOf(neuron) {
+    if (!scene.twin) return "";
+    const [twin, correlation] = [scene.twin[at(neuron)], (scene.twinCorrelations[at(neuron)] - 100) / 100];
+    return twin === neuron ? "; no twin" : `; its twin is ${twin}, their activations correlate ${share(correlation, 2)}`;
+  }
+
   function drawCharts() {
-    const { rand, chance, adjusted, scaled, sampled } = scene.curves;
+    const { rand, chance, adjusted, twins, scaled, sampled } = scene.curves;
     const plans = {
       rand: {
         name: "Rand index",
-        series: [{ kind: "chance", curve: chance }, { kind: "first", curve: rand }],
+        series: [{ kind: "chance", curve: chance }, { kind: "rand", curve: rand }],
         points: scene.paper,
       },
-      adjusted: { name: "adjusted Rand index", series: [{ kind: "first", curve: adjusted }], zero: true },
+      adjusted: { name: "adjusted Rand index", series: [{ kind: "adjusted", curve: adjusted }], zero: true },
+      ...(twins && { twins: { name: "share with a twin", series: [{ kind: "twins", curve: twins }], zero: true } }),
       accuracy: {
         name: "test accuracy (share right)",
-        series: [{ kind: "first", curve: scaled }, { kind: "second", curve: sampled }],
+        series: [{ kind: "scaled", curve: scaled }, { kind: "sampled", curve: sampled }],
       },
     };
+    for (const swatch of root.querySelectorAll("[data-look]")) {
+      const { colour, dash } = scene.looks[swatch.dataset.look];
+      swatch.style.setProperty("--colour", colour);
+      swatch.classList.toggle("dashed", dash !== "solid");
+    }
+    find('[data-chart="twins"] svg').toggleAttribute("hidden", !twins);
     charts = Object.entries(plans).map(([name, plan]) => {
       const svg = find(`[data-chart="${name}"] svg`);
       svg.setAttribute("aria-label", scene.alts[name]);

@@ -1,4 +1,4 @@
-"""What the explorer shows, worked out once: numbers by rate, pictures of neurons, their clusters, copies and places."""
+"""What the explorer draws, worked out once: pictures of neurons, their clusters, nearest others and places, and its message."""
 
 from __future__ import annotations
 
@@ -13,18 +13,32 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dropclust.core.intervals import Interval, mean_interval
-from dropclust.core.similarity import agreement_by_chance, incoming, match_labels, outgoing
+from dropclust.core.clustering import incoming, outgoing
+from dropclust.core.similarity import agreement_by_chance, match_labels
 from dropclust.experiments.paper import TABLE_2
+from dropclust.findings.explorer import Reading, alts, reading
+from dropclust.findings.meaning import Meaning
+from dropclust.findings.table2 import Table2
+from dropclust.ui.style import style
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 Bytes = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
 
-WIDTH = 100  # units of the paper's layers, which the main curves are about
 MAX_UNITS = 256  # a neuron's number is sent as one byte
 COPIES = 3  # most alike neurons told of a neuron, each way
+# What the curves mean, so that they look as on every other chart.
+MEANINGS = {
+    "rand": Meaning.MEASURED,
+    "chance": Meaning.CHANCE,
+    "paper": Meaning.PAPER,
+    "adjusted": Meaning.MEASURED,
+    "twins": Meaning.TWINS,
+    "scaled": Meaning.SCALED,
+    "sampled": Meaning.SAMPLED,
+    "now": Meaning.CHOSEN,
+}
 ASPECTS = (1.7, 0.7)  # width over height of the field: beside the charts, and above them on a phone
 
 # Lengths of the field's layout in cells; a cell holds one tile and the gap around it.
@@ -45,73 +59,6 @@ class Weights(Protocol):
     @property
     def biases(self) -> Sequence[Any]:
         """One array ``[out]`` a layer."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What was measured at one rate: means over seeds with their 95 % intervals, and counts of the network that is shown.
-
-    Parameters
-    ----------
-    rate
-        Dropout rate, 0 to 1.
-    rand
-        Rand index of the two clusterings.
-    chance, chance_low, chance_high
-        What chance gives: expectation and 95 % band of one network's Rand index, means over seeds.
-    adjusted
-        Adjusted Rand index; chance gives 0.
-    scaled, sampled
-        Test accuracy of the scaled network and of sampling, 0 to 1.
-    agree, dead
-        Neurons of the shown network on which both clusterings agree, and neurons never active on the held-out images.
-    agree_chance
-        On how many they agree by chance: `agreement_by_chance`.
-    units
-        Neurons of the layer.
-    dead_mean
-        Dead neurons, mean over seeds.
-    """
-
-    rate: float
-    rand: Interval
-    chance: float
-    chance_low: float
-    chance_high: float
-    adjusted: Interval
-    scaled: Interval
-    sampled: Interval
-    agree: int
-    agree_chance: float
-    dead: int
-    units: int
-    dead_mean: float
-
-    @cached_property
-    def texts(self) -> dict[str, str]:
-        """The sentences shown at this rate; what stands between double asterisks is shown large."""
-        return {
-            "rate": f"dropout rate **{self.rate:.2f}**",
-            "brief": f"Rand **{number(self.rand.mean)}** chance **{number(self.chance)}**",
-            "rand": (
-                f"Rand **{number(self.rand.mean)}**, chance **{number(self.chance)}** "
-                f"(band {number(self.chance_low)} to {number(self.chance_high)})"
-            ),
-            "adjusted": f"adjusted Rand **{number(self.adjusted.mean)}**{_plus_minus(self.adjusted)}",
-            "accuracy": f"accuracy **{number(self.scaled.mean, 3)}** scaled / **{number(self.sampled.mean, 3)}** sampled",
-            "dead": f"dead neurons **{self.dead}** of {self.units}",
-            "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
-            "rand-note": _seeds(self.rand),
-            "adjusted-note": f"chance gives 0; {_seeds(self.adjusted)}",
-            "accuracy-note": _seeds(self.scaled, 3) + ("" if math.isnan(self.sampled.low) else f"; {_ends(self.sampled, 3)}"),
-            "dead-note": f"dead: never active on held-out images ({self.dead_mean:.1f} on average over seeds)",
-        }
-
-    @property
-    def sentence(self) -> str:
-        """The reading in one sentence, for those who hear it."""
-        told = "; ".join(self.texts[name] for name in ("rand", "adjusted", "accuracy", "dead"))
-        return f"Dropout rate {self.rate:.2f}: {told}.".replace("**", "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +106,9 @@ class Scene:
     copies, cosines
         The `COPIES` neurons nearest by cosine of incoming (index 0) and outgoing (1) weights, nearest first, and the
         cosines: ``[2, rates, h, COPIES]``.
+    twin, twin_correlation
+        The neuron's twin, ``[rates, h]``, its own number where it has none, and how far their activations on held-out images
+        correlate, 0 where nothing does; None where it was not measured.
     shuffled
         The nearest one's cosine, mean over neurons, when each neuron's own weights are shuffled: ``[2, rates]``.
     layouts
@@ -176,6 +126,8 @@ class Scene:
     dead: Bools
     copies: Ints
     cosines: Floats
+    twin: Ints | None
+    twin_correlation: Floats | None
     shuffled: Floats
     layouts: tuple[Layout, ...]
 
@@ -197,30 +149,6 @@ class Scene:
         lines, columns = self.pictures.shape[2:]
         return f"as its outgoing weights, a strip in {lines} lines" if lines > 1 else f"as its {columns} outgoing weights"
 
-    @property
-    def alts(self) -> dict[str, str]:
-        """What each chart shows, in words."""
-        seeds = self.readings[0].rand.n
-        where = (
-            f"{self.recipe} recipe, layer {self.layer}, {self.k} clusters, mean over {seeds} seeds, against the dropout rate"
-        )
-
-        def told(name: str, digits: int = 2) -> str:
-            values = [getattr(reading, name).mean for reading in self.readings]
-            spots = {"": 0, "highest ": int(np.argmax(values)), "at last ": -1}
-            return ", ".join(f"{word}{number(values[i], digits)} at {self.rates[i]:.2f}" for word, i in spots.items())
-
-        chance = [reading.chance for reading in self.readings]
-        paper = ", ".join(f"{number(rand)} at {rate:.1f}" for rate, rand in TABLE_2.items())
-        return {
-            "rand": (
-                f"Rand index, {where}: {told('rand')}; chance gives {number(min(chance))} to {number(max(chance))}; "
-                f"the paper reports {paper}."
-            ),
-            "adjusted": f"Adjusted Rand index, {where}: {told('adjusted')}; chance gives 0.",
-            "accuracy": f"Test accuracy, {where}: scaled {told('scaled', 3)}; sampled {told('sampled', 3)}.",
-        }
-
     @cached_property
     def _payload(self) -> dict[str, Any]:
         def curve(name: str) -> dict[str, list[float | None]]:
@@ -228,6 +156,7 @@ class Scene:
             return {end: [_rounded(getattr(interval, end)) for interval in intervals] for end in ("mean", "low", "high")}
 
         chance = {"mean": "chance", "low": "chance_low", "high": "chance_high"}
+        twins = curve("twins") if all(reading.twins for reading in self.readings) else None
         return {
             "layer": self.layer,
             "k": self.k,
@@ -238,17 +167,21 @@ class Scene:
             "rates": list(self.rates),
             "texts": [reading.texts for reading in self.readings],
             "sentences": [reading.sentence for reading in self.readings],
-            "alts": self.alts,
+            "alts": alts(self.readings, self.recipe, self.layer, self.k),
+            "looks": {name: {"colour": style(of).colour, "dash": style(of).dash} for name, of in MEANINGS.items()},
             "curves": {name: curve(name) for name in ("rand", "adjusted", "scaled", "sampled")}
-            | {"chance": {end: [_rounded(getattr(r, field)) for r in self.readings] for end, field in chance.items()}},
+            | {"chance": {end: [_rounded(getattr(r, field)) for r in self.readings] for end, field in chance.items()}}
+            | {"twins": twins},
             "paper": [[rate, rand] for rate, rand in TABLE_2.items()],
             "picture": {"rows": self.pictures.shape[2], "columns": self.pictures.shape[3], "values": _base64(self.pictures)},
             "incoming": _base64(self.incoming),
             "outgoing": _base64(self.outgoing),
             "agree": _base64(self.agree),
             "dead": _base64(self.dead),
+            "twin": None if self.twin is None else _base64(self.twin),
+            "twinCorrelations": None if self.twin_correlation is None else _base64(_hundredths(self.twin_correlation)),
             "copies": _base64(self.copies),
-            "cosines": _base64(np.rint(100 * self.cosines) + 100),  # hundredths, 0 to 200 for -1 to 1
+            "cosines": _base64(_hundredths(self.cosines)),
             "shuffled": np.round(self.shuffled, 4).tolist(),
             "layouts": [
                 {
@@ -266,29 +199,13 @@ class Scene:
         return self._payload
 
 
-def number(value: float, digits: int = 2) -> str:
-    """Write a share as the paper does, without a leading zero: ".79", "1.00"; a true minus sign for a negative one."""
-    text = f"{abs(value):.{digits}f}"
-    sign = "−" if value < 0 and float(text) else ""
-    return sign + text.removeprefix("0")
-
-
-def _plus_minus(interval: Interval) -> str:
-    return "" if math.isnan(interval.low) else f" ± {number((interval.high - interval.low) / 2)}"
-
-
-def _ends(interval: Interval, digits: int) -> str:
-    return f"{number(interval.low, digits)} to {number(interval.high, digits)}"
-
-
-def _seeds(interval: Interval, digits: int = 2) -> str:
-    if math.isnan(interval.low):
-        return "one seed: no interval"
-    return f"{interval.n} seeds, 95 % interval {_ends(interval, digits)}"
-
-
 def _rounded(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 5)
+
+
+def _hundredths(values: Floats) -> Floats:
+    """Numbers from -1 to 1 as whole ones from 0 to 200."""
+    return np.rint(100 * values) + 100
 
 
 def _base64(values: npt.ArrayLike) -> str:
@@ -438,15 +355,15 @@ def _layout(labels: Ints, agree: Bools, k: int, aspect: float) -> Layout:
     return Layout(aspect, cell * _TILE, (tiles + (1 - _TILE) / 2) * cell, regions * cell)
 
 
-def build_scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: Mapping[float, Weights], layer: int, k: int) -> Scene:
+def build_scene(said: Table2, neurons: pd.DataFrame, networks: Mapping[float, Weights], layer: int, k: int) -> Scene:
     """Work out what the explorer shows of a layer and number of clusters.
 
     Parameters
     ----------
-    table
-        Rows of ``experiments.table2`` of one recipe: a row a seed, rate, layer, k and width; layers of 100 units are used.
+    said
+        What Table 2 says of that layer and number of clusters.
     neurons
-        Its ``table2-neurons``: a row a rate, layer, k and neuron of the network that is shown.
+        The experiment's ``table2-neurons``: a row a rate, layer, k and neuron of the network that is shown.
     networks
         The shown network of each rate.
     layer, k
@@ -460,20 +377,15 @@ def build_scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: Mapping[fl
     Raises
     ------
     ValueError
-        One sentence, when the three have no rate in common for this layer and k, when the table mixes recipes, or when a
-        rate's neurons are not those of its network.
+        One sentence, when the three have no rate in common for this layer and k, or when a rate's neurons are not those of its
+        network.
     """
-    table = table[(table["width"] == WIDTH) & (table["layer"] == layer) & (table["k"] == k)]
     neurons = neurons[(neurons["layer"] == layer) & (neurons["k"] == k)]
     shown = {round(float(rate), 4): network for rate, network in networks.items()}
-    measured = dict(iter(table.groupby(table["dropout"].round(4))))
     clustered = dict(iter(neurons.groupby(neurons["dropout"].round(4))))
-    rates = sorted(set(measured) & set(clustered) & set(shown))
+    rates = sorted(set(said.rand.series[0].x) & set(clustered) & set(shown))
     if not rates:
         raise ValueError(f"table, neurons and networks must share a rate for layer {layer} and k {k}; got none in common")
-    recipes = table["recipe"].unique()
-    if len(recipes) != 1:
-        raise ValueError(f"table must be of one recipe; got {', '.join(map(str, recipes))}")
 
     frames = [clustered[rate].sort_values("neuron") for rate in rates]
     into = [incoming(shown[rate].weights, shown[rate].biases, layer) for rate in rates]
@@ -492,30 +404,22 @@ def build_scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: Mapping[fl
     first, second = _match(column("incoming"), column("outgoing"), k)
     agree, dead = column("agree").astype(bool), column("dead").astype(bool)
     near = [[_nearest(vectors, COPIES) for vectors in side] for side in (into, out)]
-    readings = []
-    for rate, alike, never, *labels in zip(rates, agree, dead, first, second, strict=True):
-        seeds = measured[rate]
-        readings.append(
-            Reading(
-                rate=rate,
-                rand=mean_interval(seeds["rand"]),
-                chance=float(seeds["chance_rand"].mean()),
-                chance_low=float(seeds["chance_low"].mean()),
-                chance_high=float(seeds["chance_high"].mean()),
-                adjusted=mean_interval(seeds["adjusted_rand"]),
-                scaled=mean_interval(seeds["scaled_accuracy"]),
-                sampled=mean_interval(seeds["sampled_accuracy"]),
-                agree=int(alike.sum()),
-                agree_chance=agreement_by_chance(*labels),
-                dead=int(never.sum()),
-                units=h,
-                dead_mean=float(seeds["dead"].mean()),
-            )
+    twin = twin_correlation = None
+    if "twin" in neurons:
+        own = np.arange(h)
+        twin = np.where(column("twin") < 0, own, column("twin"))
+        twin_correlation = np.nan_to_num(np.stack([frame["twin_correlation"].to_numpy(dtype=float) for frame in frames]))
+    readings = [
+        reading(
+            said, rate, int(alike.sum()), agreement_by_chance(*labels), int(never.sum()), h,
+            None if twin is None else int((twin[at] != own).sum()),
         )
+        for at, (rate, alike, never, *labels) in enumerate(zip(rates, agree, dead, first, second, strict=True))
+    ]  # fmt: skip
     return Scene(
         layer=layer,
         k=k,
-        recipe=str(recipes[0]),
+        recipe=said.recipe,
         readings=tuple(readings),
         pictures=np.stack([_picture(vectors) for vectors in (into if layer == 1 else out)]),
         incoming=first,
@@ -524,6 +428,8 @@ def build_scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: Mapping[fl
         dead=dead,
         copies=np.stack([np.stack([ids for ids, _ in side]) for side in near]),
         cosines=np.stack([np.stack([cosines for _, cosines in side]) for side in near]),
+        twin=twin,
+        twin_correlation=twin_correlation,
         shuffled=np.array([[_nearest_shuffled(vectors) for vectors in side] for side in (into, out)]),
         layouts=tuple(_layout(first, agree, k, aspect) for aspect in ASPECTS),
     )

@@ -1,4 +1,4 @@
-"""Guess first: what a viewer expected, the answer, and what the class expected before. It knows no page."""
+"""Guess first: what a viewer expected, the answer, and what the class expected before."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
-from dropclust.ui import charts
+from dropclust.findings import words
 
+ALMOST = 0.02  # a guess as near as this is almost exact
 REMEMBERED = 500  # guesses of a class, in the server's memory alone
 
 
@@ -62,36 +62,15 @@ class Compared:
 def compare(what: str, guess: float | None, answer: float, chance: float, others: tuple[float, ...]) -> Compared:
     """Put a guess, the answer, chance and the earlier guesses side by side."""
     if guess is None:
-        sentence = f"{what}: {answer:.2f}; by chance alone {chance:.2f}."
+        sentence = ""
     else:
         off = abs(guess - answer)
-        hit = "almost exactly" if off < 0.02 else f"{off:.2f} {'above' if guess > answer else 'below'} the answer"
-        sentence = f"You expected {guess:.2f}: {hit}. {what}: {answer:.2f}; by chance alone {chance:.2f}."
+        above = "above" if guess > answer else "below"
+        hit = "almost exactly" if off < ALMOST else f"{words.number(off)} {above} the answer"
+        sentence = f"You expected {words.number(guess)}: {hit}. "
+    sentence += f"{what}: {words.number(answer)}; by chance alone {words.number(chance)}."
     if others:
-        middle = float(np.median(others))
-        sentence += f" {len(others)} earlier guesses of this class lie around {middle:.2f}."
+        lie = "lies" if len(others) == 1 else "lie"
+        middle = words.number(float(np.median(others)))
+        sentence += f" {words.count(len(others), 'earlier guess', 'earlier guesses')} of this class {lie} around {middle}."
     return Compared(what, guess, answer, chance, others, sentence)
-
-
-def compared_figure(info: Compared, height: int = 190) -> go.Figure:
-    """Draw all of it on one line."""
-    figure, colours = go.Figure(), charts.palette()
-    # Spread upwards so that equal guesses do not hide each other; the height means nothing.
-    order = np.argsort(info.others, kind="stable")
-    heights = {int(at): 0.15 + 0.6 * (rank % 7) / 7 for rank, at in enumerate(order)}
-    marks = [
-        ("earlier guesses", info.others, [heights[i] for i in range(len(info.others))], "circle-open", charts.SECOND, 12),
-        ("by chance", (info.chance,), [0.0], "line-ns-open", charts.CHANCE, 26),
-        ("answer", (info.answer,), [0.0], "star-diamond", charts.MEASURED, 20),
-    ]
-    if info.guess is not None:
-        marks.append(("your guess", (info.guess,), [0.0], "triangle-up", charts.PAPER, 20))
-    for name, x, y, symbol, role, size in marks:
-        if len(x):
-            marker = {"symbol": symbol, "size": size, "color": colours[role], "line": {"width": 3, "color": colours[role]}}
-            figure.add_scatter(x=x, y=y, name=name, mode="markers", marker=marker, hovertemplate="%{x:.2f}")
-    charts.lay_out(figure, "", info.what, "", height)
-    figure.update_yaxes(visible=False, range=[-0.25, 1])
-    figure.update_xaxes(range=[0.45, 1.02])
-    figure.update_layout(legend={"y": 1.2, "x": 0}, hovermode="closest", margin={"t": 10})
-    return figure

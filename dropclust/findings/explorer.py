@@ -1,0 +1,167 @@
+"""What is said at each dropout rate while it is dragged: the numbers over seeds, and counts of the network that is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dropclust.core.intervals import Interval
+from dropclust.experiments.paper import TABLE_2
+from dropclust.findings import words
+from dropclust.findings.table2 import Table2
+from dropclust.findings.words import bare
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was measured at one rate: means over seeds with their 95 % intervals, and counts of the network that is shown.
+
+    Parameters
+    ----------
+    rate
+        Dropout rate, 0 to 1.
+    rand
+        Rand index of the two clusterings.
+    chance, chance_low, chance_high
+        What chance gives: expectation and 95 % band of one network's Rand index, means over seeds.
+    adjusted
+        Adjusted Rand index; chance gives 0.
+    scaled, sampled
+        Test accuracy of the scaled network and of sampling, 0 to 1.
+    agree, dead
+        Neurons of the shown network on which both clusterings agree, and neurons never active on the held-out images.
+    agree_chance
+        On how many they agree by chance: `dropclust.core.similarity.agreement_by_chance`.
+    units
+        Neurons of the layer.
+    dead_mean
+        Dead neurons, mean over seeds.
+    twins
+        Share of the living neurons that have a twin; None where the table does not have it.
+    with_twin
+        Neurons of the shown network that have a twin; None where its table does not say.
+    """
+
+    rate: float
+    rand: Interval
+    chance: float
+    chance_low: float
+    chance_high: float
+    adjusted: Interval
+    scaled: Interval
+    sampled: Interval
+    agree: int
+    agree_chance: float
+    dead: int
+    units: int
+    dead_mean: float
+    twins: Interval | None = None
+    with_twin: int | None = None
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The sentences shown at this rate; what stands between double asterisks is shown large."""
+        return {
+            "rate": f"dropout rate **{self.rate:.2f}**",
+            "brief": f"Rand **{bare(self.rand.mean)}** chance **{bare(self.chance)}**",
+            "rand": (
+                f"Rand **{bare(self.rand.mean)}**, chance **{bare(self.chance)}** "
+                f"(band {bare(self.chance_low)} to {bare(self.chance_high)})"
+            ),
+            "adjusted": f"adjusted Rand **{bare(self.adjusted.mean)}**{_plus_minus(self.adjusted)}",
+            "accuracy": f"accuracy **{bare(self.scaled.mean, 3)}** scaled / **{bare(self.sampled.mean, 3)}** sampled",
+            "dead": f"dead neurons **{self.dead}** of {self.units}",
+            "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
+            "twin": "" if self.with_twin is None else f"with a twin **{self.with_twin}** of {self.units}",
+            "twins": (
+                f"twins **{bare(self.twins.mean)}**{_plus_minus(self.twins)} of the living"
+                if self.twins
+                else "twins: no result here"
+            ),
+            "rand-note": _seeds(self.rand),
+            "adjusted-note": f"chance gives 0; {_seeds(self.adjusted)}",
+            "accuracy-note": _seeds(self.scaled, 3) + ("" if math.isnan(self.sampled.low) else f"; {_ends(self.sampled, 3)}"),
+            "twins-note": "activations on held-out images correlate above .9"
+            + (f"; {_seeds(self.twins)}" if self.twins else ""),
+            "dead-note": f"dead: never active on held-out images ({self.dead_mean:.1f} on average over seeds)",
+        }
+
+    @property
+    def sentence(self) -> str:
+        """The reading in one sentence, for those who hear it."""
+        told = "; ".join(self.texts[name] for name in ("rand", "adjusted", "accuracy", "dead"))
+        if self.with_twin is not None:
+            told += f". With dropout {self.rate:.2f}, {self.with_twin} of {self.units} neurons have a twin"
+        return f"Dropout rate {self.rate:.2f}: {told}.".replace("**", "")
+
+
+def reading(
+    said: Table2, rate: float, agree: int, agree_chance: float, dead: int, units: int, with_twin: int | None
+) -> Reading:
+    """Put what Table 2 says at a rate beside counts of the network that is shown; arguments as in `Reading`."""
+    rand, chance = (line.at(rate) for line in said.rand.series)
+    scaled, sampled = (line.at(rate) for line in said.accuracy.series)
+    twins = said.twins.series[0] if said.twins else None
+    return Reading(
+        rate=rate,
+        rand=rand,
+        chance=chance.mean,
+        chance_low=chance.low,
+        chance_high=chance.high,
+        adjusted=said.adjusted.series[0].at(rate),
+        scaled=scaled,
+        sampled=sampled,
+        agree=agree,
+        agree_chance=agree_chance,
+        dead=dead,
+        units=units,
+        dead_mean=said.dead[rate],
+        twins=twins.at(rate) if twins and rate in twins.x else None,
+        with_twin=with_twin,
+    )
+
+
+def alts(readings: Sequence[Reading], recipe: str, layer: int, k: int) -> dict[str, str]:
+    """What each small chart shows, in words."""
+    rates, seeds = [reading.rate for reading in readings], readings[0].rand.n
+    where = f"{recipe} recipe, layer {layer}, {k} clusters, mean over {words.count(seeds, 'seed')}, against the dropout rate"
+
+    def told(values: Sequence[float], digits: int = 2) -> str:
+        spots = {"": 0, "highest ": int(np.nanargmax(values)), "at last ": -1}
+        return ", ".join(f"{word}{bare(values[i], digits)} at {rates[i]:.2f}" for word, i in spots.items())
+
+    def means(name: str) -> list[float]:
+        return [getattr(reading, name).mean for reading in readings]
+
+    chance = [reading.chance for reading in readings]
+    paper = ", ".join(f"{bare(rand)} at {rate:.1f}" for rate, rand in TABLE_2.items())
+    twins = [reading.twins.mean if reading.twins else math.nan for reading in readings]
+    return {
+        "rand": (
+            f"Rand index, {where}: {told(means('rand'))}; chance gives {bare(min(chance))} to {bare(max(chance))}; "
+            f"the paper reports {paper}."
+        ),
+        "adjusted": f"Adjusted Rand index, {where}: {told(means('adjusted'))}; chance gives 0.",
+        "accuracy": f"Test accuracy, {where}: scaled {told(means('scaled'), 3)}; sampled {told(means('sampled'), 3)}.",
+        "twins": "Twins: no result here."
+        if all(map(math.isnan, twins))
+        else f"Share of the living neurons that have a twin, {where}: {told(twins)}.",
+    }
+
+
+def _plus_minus(interval: Interval) -> str:
+    return "" if math.isnan(interval.low) else f" ± {bare((interval.high - interval.low) / 2)}"
+
+
+def _ends(interval: Interval, digits: int) -> str:
+    return f"{bare(interval.low, digits)} to {bare(interval.high, digits)}"
+
+
+def _seeds(interval: Interval, digits: int = 2) -> str:
+    if math.isnan(interval.low):
+        return "one seed: no interval"
+    return f"{words.count(interval.n, 'seed')}, 95 % interval {_ends(interval, digits)}"

@@ -1,0 +1,302 @@
+"""What is said about one network, or a few: its neurons and their clusters, its Rand index beside chance, how it learnt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dropclust.core.clustering import Choice
+from dropclust.core.intervals import Interval, mean_interval
+from dropclust.core.similarity import ShuffledWeights, Similarity
+from dropclust.core.spec import RunSpec
+from dropclust.findings import words
+
+STATES = {
+    "waiting": "waiting",
+    "training": "training",
+    "stopping": "stopping: it keeps what it has learnt",
+    "stopped": "stopped early",
+    "done": "done",
+    "lost": "its worker was lost",
+    "restarted": "starting again",
+    "failed": "failed",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """Neurons of a layer as pictures of their weights, in the order of their clusters.
+
+    ``pictures`` is ``[h, height, width]`` in [-1, 1], each neuron by its own largest weight; the other arrays have one entry a
+    neuron: its number, the cluster by incoming and by outgoing weights, whether the two agree.
+    """
+
+    pictures: npt.NDArray[Any]
+    number: npt.NDArray[Any]
+    incoming: npt.NDArray[Any]
+    outgoing: npt.NDArray[Any]
+    agree: npt.NDArray[Any]
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row a neuron."""
+        return pd.DataFrame(
+            {
+                "neuron": self.number, "cluster by incoming weights": self.incoming + 1,
+                "cluster by outgoing weights": self.outgoing + 1, "agree": self.agree.astype(bool),
+            }
+        )  # fmt: skip
+
+
+def pictures(weights: Sequence[npt.NDArray[Any]], layer: int) -> npt.NDArray[Any]:
+    """A layer's neurons as pictures ``[h, height, width]`` in [-1, 1], each by its own largest weight.
+
+    Layer 1: incoming weights as the 28 x 28 image they look at. Other layers: outgoing weights, as a strip.
+    """
+    if layer == 1:
+        drawn = weights[0].T.reshape(-1, 28, 28)
+    else:
+        strips = weights[layer]  # [h, out]
+        drawn = np.repeat(strips[:, None, :], 12, axis=1)
+        drawn = np.repeat(drawn, max(1, 100 // strips.shape[1]), axis=2)
+    return np.asarray(drawn / np.maximum(np.abs(drawn).max(axis=(1, 2), keepdims=True), 1e-12))
+
+
+def neurons(
+    weights: Sequence[npt.NDArray[Any]],
+    layer: int,
+    incoming: Sequence[int],
+    outgoing: Sequence[int],
+    agree: Sequence[bool],
+    dead: int | None = None,
+) -> Neurons:
+    """Sort a layer's neurons by cluster and turn their weights into pictures."""
+    labels = np.asarray(incoming)
+    order = np.lexsort((np.asarray(outgoing), labels))
+    sizes = np.bincount(labels)
+    agreeing = np.asarray(agree, bool)
+    sentence = (
+        f"{len(labels)} neurons in {len(sizes)} clusters by incoming weights, the largest of {sizes.max()}; the clustering by "
+        f"outgoing weights agrees on {agreeing.sum()} of them"
+        + ("." if dead is None else f". Never active on the held-out images: {dead}.")
+        + " A frame has the colour of the cluster by incoming weights, and is broad where the other clustering agrees."
+    )
+    return Neurons(
+        pictures(weights, layer)[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence
+    )
+
+
+@dataclass(frozen=True)
+class Nulls:
+    """An index beside what it is where there are no copies: rows of (name, value, low, high), NaN where there is no band."""
+
+    what: str
+    rows: tuple[tuple[str, float, float, float], ...]
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row an index."""
+        return pd.DataFrame(self.rows, columns=["", self.what, "low", "high"])
+
+
+def nulls(found: Similarity, shuffled: ShuffledWeights) -> Nulls:
+    """The Rand index of a network beside three answers to what chance gives."""
+    nan = math.nan
+    rows = (
+        ("this network", found.rand, nan, nan),
+        ("permuted labels", found.chance_rand, found.chance_low, found.chance_high),
+        ("any clusterings of as many clusters", found.chance_rand_num, nan, nan),
+        ("shuffled weights, clustered again", shuffled.rand, shuffled.rand_low, shuffled.rand_high),
+    )
+    beats = [name for name, _, _, high in rows[1:] if found.rand > high]
+    rand, evenly = words.number(found.rand, 3), words.number(found.chance_rand_num, 3)
+    indices = [words.number(value, 3) for value in (found.adjusted_rand, found.adjusted_mutual_info, found.element_centric)]
+    sentence = (
+        f"The Rand index of {rand} lies "
+        + (f"above the 95 % band of {' and of '.join(beats)}" if beats else "above no band that chance gives")
+        + f"; {rows[2][0]} give {evenly} on average, {'less' if found.rand > found.chance_rand_num else 'not less'}. With "
+        f"chance taken out: adjusted Rand {indices[0]}, adjusted mutual information {indices[1]}, element-centric {indices[2]} "
+        f"(chance not taken out); {words.p_value(found.p_value)} against permuted labels."
+    )
+    return Nulls("Rand index", rows, sentence)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which number of clusters each criterion prefers; ``scores`` by criterion and number, higher is better."""
+
+    scores: Mapping[str, Mapping[int, float]]
+    best: Mapping[str, int]
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row a number of clusters."""
+        return pd.DataFrame(self.scores).rename_axis("clusters").reset_index()
+
+
+def chosen(choices: Mapping[str, Choice]) -> Chosen:
+    """The criteria's choices side by side."""
+    best = {name: choice.k for name, choice in choices.items()}
+    kinds = len(set(best.values()))
+    sentence = "Incoming weights, number of clusters by " + ", by ".join(f"{name}: {k}" for name, k in best.items())
+    sentence += ". They agree." if kinds == 1 else ". They do not agree, as the paper found (section 4.4)."
+    return Chosen({name: choice.scores for name, choice in choices.items()}, best, sentence)
+
+
+@dataclass(frozen=True)
+class Firing:
+    """What the neurons of a layer do on the held-out images.
+
+    Parameters
+    ----------
+    dead, units
+        Neurons that are never active, of how many.
+    within, across
+        Mean correlation of the activations of two neurons of one cluster, and of two of different ones; NaN for no such pair.
+    with_twin
+        Living neurons that have a twin.
+    cosine
+        `dropclust.core.twins.nearest_cosine` of the living neurons' incoming weights; NaN where it is not defined.
+    """
+
+    dead: int
+    units: int
+    within: float
+    across: float
+    with_twin: int
+    cosine: float
+
+    @property
+    def sentence(self) -> str:
+        """How many have a twin, and how unlike their weights are all the same."""
+        living = self.units - self.dead
+        text = (
+            f"{self.with_twin} of {words.count(living, 'living neuron')} have a twin: another one whose activations on the "
+            "held-out images correlate above .9 with theirs."
+        )
+        if not math.isnan(self.cosine):
+            text += (
+                f" Their weights are not equal: the nearest other neuron's incoming weights have a cosine of "
+                f"{words.number(self.cosine)}, in the median; copies would have 1."
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Held-out loss and accuracy of some runs over the examples they have seen; ``names`` tells runs apart."""
+
+    names: tuple[str, ...]
+    examples: tuple[tuple[int, ...], ...]
+    loss: tuple[tuple[float, ...], ...]
+    accuracy: tuple[tuple[float, ...], ...]
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row a point of a run."""
+        rows = [
+            {"run": name, "examples": at, "held-out loss": loss, "held-out accuracy": accuracy}
+            for name, *columns in zip(self.names, self.examples, self.loss, self.accuracy, strict=True)
+            for at, loss, accuracy in zip(*columns, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["run", "examples", "held-out loss", "held-out accuracy"])
+
+
+def learning(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Learning:
+    """What the curves of named runs show."""
+    finite = [[point for point in curve if math.isfinite(point["loss"])] for _, curve in runs]
+    last = [curve[-1]["accuracy"] for curve in finite if curve]
+    sentence = "No point has been measured yet."
+    if last:
+        sentence = f"Held-out accuracy now: {last[0]:.3f}" if len(last) == 1 else (
+            f"Held-out accuracy now: {min(last):.3f} to {max(last):.3f} over {len(last)} runs"
+        )  # fmt: skip
+        seen = sorted({curve[-1]["examples"] for curve in finite if curve})
+        sentence += f", after {' to '.join(f'{n:,}' for n in (seen if len(seen) == 1 else (seen[0], seen[-1])))} examples."
+    return Learning(
+        tuple(name for name, _ in runs),
+        tuple(tuple(point["examples"] for point in curve) for curve in finite),
+        tuple(tuple(point["loss"] for point in curve) for curve in finite),
+        tuple(tuple(point["accuracy"] for point in curve) for curve in finite),
+        sentence,
+    )
+
+
+class Finished(Protocol):
+    """A finished run as far as words about it need it."""
+
+    @property
+    def spec(self) -> RunSpec:
+        """What was asked for."""
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What it reached: ``test_accuracy``, ``test_cross_entropy`` (nats)."""
+
+    @property
+    def status(self) -> str:
+        """Of `STATES`."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What some finished runs of one kind reached on the test images, one value a seed."""
+
+    name: str
+    accuracy: Interval
+    cross_entropy: Interval
+    values: tuple[tuple[int, float, float, str], ...]  # seed, accuracy, cross-entropy, status
+    sentence: str
+
+    def table(self) -> pd.DataFrame:
+        """A row a seed."""
+        return pd.DataFrame(self.values, columns=["seed", "test accuracy", "test cross-entropy", "status"])
+
+
+def outcome(name: str, stored: Iterable[Finished]) -> Outcome:
+    """Mean and Student t interval over the seeds of some finished runs."""
+    values = tuple(
+        (run.spec.seed, run.metrics["test_accuracy"], run.metrics["test_cross_entropy"], STATES[run.status])
+        for run in sorted(stored, key=lambda run: run.spec.seed)
+    )
+    accuracy, loss = (mean_interval([value[column] for value in values]) for column in (1, 2))
+    return Outcome(
+        name,
+        accuracy,
+        loss,
+        values,
+        f"Test accuracy {words.full(accuracy, 4)}, cross-entropy {words.number(loss.mean, 3)} nats.",
+    )
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What several kinds of finished runs reached, side by side."""
+
+    kinds: tuple[Outcome, ...]
+
+    @property
+    def sentence(self) -> str:
+        """Which kind is ahead."""
+        best = max(self.kinds, key=lambda kind: kind.accuracy.mean)
+        return f"Of {len(self.kinds)} kinds of runs the highest mean test accuracy is {best.accuracy.mean:.4f}: {best.name}."
+
+    def overview(self) -> pd.DataFrame:
+        """A row a kind, as text."""
+        return pd.DataFrame(
+            {
+                "run": [kind.name for kind in self.kinds],
+                "test accuracy": [words.full(kind.accuracy, 4) for kind in self.kinds],
+                "cross-entropy, nats": [words.number(kind.cross_entropy.mean, 3) for kind in self.kinds],
+            }
+        )
+
+    def table(self) -> pd.DataFrame:
+        """A row a network."""
+        return pd.concat([kind.table().assign(run=kind.name) for kind in self.kinds], ignore_index=True)

@@ -1,0 +1,97 @@
+"""Figures of one network: its neurons as a sheet of tiles, its Rand index beside chance, its learning curve."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from dropclust.findings.meaning import Meaning
+from dropclust.findings.network import Learning, Neurons, Nulls
+from dropclust.ui.figures.lines import lay_out
+from dropclust.ui.style import palette, style
+
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_MARKERS = ("circle", "diamond", "square", "triangle-up")
+
+
+def neuron_sheet(info: Neurons) -> bytes:
+    """Draw the neurons as a sheet of tiles, a PNG; tiles are framed in the colour of their cluster.
+
+    A neuron on which the two clusterings agree has a broad frame, another a thin one.
+    """
+    from PIL import Image
+
+    n, height, width = info.pictures.shape
+    columns = min(20 if width == height else 5, n)
+    rows, gap = math.ceil(n / columns), 4
+    cell_h, cell_w = height + 2 * gap, width + 2 * gap
+    sheet = np.zeros((rows * cell_h, columns * cell_w, 4), np.uint8)
+    colours = [tuple(int(c[at : at + 2], 16) for at in (1, 3, 5)) for c in palette()]
+    for i in range(n):
+        top, left = (i // columns) * cell_h, (i % columns) * cell_w
+        tile = np.zeros((cell_h, cell_w, 4), np.uint8)
+        frame = tile[1:-1, 1:-1]
+        frame[...] = (*colours[info.incoming[i] % len(colours)], 255)
+        if not info.agree[i]:
+            frame[1:-1, 1:-1] = 0  # a thin frame
+        tile[gap:-gap, gap:-gap] = diverging(info.pictures[i])
+        sheet[top : top + cell_h, left : left + cell_w] = tile
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).resize((sheet.shape[1] * 2, sheet.shape[0] * 2), Image.Resampling.NEAREST).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def diverging(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers in [-1, 1] as RGBA: blue below 0, white at 0, orange above: the palette's first two colours."""
+    low, high = (np.array([int(c[at : at + 2], 16) for at in (1, 3, 5)], float) for c in palette()[:2])
+    share = np.abs(picture)[..., None]
+    ends = np.where(picture[..., None] < 0, low, high)
+    rgb = 255 * (1 - share) + ends * share
+    return np.concatenate([rgb, np.full_like(share, 255)], axis=-1).astype(np.uint8)
+
+
+def learning_figure(info: Learning, what: str, total: int, height: int = 340) -> go.Figure:
+    """Draw ``what`` ("loss" or "accuracy") of every run over the examples seen; the x axis spans all that will be seen."""
+    figure, colours = go.Figure(), palette()
+    for number, name in enumerate(info.names):
+        figure.add_scatter(
+            x=info.examples[number], y=getattr(info, what)[number], name=name, mode="lines",
+            line={"color": colours[number % len(colours)], "width": 3, "dash": _DASHES[number // len(colours) % len(_DASHES)]},
+            hovertemplate="%{y:.4f}",
+        )  # fmt: skip
+    unit = "cross-entropy, nats" if what == "loss" else "share of images classified correctly"
+    lay_out(figure, f"Held-out {what}", "examples seen", unit, height)
+    figure.update_xaxes(range=[0, total])
+    named = len(info.names) if len(info.names) > 1 else 0
+    # A line a run, below the axis: the legend makes the chart higher, never the plot smaller.
+    figure.update_layout(
+        showlegend=named > 0, height=height + 24 * named, margin={"b": 60 + 24 * named},
+        legend={"orientation": "v", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 14}},
+    )  # fmt: skip
+    if what == "accuracy":
+        figure.update_yaxes(range=[0, 1])
+    else:
+        figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def nulls_figure(info: Nulls, height: int = 300) -> go.Figure:
+    """Draw each row as a point with its band."""
+    figure = go.Figure()
+    for number, (name, value, low, high) in enumerate(info.rows):
+        error = None if math.isnan(low) else {"type": "data", "array": [high - value], "arrayminus": [value - low], "width": 10}
+        figure.add_scatter(
+            x=[value], y=[name], mode="markers", error_x=error, showlegend=False, hovertemplate="%{x:.3f}<extra></extra>",
+            marker={
+                "size": 15, "symbol": _MARKERS[number], "color": style(Meaning.CHANCE if number else Meaning.MEASURED).colour,
+            },
+        )  # fmt: skip
+    lay_out(figure, "", info.what, "", height)
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(hovermode="closest", margin={"t": 10})
+    return figure

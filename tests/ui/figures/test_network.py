@@ -1,0 +1,56 @@
+"""Figures of one network: sheets of neurons, chance beside its Rand index, learning curves."""
+
+import io
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dropclust.core import similarity
+from dropclust.findings import network
+from dropclust.ui.figures.network import diverging, learning_figure, neuron_sheet, nulls_figure
+from dropclust.ui.style import palette
+
+
+@pytest.mark.parametrize("units", [1, 3, 100])
+@pytest.mark.parametrize("layer", [1, 2, 3])
+def test_a_sheet_shows_every_neuron(layer, units):
+    rng = np.random.default_rng(0)
+    widths = [784, units, units, units, 10]
+    weights = [rng.normal(size=(a, b)).astype(np.float32) for a, b in pairwise(widths)]
+    labels = rng.integers(0, min(units, 3), units)
+    labels = np.unique(labels, return_inverse=True)[1]
+    info = network.neurons(weights, layer, labels, labels, [True] * units)
+    sheet = Image.open(io.BytesIO(neuron_sheet(info)))
+    columns = min(units, 20 if layer == 1 else 5)
+    height, width = info.pictures.shape[1] + 8, info.pictures.shape[2] + 8
+    assert sheet.size == (2 * width * columns, 2 * height * -(-units // columns))
+    # the middle of the first tile is the middle of the first neuron's picture
+    first = diverging(info.pictures[0])[(height - 8) // 2, (width - 8) // 2]
+    assert sheet.getpixel((2 * (4 + (width - 8) // 2), 2 * (4 + (height - 8) // 2))) == tuple(first.tolist())
+
+
+def test_blue_is_below_zero_and_orange_above():
+    low, middle, high = diverging(np.array([-1.0, 0.0, 1.0]))
+    assert middle.tolist() == [255, 255, 255, 255]
+    assert ["#" + bytes(colour[:3].tolist()).hex().upper() for colour in (low, high)] == list(palette()[:2])
+
+
+def test_each_answer_to_what_chance_gives_is_a_point():
+    labels = np.repeat([0, 1], 10)
+    weak = similarity.ShuffledWeights(0.5, 0.4, 0.6, 0.0, -0.1, 0.1, 39)
+    info = network.nulls(similarity.compare(labels, labels), weak)
+    figure = nulls_figure(info)
+    assert [trace.x[0] for trace in figure.data] == [row[1] for row in info.rows]
+    assert len({trace.marker.symbol for trace in figure.data}) == 4
+
+
+def test_a_curve_spans_all_that_will_be_seen():
+    points = [{"examples": at, "loss": loss, "accuracy": 0.5} for at, loss in ((0, 2.3), (1152, 0.5))]
+    info = network.learning([("a", points), ("b", [])])
+    for what in ("loss", "accuracy"):
+        figure = learning_figure(info, what, 2000)
+        assert tuple(figure.data[0].y) == getattr(info, what)[0]
+        assert tuple(figure.layout.xaxis.range) == (0, 2000)
+    assert learning_figure(network.learning([]), "loss", 1).data == ()
