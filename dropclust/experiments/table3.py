@@ -59,6 +59,7 @@ class Table3(Experiment):
     title = "Table 3"
     question = "Can a layer trained with dropout lose more of its neurons than one trained without?"
     section = "4.4"
+    version = 2
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every width and training for every seed; those of one seed share images, and of one width initial weights."""
@@ -125,13 +126,8 @@ def _rows(
                     "clusters": found.units if METHODS[method].clusters else None,
                     "accuracy_before": before,
                     "accuracy": after,
-                    "loss": before - after,
-                    "parameters_before": network.n_parameters,
-                    "parameters": found.network.n_parameters,
                     "held_out_accuracy_before": found.accuracy_before,
                     "held_out_accuracy": found.accuracy,
-                    "scale": found.scale,
-                    "chosen": found.chosen,
                 }
             )
     return pd.DataFrame(rows)

@@ -72,7 +72,6 @@ def test_mstd_is_the_closed_form_of_a_network_that_is_linear_in_its_mask(rows, i
     # One logit's standard deviation over 200 masks has a relative standard error of 1 / sqrt(400); ten outputs of rank
     # six average some of it away.
     assert rows.loc[("none", rate), "mstd"] == pytest.approx(told, rel=4 * 0.05 / math.sqrt(3))
-    assert rows.loc[("none", rate), "logit_spread"] == pytest.approx(spread, rel=1e-3)
     assert rows.loc[("none", rate), "relative_mstd"] == pytest.approx(rows.loc[("none", rate), "mstd"] / spread, rel=1e-3)
 
 
