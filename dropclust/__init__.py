@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dropclust.core.similarity import neuron_similarity as neuron_similarity
     from dropclust.core.spec import RunSpec as RunSpec
     from dropclust.core.training import train as train
+    from dropclust.core.twins import twins as twins
     from dropclust.service.export import load as load
     from dropclust.service.export import save as save
 
@@ -30,6 +31,7 @@ _HOME = {
     "mstd": "dropclust.core.prediction",
     "model_variance": "dropclust.core.metrics",
     "neuron_similarity": "dropclust.core.similarity",
+    "twins": "dropclust.core.twins",
     "compress": "dropclust.core.compression",
     "save": "dropclust.service.export",
     "load": "dropclust.service.export",

@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
 K_MEANS_STARTS = 4
+CLUSTER_METHODS = ("k-means", "ward")
 PERMUTATIONS = 999
 CELLS_AT_ONCE = 4_000_000  # of permuted contingency tables, 8 bytes each
 # With as few draws as this the smallest and the largest span 95 %: of 40 exchangeable values the new one is neither the
@@ -260,8 +261,8 @@ def _distinct(vectors: Floats) -> tuple[Floats, Ints, Ints]:
     return rows[first], inverse, counts
 
 
-def cluster(vectors: npt.ArrayLike, k: int, seed: int = 0) -> Ints:
-    """Cluster neurons by k-means: the best of 4 starts of k-means++ (paper 4.3.1; it does not say how it chose starts).
+def cluster(vectors: npt.ArrayLike, k: int, seed: int = 0, n_init: int = K_MEANS_STARTS, method: str = "k-means") -> Ints:
+    """Cluster neurons: by k-means, the best of some starts of k-means++, or by Ward's linkage (paper 4.3.1 leaves both open).
 
     Equal vectors are one point that weighs as many: copies never part, and dead neurons with equal weights are one cluster
     or inside one. With k or fewer distinct vectors each is a cluster, so that fewer than k clusters come back; no cluster is
@@ -276,7 +277,12 @@ def cluster(vectors: npt.ArrayLike, k: int, seed: int = 0) -> Ints:
     k
         Clusters wanted, 1 to h.
     seed
-        Decides the starts.
+        Decides the starts of k-means; Ward's linkage has none.
+    n_init
+        Starts of k-means, 1 to 1,000.
+    method
+        "k-means", or "ward": neurons are joined step by step, the two clusters whose joining adds least to the variance
+        within clusters first.
 
     Returns
     -------
@@ -286,12 +292,30 @@ def cluster(vectors: npt.ArrayLike, k: int, seed: int = 0) -> Ints:
     Raises
     ------
     ValueError
-        For a k or seed that is not allowed, and for vectors that are empty or not finite.
+        For a k, seed, number of starts or method that is not allowed, and for vectors that are empty or not finite.
+
+    References
+    ----------
+    Arthur and Vassilvitskii (2007), k-means++: the advantages of careful seeding, SODA. Ward (1963), Hierarchical grouping to
+    optimize an objective function, JASA 58(301), doi:10.1080/01621459.1963.10500845.
+
+    Examples
+    --------
+    >>> cluster([[0, 0], [5, 5], [0, 0.1], [5, 5.1], [0.1, 0]], k=2).tolist()
+    [0, 1, 0, 1, 0]
     """
+    if method not in CLUSTER_METHODS:
+        raise ValueError(f"method must be one of {', '.join(CLUSTER_METHODS)}; got {method!r}")
     points, inverse, counts = _distinct(_array("vectors", vectors, "[h, d]"))
-    k, seed = whole("k", k, 1, len(inverse)), _seed(seed)
+    k, seed, n_init = whole("k", k, 1, len(inverse)), _seed(seed), whole("n_init", n_init, 1, 1_000)
     if len(points) <= k:
         found = np.arange(len(points))
+    elif method == "ward":
+        from sklearn.cluster import AgglomerativeClustering
+
+        # Copies are at no distance and are joined first, so that each distinct point is within one cluster.
+        copies = AgglomerativeClustering(k, linkage="ward").fit(np.repeat(points, counts, axis=0)).labels_
+        found = copies[np.cumsum(counts) - 1]  # of each distinct point
     else:
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
@@ -300,7 +324,7 @@ def cluster(vectors: npt.ArrayLike, k: int, seed: int = 0) -> Ints:
         # and its sums come in any order. Points that differ by rounding alone may fill fewer clusters, which is allowed here.
         with _thread_pools().limit(limits=1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            found = KMeans(k, n_init=K_MEANS_STARTS, random_state=seed).fit(points, sample_weight=counts).labels_
+            found = KMeans(k, n_init=n_init, random_state=seed).fit(points, sample_weight=counts).labels_
     _, first, found = np.unique(found, return_index=True, return_inverse=True)
     order = np.lexsort((first, -np.bincount(found, weights=counts)))  # by size, equals by their first point
     rank = np.empty_like(order)

@@ -24,6 +24,9 @@ WIDE_HIDDEN = (500, 500, 500)
 WIDE_RATES = QUICK_RATES
 SHOWN_SEED = 0  # the seed whose networks are kept, for their neurons to be looked at
 SAMPLES = 100
+# The paper does not say how it clustered. These are ways it may have: starts of k-means, None for Ward's linkage.
+KINDS = {"k-means, 1 start": 1, "k-means, 4 starts": 4, "k-means, 30 starts": 30, "Ward's linkage": None}
+KINDS_K = 10
 
 
 def shown_spec(rate: float, recipe: str = "modern", seed: int = SHOWN_SEED) -> RunSpec:
@@ -38,6 +41,7 @@ class Table2(Experiment):
     title = "Table 2"
     question = "Do hidden neurons become copies of each other as the dropout rate grows?"
     section = "4.3.1"
+    version = 2
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every rate for every seed: nets of one seed share initial weights, images and draws."""
@@ -71,6 +75,7 @@ class Table2(Experiment):
         from dropclust.core import similarity
         from dropclust.core.metrics import accuracy
         from dropclust.core.prediction import hidden_activations, sample, scaled_logits
+        from dropclust.core.twins import effective_rank, nearest_cosine, twins_of
 
         rows = []
         for network in networks:
@@ -80,7 +85,11 @@ class Table2(Experiment):
             activations = [a.numpy() for a in hidden_activations(network, data.held_x)]
             for layer in LAYERS:
                 activation = activations[layer - 1]  # [5000, h]
-                dead = similarity.dead(activation)
+                twins = twins_of(activation)
+                dead = twins.dead
+                alive = similarity.incoming(network.weights, network.biases, layer)[~dead]  # [living, in]
+                cosine = nearest_cosine(alive) if len(alive) else float("nan")
+                rank = effective_rank(activation)
                 for k in CLUSTERS:
                     found = similarity.neuron_similarity(network, layer, k, seed=spec.seed)
                     living = _living(network, layer, k, dead, spec.seed)
@@ -106,6 +115,11 @@ class Table2(Experiment):
                             "adjusted_rand_living": living,
                             "correlation_within": within,
                             "correlation_across": across,
+                            "twins": twins.share,
+                            "twins_80": twins.share_above(0.8),
+                            "twins_95": twins.share_above(0.95),
+                            "nearest_cosine": cosine,
+                            "effective_rank": rank,
                             "scaled_accuracy": scaled,
                             "sampled_accuracy": sampled,
                         }
@@ -113,24 +127,63 @@ class Table2(Experiment):
         return pd.DataFrame(rows)
 
     def details(self, networks: Sequence[Network], data: Data, settings: Settings) -> dict[str, pd.DataFrame]:
-        """The clusters of every neuron of the kept networks, for the picture: a row a rate, layer, k and neuron."""
+        """Clusters and twins of every neuron of the kept networks, and what other ways to cluster find at the paper's rates."""
         keys = self.kept(settings)
-        frames = []
-        for network in networks:
-            spec = spec_of(network)
-            if spec.key not in keys:
-                continue
-            frames += [neurons(network, data, layer, k) for layer in LAYERS for k in CLUSTERS]
-        return {"table2-neurons": pd.concat(frames, ignore_index=True)} if frames else {}
+        shown = [neurons(network, data, layer, k) for network in networks if spec_of(network).key in keys for layer, k in _GRID]
+        frames = {
+            "table2-neurons": shown,
+            "table2-linkage": [linkage(network, settings.recipe) for network in networks if _at_papers_rate(network)],
+        }
+        return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items() if parts}
+
+
+_GRID = [(layer, k) for layer in LAYERS for k in CLUSTERS]
+
+
+def _at_papers_rate(network: Network) -> bool:
+    return network.hidden == HIDDEN and spec_of(network).dropout[0] in QUICK_RATES
+
+
+def linkage(network: Network, recipe: str) -> pd.DataFrame:
+    """How far the two clusterings agree when neurons are clustered in other ways: a row a layer and kind of clustering."""
+    from dropclust.core import similarity
+
+    spec, rows = spec_of(network), []
+    for layer in LAYERS:
+        sides = similarity.incoming(network.weights, network.biases, layer), similarity.outgoing(network.weights, layer)
+        for kind, starts in KINDS.items():
+            how = {"method": "ward"} if starts is None else {"n_init": starts}
+            labels = [similarity.cluster(side, KINDS_K, spec.seed, **how) for side in sides]
+            rows.append(
+                {
+                    "recipe": recipe,
+                    "width": network.hidden[layer - 1],
+                    "seed": spec.seed,
+                    "dropout": spec.dropout[layer - 1],
+                    "layer": layer,
+                    "k": KINDS_K,
+                    "kind": kind,
+                    "adjusted_rand": similarity.adjusted_rand(*labels),
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def neurons(network: Network, data: Data, layer: int, k: int) -> pd.DataFrame:
-    """The clusters of a layer's neurons, a row a neuron, and which of them never fire on the held-out images."""
+    """Clusters and twin of a layer's neurons, a row a neuron, and which of them never fire on the held-out images.
+
+    ``twin`` is the number of the living neuron whose activations correlate most with its own, -1 when that is not above .9;
+    ``twin_correlation`` is that correlation, NaN for a dead neuron.
+    """
+    import numpy as np
+
     from dropclust.core import similarity
     from dropclust.core.prediction import hidden_activations
+    from dropclust.core.twins import twins_of
 
     spec = spec_of(network)
-    dead = similarity.dead(hidden_activations(network, data.held_x)[layer - 1].numpy())
+    twins = twins_of(hidden_activations(network, data.held_x)[layer - 1].numpy())
+    dead = twins.dead
     found = similarity.neuron_similarity(network, layer, k, seed=spec.seed)
     return pd.DataFrame(
         {
@@ -142,6 +195,8 @@ def neurons(network: Network, data: Data, layer: int, k: int) -> pd.DataFrame:
             "outgoing": found.outgoing_labels,
             "agree": similarity.agreement(found.incoming_labels, found.outgoing_labels).astype(int),
             "dead": dead.astype(int),
+            "twin": np.where(twins.correlation > twins.threshold, twins.nearest, -1),
+            "twin_correlation": twins.correlation.round(6),
         }
     )
 

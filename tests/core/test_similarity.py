@@ -395,6 +395,36 @@ class TestCluster:
         squares = {labels: similarity._within(vectors, np.array(labels)) for labels in set_partitions(8, 3)}
         assert similarity._within(vectors, cluster(vectors, 3)) == pytest.approx(min(squares.values()), rel=1e-9)
 
+    @given(st.integers(0, 2**32 - 1), st.integers(1, 8))
+    @settings(max_examples=40, deadline=None)
+    def test_wards_linkage_joins_what_adds_least_within(self, seed, k):
+        rng = np.random.default_rng(seed)
+        vectors = rng.normal(size=(8, 3))
+        groups = [[i] for i in range(8)]
+        while len(groups) > k:
+
+            def joined(i, j):
+                return [g for number, g in enumerate(groups) if number not in (i, j)] + [groups[i] + groups[j]]  # noqa: B023
+
+            def within(parts):
+                return sum(((vectors[g] - vectors[g].mean(axis=0)) ** 2).sum() for g in parts)
+
+            groups = min((joined(i, j) for i, j in itertools.combinations(range(len(groups)), 2)), key=within)
+        labels = cluster(vectors, k, seed, method="ward")
+        assert {frozenset(np.flatnonzero(labels == label)) for label in set(labels)} == set(map(frozenset, groups))
+        order = rng.permutation(8)
+        assert cluster(vectors[order], k, method="ward").tolist() == labels[order].tolist()
+
+    def test_wards_linkage_keeps_copies_together(self):
+        vectors = np.repeat([[0.0], [1.0], [2.2], [9.0]], [50, 50, 1, 3], axis=0)
+        assert cluster(vectors, 2, method="ward").tolist() == [0] * 101 + [1] * 3
+        assert len(set(cluster(vectors, 4, method="ward"))) == len(set(cluster(vectors, 9, method="ward"))) == 4
+
+    def test_more_starts_are_never_worse(self):
+        vectors = np.random.default_rng(2).normal(size=(60, 5))
+        squares = [similarity._within(vectors, cluster(vectors, 8, n_init=n)) for n in (1, 30)]
+        assert squares[1] < squares[0]
+
     def test_copies_weigh_as_many_as_they_are(self):
         # Three points on a line: the outer gap is the wider one, but cutting the other saves the 50 copies their distance.
         line = np.array([0.0, 1.0, 2.2])[:, None]
@@ -436,6 +466,12 @@ class TestCluster:
     def test_refused(self, vectors, k, words):
         with pytest.raises(ValueError, match=f"^{words}$"):
             cluster(vectors, k)
+
+    def test_ways_refused(self):
+        with pytest.raises(ValueError, match=r"^method must be one of k-means, ward; got 'single'$"):
+            cluster(np.eye(3), 2, method="single")
+        with pytest.raises(ValueError, match=r"^n_init must be a whole number from 1 to 1,000; got 0$"):
+            cluster(np.eye(3), 2, n_init=0)
 
 
 class TestNetwork:

@@ -88,6 +88,34 @@ def test_the_shown_neurons_are_those_of_the_table(images):
     assert all(len(set(one["incoming"].iloc[at : at + 5])) == 1 for at in range(0, 100, 5))
 
 
+def test_every_planted_copy_has_a_twin(rows):
+    # The third neuron is silenced, so that the other four of its prototype are still twins of each other.
+    for name in ("twins", "twins_80", "twins_95"):
+        assert rows.groupby("layer")[name].unique().map(list).tolist() == [[1.0], [1.0], [1.0]], name
+    assert rows["nearest_cosine"].to_numpy() == pytest.approx(1, abs=1e-6)
+    assert (rows["effective_rank"] < 20.01).all()  # twenty prototypes
+    assert rows.groupby("layer")["effective_rank"].nunique().tolist() == [1, 1, 1]
+
+
+def test_the_twin_of_each_neuron_is_a_copy_of_it(images):
+    layer = table2.neurons(planted(0.2), images, 2, 20)
+    living = layer[layer["dead"] == 0]
+    assert (living["twin"] // 5 == living["neuron"] // 5).all()
+    assert (living["twin"] != living["neuron"]).all()
+    assert (living["twin_correlation"] > 0.999).all()
+    assert set(layer["twin"][layer["dead"] == 1]) == {-1}
+    assert layer["twin_correlation"][layer["dead"] == 1].isna().all()
+
+
+def test_other_ways_to_cluster_are_measured_at_the_papers_rates(images, rows):
+    networks = [planted(0.2), planted(0.25)]
+    found = table2.EXPERIMENT.details(networks, images, Settings(quick=True))["table2-linkage"]
+    assert set(found["dropout"]) == {0.2}
+    assert list(zip(found["layer"], found["kind"], strict=True)) == [(a, kind) for a in (1, 2, 3) for kind in table2.KINDS]
+    same = found[found["kind"] == "k-means, 4 starts"]["adjusted_rand"].tolist()
+    assert same == rows[rows["k"] == table2.KINDS_K]["adjusted_rand"].tolist()
+
+
 def test_networks_that_are_not_kept_have_no_details(images):
     network = planted(0.4321)
     assert table2.EXPERIMENT.details([network], images, Settings()) == {}
