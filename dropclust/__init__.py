@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from dropclust.core.prediction import mstd as mstd
     from dropclust.core.prediction import sample as sample
     from dropclust.core.prediction import scaled_logits as scaled_logits
+    from dropclust.core.similarity import Similarity as Similarity
     from dropclust.core.similarity import neuron_similarity as neuron_similarity
     from dropclust.core.spec import RunSpec as RunSpec
     from dropclust.core.training import train as train
+    from dropclust.core.twins import Twins as Twins
     from dropclust.core.twins import twins as twins
     from dropclust.service.export import load as load
     from dropclust.service.export import save as save
@@ -31,7 +33,9 @@ _HOME = {
     "mstd": "dropclust.core.prediction",
     "model_variance": "dropclust.core.metrics",
     "neuron_similarity": "dropclust.core.similarity",
+    "Similarity": "dropclust.core.similarity",
     "twins": "dropclust.core.twins",
+    "Twins": "dropclust.core.twins",
     "compress": "dropclust.core.compression",
     "save": "dropclust.service.export",
     "load": "dropclust.service.export",

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dropclust.core import mnist, similarity
+from dropclust.core import clustering, mnist
 from dropclust.core.checks import whole
 from dropclust.core.metrics import accuracy
 from dropclust.core.network import Network
@@ -717,7 +717,7 @@ def _repaired(view: _Layer, plan: _Plan) -> _Plan:
 
 def _cluster(vectors: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int64]:
     """Exactly k clusters of rows, numbered as they first appear; equal rows are together unless fewer than k differ."""
-    labels = _relabelled(similarity.cluster(vectors, k, seed))
+    labels = _relabelled(clustering.cluster(vectors, k, seed))
     if (found := labels.max() + 1) < k:
         # The rows farthest from their centres found clusters of their own; one, the nearest, stays behind in each.
         distance = _squares_within(vectors, labels)
@@ -749,21 +749,9 @@ def _strongest(view: _Layer, units: int) -> NDArray[np.int64]:
 
 
 def _criteria(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float | None, float | None]:
-    """BIC and Calinski-Harabasz of a clustering that is already there, as `similarity.choose_k` defines them, or None.
-
-    W and B are the sums of squares within and between k clusters of n rows of d entries. BIC = log L - (k + d k) / 2 log n,
-    with one spherical Gaussian a cluster, all of variance W / (d (n - k)); Calinski-Harabasz = (B / (k - 1)) / (W / (n - k)).
-    """
-    x = vectors.astype(np.float64)
-    (n, d), sizes = x.shape, np.bincount(labels)
-    k, within = len(sizes), float(_squares_within(x, labels).sum())
-    between = float(((x - x.mean(0)) ** 2).sum()) - within
-    if k == n or within <= 1e-12 * (within + between):
-        return None, None
-    variance = within / (d * (n - k))
-    log_likelihood = (sizes * np.log(sizes / n)).sum() - n * d / 2 * math.log(2 * math.pi * variance) - d * (n - k) / 2
-    bic = float(log_likelihood - (k + k * d) / 2 * math.log(n))
-    return bic, between / (k - 1) / (within / (n - k)) if k > 1 else None
+    """BIC and Calinski-Harabasz of a clustering; None where they are not defined, or where clusters have no spread."""
+    bic, harabasz = clustering.bic(vectors, labels), clustering.calinski_harabasz(vectors, labels)
+    return bic if math.isfinite(bic) else None, harabasz if math.isfinite(harabasz) else None
 
 
 def _point(view: _Layer, method: Method, units: int, seed: int) -> CurvePoint:

@@ -1,4 +1,4 @@
-"""Neurons that act alike: twins by their activations, how close their weights are, and how many directions a layer uses.
+"""Neurons that act alike on images: twins, correlation within clusters, the dead, and how many directions a layer uses.
 
 Everything here works on numpy arrays; torch is imported only by `twins`, which runs a network on the held-out images.
 """
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dropclust.core.arrays import Floats, Ints, array, labels_of
 from dropclust.core.checks import whole
-from dropclust.core.similarity import Floats, Ints, _array, dead
 
 if TYPE_CHECKING:
     from dropclust.core.network import Network
@@ -43,6 +43,12 @@ class Twins:
         That correlation, ``[h]``, -1 to 1; NaN where nearest is -1. A living neuron that never changes has no correlation.
     threshold
         What a correlation must exceed.
+
+    Examples
+    --------
+    >>> found = twins_of([[1, 2, 0], [0, 0, 1], [2, 4, 0], [1, 2, 3]])
+    >>> found.number, found.living, found.nearest.tolist(), found.share_above(0.95) == found.share
+    (2, 3, [1, 0, 0], True)
     """
 
     share: float
@@ -78,6 +84,28 @@ def _threshold(value: object) -> float:
     return float(value)
 
 
+def dead(activations: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Tell which neurons are never active on these images.
+
+    Parameters
+    ----------
+    activations
+        After ReLU, ``[n, h]``; array or tensor.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool ``[h]``: True where no activation is above 0.
+
+    Raises
+    ------
+    ValueError
+        For activations that are none, or not finite.
+    """
+    never: npt.NDArray[np.bool_] = array("activations", activations, "[n, h]").max(axis=0) <= 0
+    return never
+
+
 def twins_of(activations: npt.ArrayLike, threshold: float = THRESHOLD) -> Twins:
     """Find the neurons of a layer that act alike, from their activations.
 
@@ -106,7 +134,7 @@ def twins_of(activations: npt.ArrayLike, threshold: float = THRESHOLD) -> Twins:
     >>> found.share, found.pairs.tolist(), found.dead.tolist()
     (0.6666666666666666, [[0, 1]], [False, False, False, True])
     """
-    values, threshold = _array("activations", activations, "[n, h]"), _threshold(threshold)
+    values, threshold = array("activations", activations, "[n, h]"), _threshold(threshold)
     never, h = dead(values), values.shape[1]
     related = ~never & (values.min(axis=0) < values.max(axis=0))
     numbers = np.flatnonzero(related)
@@ -121,8 +149,8 @@ def twins_of(activations: npt.ArrayLike, threshold: float = THRESHOLD) -> Twins:
     first, second = np.nonzero(np.triu(alike > threshold, k=1))
     order = np.argsort(-alike[first, second], kind="stable")
     pairs = np.column_stack([numbers[first], numbers[second]])[order]  # [pairs, 2]
-    for array in (pairs, never, nearest, correlation):
-        array.setflags(write=False)
+    for part in (pairs, never, nearest, correlation):
+        part.setflags(write=False)
     return Twins(_share(never, correlation, threshold), pairs, never, nearest, correlation, threshold)
 
 
@@ -170,6 +198,46 @@ def twins(network: Network, layer: int, threshold: float = THRESHOLD) -> Twins:
     return twins_of(hidden_activations(network, mnist.load().held_x)[layer - 1].numpy(), threshold)
 
 
+def activation_correlation(activations: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[float, float]:
+    """Mean Pearson correlation of the activations of two neurons of one cluster, and of two of different clusters.
+
+    Neurons whose activation never changes on these images, dead ones above all, have no correlation and are left out.
+
+    Parameters
+    ----------
+    activations
+        After ReLU, ``[n, h]``; array or tensor.
+    labels
+        Cluster of each neuron, integers ``[h]``.
+
+    Returns
+    -------
+    tuple
+        Within clusters and across, each a mean over pairs, -1 to 1; NaN where there is no such pair.
+
+    Raises
+    ------
+    ValueError
+        For activations that are none or not finite, and for labels of another length.
+    """
+    values, clusters = array("activations", activations, "[n, h]"), labels_of("labels", labels)
+    if len(clusters) != values.shape[1]:
+        raise ValueError(f"labels must be one a neuron ({values.shape[1]}); got {len(clusters)}")
+    varies = values.min(axis=0) < values.max(axis=0)
+    values, clusters = values[:, varies], clusters[varies]
+    values = values - values.mean(axis=0)
+    values /= np.linalg.norm(values, axis=0)  # the product of two columns is now their correlation
+    members = (clusters[:, None] == np.unique(clusters)).astype(np.float64)  # [h, clusters]
+    # A sum of unit columns has a squared length of as many, plus twice the correlations of all their pairs.
+    within = (((values @ members) ** 2).sum() - len(clusters)) / 2
+    everything = ((values.sum(axis=1) ** 2).sum() - len(clusters)) / 2
+    pairs_within, pairs = int(sum(math.comb(int(size), 2) for size in members.sum(axis=0))), math.comb(len(clusters), 2)
+    return (
+        float(within / pairs_within) if pairs_within else math.nan,
+        float((everything - within) / (pairs - pairs_within)) if pairs > pairs_within else math.nan,
+    )
+
+
 def nearest_cosine(vectors: npt.ArrayLike) -> float:
     """Median over neurons of the largest cosine that their weights make with another neuron's: 1 for copies.
 
@@ -193,7 +261,7 @@ def nearest_cosine(vectors: npt.ArrayLike) -> float:
     >>> nearest_cosine([[1, 0], [2, 0], [0, 1]])
     1.0
     """
-    rows: Any = _array("vectors", vectors, "[h, d]")
+    rows: Any = array("vectors", vectors, "[h, d]")
     length = np.linalg.norm(rows, axis=1)
     rows = rows[length > 0] / length[length > 0, None]
     if len(rows) < 2:
@@ -233,7 +301,7 @@ def effective_rank(activations: npt.ArrayLike) -> float:
     >>> round(effective_rank([[1, 0], [-1, 0], [0, 1], [0, -1]]), 6)
     2.0
     """
-    values = _array("activations", activations, "[n, h]")
+    values = array("activations", activations, "[n, h]")
     values = values - values.mean(axis=0)
     # Squares of the singular values, from the product of the neurons with each other: as many as neurons, not images.
     squares = np.linalg.eigvalsh(values.T @ values if values.shape[1] <= len(values) else values @ values.T)

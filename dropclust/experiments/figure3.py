@@ -13,9 +13,9 @@ from dropclust.core.spec import RunSpec
 from dropclust.experiments.experiment import Experiment, Settings, spec_of
 
 if TYPE_CHECKING:
+    from dropclust.core.arrays import Floats
     from dropclust.core.mnist import Data
     from dropclust.core.network import Network
-    from dropclust.core.similarity import Floats
 
 WIDTHS = (25, 50, 100, 200, 400, 800, 1600)  # of layer 1; layers 2 and 3 are as in the other experiments
 QUICK_WIDTHS = (25, 50, 100, 200, 400)
@@ -96,17 +96,17 @@ def _untrained(spec: RunSpec) -> Network:
 
 
 def _rows(network: Network, trained: str, data: Data, settings: Settings) -> list[dict[str, object]]:
-    from dropclust.core import similarity
+    from dropclust.core import clustering, similarity
     from dropclust.core.prediction import mstd, scaled_logits
 
     seed, n_masks = spec_of(network).seed, QUICK_MASKS if settings.quick else MASKS
     images = data.test_x[:IMAGES]
     spread = float(scaled_logits(network, images).std(1, correction=0).mean())
-    incoming = similarity.incoming(network.weights, network.biases, 1)
-    outgoing = similarity.outgoing(network.weights, 1)
+    incoming = clustering.incoming(network.weights, network.biases, 1)
+    outgoing = clustering.outgoing(network.weights, 1)
     clusters = clusters_found(incoming, seed)
     agreement = (
-        similarity.adjusted_rand(similarity.cluster(incoming, clusters, seed), similarity.cluster(outgoing, clusters, seed))
+        similarity.adjusted_rand(clustering.cluster(incoming, clusters, seed), clustering.cluster(outgoing, clusters, seed))
         if clusters > 1
         else math.nan
     )
@@ -134,7 +134,7 @@ def _rows(network: Network, trained: str, data: Data, settings: Settings) -> lis
 
 
 def clusters_found(vectors: Floats, seed: int = 0) -> int:
-    """Clusters among a layer's neurons by the held-out choice of `similarity.choose_k`, of 1, 2, 4, 8 and so on.
+    """Clusters among a layer's neurons by the held-out choice of `clustering.choose_k`, of 1, 2, 4, 8 and so on.
 
     One cluster is what explains nothing of held-out weights: score 0. The search goes up and ends when two numbers in a row
     are no better than the best so far, since large numbers cost the most and the score falls for good once clusters are split.
@@ -146,12 +146,12 @@ def clusters_found(vectors: Floats, seed: int = 0) -> int:
     seed
         Decides the folds and the starts of k-means.
     """
-    from dropclust.core import similarity
+    from dropclust.core import clustering
 
     best, score, misses, k = 1, 0.0, 0, 2
     # A fifth of the neurons is held out, and there cannot be more clusters than neurons left.
     while misses < 2 and k <= 4 * len(vectors) // 5:
-        reached = similarity.choose_k(vectors, [k], seed=seed).scores[k]
+        reached = clustering.choose_k(vectors, [k], seed=seed).scores[k]
         if reached > score:  # never for NaN, of neurons that are all equal
             best, score, misses = k, reached, 0
         else:

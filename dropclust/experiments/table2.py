@@ -72,10 +72,10 @@ class Table2(Experiment):
 
     def measure(self, networks: Sequence[Network], data: Data, settings: Settings) -> pd.DataFrame:
         """A row a network, layer and number of clusters."""
-        from dropclust.core import similarity
+        from dropclust.core import clustering, similarity
         from dropclust.core.metrics import accuracy
         from dropclust.core.prediction import hidden_activations, sample, scaled_logits
-        from dropclust.core.twins import effective_rank, nearest_cosine, twins_of
+        from dropclust.core.twins import activation_correlation, effective_rank, nearest_cosine, twins_of
 
         rows = []
         for network in networks:
@@ -87,13 +87,13 @@ class Table2(Experiment):
                 activation = activations[layer - 1]  # [5000, h]
                 twins = twins_of(activation)
                 dead = twins.dead
-                alive = similarity.incoming(network.weights, network.biases, layer)[~dead]  # [living, in]
+                alive = clustering.incoming(network.weights, network.biases, layer)[~dead]  # [living, in]
                 cosine = nearest_cosine(alive) if len(alive) else float("nan")
                 rank = effective_rank(activation)
                 for k in CLUSTERS:
                     found = similarity.neuron_similarity(network, layer, k, seed=spec.seed)
                     living = _living(network, layer, k, dead, spec.seed)
-                    within, across = similarity.activation_correlation(activation, found.incoming_labels)
+                    within, across = activation_correlation(activation, found.incoming_labels)
                     rows.append(
                         {
                             "recipe": settings.recipe,
@@ -146,14 +146,14 @@ def _at_papers_rate(network: Network) -> bool:
 
 def linkage(network: Network, recipe: str) -> pd.DataFrame:
     """How far the two clusterings agree when neurons are clustered in other ways: a row a layer and kind of clustering."""
-    from dropclust.core import similarity
+    from dropclust.core import clustering, similarity
 
     spec, rows = spec_of(network), []
     for layer in LAYERS:
-        sides = similarity.incoming(network.weights, network.biases, layer), similarity.outgoing(network.weights, layer)
+        sides = clustering.incoming(network.weights, network.biases, layer), clustering.outgoing(network.weights, layer)
         for kind, starts in KINDS.items():
             how = {"method": "ward"} if starts is None else {"n_init": starts}
-            labels = [similarity.cluster(side, KINDS_K, spec.seed, **how) for side in sides]
+            labels = [clustering.cluster(side, KINDS_K, spec.seed, **how) for side in sides]
             rows.append(
                 {
                     "recipe": recipe,
@@ -203,14 +203,14 @@ def neurons(network: Network, data: Data, layer: int, k: int) -> pd.DataFrame:
 
 def _living(network: Network, layer: int, k: int, dead, seed: int) -> float:  # type: ignore[no-untyped-def]
     """Adjusted Rand of the neurons that ever fire, clustered anew; NaN when fewer than k are left."""
-    from dropclust.core import similarity
+    from dropclust.core import clustering, similarity
 
     alive = ~dead
     if alive.sum() < max(k, 2):
         return float("nan")
-    incoming = similarity.incoming(network.weights, network.biases, layer)[alive]
-    outgoing = similarity.outgoing(network.weights, layer)[alive]
-    return similarity.adjusted_rand(similarity.cluster(incoming, k, seed), similarity.cluster(outgoing, k, seed))
+    incoming = clustering.incoming(network.weights, network.biases, layer)[alive]
+    outgoing = clustering.outgoing(network.weights, layer)[alive]
+    return similarity.adjusted_rand(clustering.cluster(incoming, k, seed), clustering.cluster(outgoing, k, seed))
 
 
 EXPERIMENT = Table2()

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dropclust.core.clustering import Choice
 from dropclust.core.intervals import Interval, mean_interval
-from dropclust.core.similarity import Choice, ShuffledWeights, Similarity
+from dropclust.core.similarity import ShuffledWeights, Similarity
 from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import paper
 

@@ -19,7 +19,8 @@ from dropclust.ui.explorer import Scene, build_scene
 from dropclust.ui.guess import Guesses
 
 if TYPE_CHECKING:
-    from dropclust.core.similarity import Choice, ShuffledWeights, Similarity
+    from dropclust.core.clustering import Choice
+    from dropclust.core.similarity import ShuffledWeights, Similarity
     from dropclust.service.jobs import Jobs
 
 
@@ -144,7 +145,8 @@ def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Simila
 @st.cache_data(show_spinner="Shuffling each neuron's weights and clustering again", max_entries=500)
 def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights:
     """What agreement is left in a stored run's layer when each neuron's own weights are shuffled."""
-    from dropclust.core.similarity import incoming, outgoing, shuffled_weights_similarity
+    from dropclust.core.clustering import incoming, outgoing
+    from dropclust.core.similarity import shuffled_weights_similarity
 
     stored = _stored(key)
     vectors = incoming(stored.weights, stored.biases, layer, bias), outgoing(stored.weights, layer)
@@ -154,7 +156,7 @@ def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights:
 @st.cache_data(show_spinner="Choosing the number of clusters in three ways", max_entries=500)
 def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choice]:
     """The number of clusters that each criterion prefers for a stored run's incoming weights."""
-    from dropclust.core.similarity import choose_k, incoming
+    from dropclust.core.clustering import choose_k, incoming
 
     stored = _stored(key)
     vectors = incoming(stored.weights, stored.biases, layer)
@@ -169,8 +171,9 @@ def firing(key: str, layer: int, k: int, bias: bool) -> tuple[int, float, float]
     The one look that needs images, and so torch, in this process; the first page never takes it.
     """
     from dropclust.core import mnist
+    from dropclust.core.clustering import cluster, incoming
     from dropclust.core.prediction import hidden_activations
-    from dropclust.core.similarity import activation_correlation, cluster, dead, incoming
+    from dropclust.core.twins import activation_correlation, dead
 
     one_thread()
     stored = _stored(key)

@@ -1,13 +1,18 @@
-"""What the engine computes, written as plainly as PyTorch allows: the oracle of its tests."""
+"""What tests compare with: the engine as plainly as PyTorch allows, and exact or exactly uniform values for permuted labels."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dropclust.core import similarity
 from dropclust.core.mnist import Data
 from dropclust.core.network import Network
 from dropclust.core.spec import INPUTS, OUTPUTS, RunSpec
@@ -88,3 +93,44 @@ def random_network(hidden: Sequence[int], seed: int = 0, scale: float = 1.0) -> 
     widths = [INPUTS, *hidden, OUTPUTS]
     weights = [scale * (2 / a) ** 0.5 * torch.randn(a, b, generator=stream) for a, b in pairwise(widths)]
     return Network(weights, [0.1 * torch.randn(b, generator=stream) for b in widths[1:]])
+
+
+def rand_std(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Standard deviation of the Rand index when the labels of one side are permuted, exact for the actual cluster sizes.
+
+    Write T for the ordered pairs together in both, P and Q for those together in each, and P3 and Q3 for the ordered
+    triples. Two ordered pairs are the same two neurons, share one, or share none, so that over permutations
+    ``E[T^2] = 2PQ/(n)_2 + 4 P3 Q3/(n)_3 + (P^2-2P-4P3)(Q^2-2Q-4Q3)/(n)_4`` with ``(n)_r = n(n-1)...(n-r+1)``, and the Rand
+    index is a constant plus ``T / (n)_2 * 2``.
+
+    Parameters
+    ----------
+    a, b
+        Labels, integers ``[n]``.
+
+    References
+    ----------
+    Fowlkes and Mallows (1983), A method for comparing two hierarchical clusterings, JASA 78(383), section 2,
+    doi:10.1080/01621459.1983.10478008.
+    """
+    pair = similarity._Pair.of("a", a, "b", b)
+    n = len(pair.first)
+    if n < 2:
+        return 0.0
+    sides = []
+    for sizes in (pair.table.sum(1), pair.table.sum(0)):
+        twos, threes = (sum(math.perm(int(size), r) for size in sizes) for r in (2, 3))
+        sides.append((twos, threes, twos**2 - 2 * twos - 4 * threes))
+    (p, p3, p4), (q, q3, q4) = sides
+    terms = ((2, 2 * p * q), (3, 4 * p3 * q3), (4, p4 * q4))
+    second_moment = sum(Fraction(term, math.perm(n, r)) for r, term in terms if n >= r)
+    variance = second_moment - Fraction(p * q, math.perm(n, 2)) ** 2
+    return math.sqrt(variance) / pair.pairs
+
+
+def p_value_ties_drawn(a: npt.ArrayLike, b: npt.ArrayLike, n: int = 999, seed: int = 0) -> float:
+    """As `similarity.permuted`, but equals are put in a random order: exactly uniform for unrelated clusterings."""
+    pair = similarity._Pair.of("a", a, "b", b)
+    drawn = pair.permuted(n, seed)
+    equal = int(np.random.default_rng([seed, 1]).integers((drawn == pair.both).sum() + 1))
+    return (1 + int((drawn > pair.both).sum()) + equal) / (n + 1)

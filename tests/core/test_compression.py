@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropclust.core import mnist, similarity
+from dropclust.core import clustering, mnist
 from dropclust.core.compression import (
     METHODS,
     RIDGES,
@@ -99,8 +99,8 @@ def same_network(a: Network, b: Network, atol: float = 0.0) -> bool:
 
 def vectors(network: Network, layer: int) -> dict[str, np.ndarray]:
     return {
-        "incoming": similarity.incoming(network.weights, network.biases, layer, bias=True),
-        "outgoing": similarity.outgoing(network.weights, layer),
+        "incoming": clustering.incoming(network.weights, network.biases, layer, bias=True),
+        "outgoing": clustering.outgoing(network.weights, layer),
     }
 
 
@@ -271,7 +271,7 @@ def test_fold_against_loops(layer):
     found = compress(network, layer, 5, "fold", seed=2, data=data)
     folded = {}
     for side, rows in vectors(network, layer).items():
-        labels = similarity.cluster(rows, 5, 2)
+        labels = clustering.cluster(rows, 5, 2)
         folded[side] = naive_fold(network, layer, labels)
         if side == found.chosen:
             assert np.array_equal(together(found.labels), together(labels))
@@ -288,7 +288,7 @@ def test_the_papers_method_against_a_search_over_everything(seed):
     found = compress(network, 1, 5, "paper", seed, data)
     scores = {}
     for side, rows in vectors(network, 1).items():
-        labels = similarity.cluster(rows, 5, seed)
+        labels = clustering.cluster(rows, 5, seed)
         folded = naive_fold(network, 1, labels)
         mean = folded.weights[1] / torch.from_numpy(np.bincount(labels))[:, None]
         for factor in SCALES:
@@ -315,7 +315,7 @@ def test_a_factor_on_incoming_weights_and_biases_is_one_on_outgoing_weights():
 def test_agreement_merges_those_together_in_both_clusterings():
     big, _ = copied(make_network((12, 9)), 1, scaled=True, copies=3)
     found = compress(big, 1, 6, "agreement", seed=1, data=make_data(big))
-    incoming, outgoing = (together(similarity.cluster(rows, 6, 1)) for rows in vectors(big, 1).values())
+    incoming, outgoing = (together(clustering.cluster(rows, 6, 1)) for rows in vectors(big, 1).values())
     assert np.array_equal(together(found.labels), incoming & outgoing)
     assert 6 <= found.network.hidden[0] < 36
     assert same_network(found.network, naive_fold(big, 1, found.labels.tolist()), atol=1e-6)
@@ -324,7 +324,7 @@ def test_agreement_merges_those_together_in_both_clusterings():
 def test_random_clusters_have_the_sizes_of_the_clustering():
     network = make_network((30, 9))
     found = compress(network, 1, 7, "random", seed=4, data=make_data(network))
-    labels = similarity.cluster(vectors(network, 1)[found.chosen], 7, 4)
+    labels = clustering.cluster(vectors(network, 1)[found.chosen], 7, 4)
     assert sorted(np.bincount(found.labels)) == sorted(np.bincount(labels))
     assert not np.array_equal(together(found.labels), together(labels))
     assert same_network(found.network, naive_fold(network, 1, found.labels.tolist()), atol=1e-6)
@@ -553,7 +553,7 @@ def test_criteria_are_those_of_the_clustering_of_incoming_weights(method):
     network = make_network((20, 9))
     curve = accuracy_curve(network, 1, method, [1, 4, 19, 20], seed=3, data=make_data(network))
     rows = vectors(network, 1)["incoming"]
-    bic, harabasz = (similarity.choose_k(rows, [1, 4, 19], name, 3).scores for name in ("bic", "calinski_harabasz"))
+    bic, harabasz = (clustering.choose_k(rows, [1, 4, 19], name, 3).scores for name in ("bic", "calinski_harabasz"))
     assert [point.bic for point in curve[:3]] == pytest.approx([bic[k] for k in (1, 4, 19)])
     assert [point.calinski_harabasz for point in curve[1:3]] == pytest.approx([harabasz[k] for k in (4, 19)])
     assert curve[0].calinski_harabasz is None

@@ -1,4 +1,4 @@
-"""Agreement of clusterings against enumeration, scikit-learn and naive versions; clusters of neurons against planted copies."""
+"""Agreement of clusterings against enumeration, scikit-learn and naive versions; of a network's against planted copies."""
 
 import itertools
 import math
@@ -12,32 +12,26 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
-from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, calinski_harabasz_score, rand_score
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, rand_score
 
 from dropclust.core import similarity
+from dropclust.core.clustering import cluster, incoming, outgoing
 from dropclust.core.network import Network
 from dropclust.core.similarity import (
-    activation_correlation,
     adjusted_mutual_info,
     adjusted_rand,
     agreement,
-    chance_band,
-    choose_k,
-    cluster,
     compare,
-    dead,
     element_centric,
     expected_rand,
     expected_rand_num,
-    incoming,
     match_labels,
     neuron_similarity,
-    outgoing,
-    p_value,
+    permuted,
     rand_index,
-    rand_std,
     shuffled_weights_similarity,
 )
+from tests.core.reference import p_value_ties_drawn, rand_std
 
 PAIRWISE = (rand_index, expected_rand, adjusted_rand, adjusted_mutual_info, element_centric)
 examples = settings(max_examples=100, deadline=None)
@@ -146,7 +140,7 @@ class TestChance:
         inside, rounds = 0, 2_000
         for seed in range(rounds):
             a, b = rng.integers(0, 10, 100), rng.integers(0, 10, 100)
-            low, high = chance_band(a, b, n=199, seed=seed)
+            low, high = permuted(a, b, n=199, seed=seed)[:2]
             inside += low <= rand_index(a, b) <= high
         assert inside / rounds > 0.95 - 4 * math.sqrt(0.95 * 0.05 / rounds)
         assert inside / rounds < 0.98
@@ -154,7 +148,7 @@ class TestChance:
     def test_band_lies_about_the_expectation_by_two_deviations(self):
         rng = np.random.default_rng(6)
         a, b = rng.integers(0, 10, 100), rng.integers(0, 10, 100)
-        low, high = chance_band(a, b, n=20_000)
+        low, high, _ = permuted(a, b, n=20_000)
         # Quantiles of 20,000 draws are good to a few percent of a deviation, and the law is only nearly normal.
         assert (low - expected_rand(a, b)) / rand_std(a, b) == pytest.approx(-1.96, abs=0.25)
         assert (high - expected_rand(a, b)) / rand_std(a, b) == pytest.approx(1.96, abs=0.25)
@@ -183,19 +177,21 @@ class TestChance:
         assert len(np.unique(pieces, axis=0)) == len(pieces)
 
 
+def p_value(a, b, n=999, seed=0):
+    return permuted(a, b, n, seed).p_value
+
+
 class TestPValue:
     @staticmethod
-    def of_random_pairs(count, ties, n=100, k=10):
+    def of_random_pairs(count, p_value, n=100, k=10):
         rng = np.random.default_rng(11)
-        return np.array(
-            [p_value(rng.integers(0, k, n), rng.integers(0, k, n), seed=seed, ties=ties) for seed in range(count)]
-        )  # [count]
+        return np.array([p_value(rng.integers(0, k, n), rng.integers(0, k, n), seed=seed) for seed in range(count)])  # [count]
 
     def test_uniform_under_the_null_with_ties_drawn(self):
-        assert kstest(self.of_random_pairs(300, "random"), "uniform").pvalue > 0.01
+        assert kstest(self.of_random_pairs(300, p_value_ties_drawn), "uniform").pvalue > 0.01
 
     def test_never_too_small_under_the_null_with_ties_against(self):
-        p = self.of_random_pairs(1_000, "against")
+        p = self.of_random_pairs(1_000, p_value)
         for level in (0.01, 0.05, 0.1, 0.25, 0.5):
             assert (p <= level).mean() < level + 4 * math.sqrt(level * (1 - level) / len(p))
         # A tie costs at most the chance of one value of the Rand index, which here is some 4 %.
@@ -215,7 +211,7 @@ class TestPValue:
 
     def test_ties_drawn_are_between_better_and_as_good(self):
         a = np.arange(100) % 10
-        drawn = {p_value(a, np.zeros(100, int), n=9, seed=seed, ties="random") for seed in range(200)}
+        drawn = {p_value_ties_drawn(a, np.zeros(100, int), n=9, seed=seed) for seed in range(200)}
         assert drawn == {rank / 10 for rank in range(1, 11)}
 
 
@@ -292,12 +288,12 @@ class TestAgreementOfTwoClusterings:
         both = compare(a, b, seed=9)
         assert both.rand == rand_index(a, b)
         assert both.chance_rand == expected_rand(a, b)
-        assert (both.chance_low, both.chance_high) == chance_band(a, b, seed=9)
+        assert (both.chance_low, both.chance_high) == permuted(a, b, seed=9)[:2]
         assert both.chance_rand_num == expected_rand_num(60, 6, 4)
         assert both.adjusted_rand == adjusted_rand(a, b)
         assert both.adjusted_mutual_info == adjusted_mutual_info(a, b)
         assert both.element_centric == element_centric(a, b)
-        assert both.p_value == p_value(a, b, seed=9)
+        assert both.p_value == permuted(a, b, seed=9).p_value
         assert both.incoming_labels.tolist() == a.tolist()
         assert both.outgoing_labels.tolist() == b.tolist()
         with pytest.raises(ValueError, match="read-only"):
@@ -305,7 +301,7 @@ class TestAgreementOfTwoClusterings:
         a[0] += 1  # the caller's own labels stay the caller's
         assert both.incoming_labels[0] != a[0]
 
-    @pytest.mark.parametrize("measure", [*PAIRWISE, rand_std, chance_band, p_value, compare, match_labels, agreement])
+    @pytest.mark.parametrize("measure", [*PAIRWISE, rand_std, permuted, compare, match_labels, agreement])
     def test_refused(self, measure):
         with pytest.raises(ValueError, match="must be of equal length; got 2 and 3"):
             measure([0, 1], [0, 1, 2])
@@ -315,10 +311,9 @@ class TestAgreementOfTwoClusterings:
 
     def test_numbers_refused(self):
         for call, words in (
-            (lambda: p_value([0, 1], [0, 1], n=0), "n must be a whole number from 1 to 1,000,000; got 0"),
-            (lambda: p_value([0, 1], [0, 1], seed=-1), "seed must be a whole number from 0 to 4,294,967,295; got -1"),
-            (lambda: p_value([0, 1], [0, 1], ties="none"), "ties must be against or random; got 'none'"),
-            (lambda: chance_band([0, 1], [0, 1], n=2.5), "n must be a whole number from 1 to 1,000,000; got 2.5"),
+            (lambda: permuted([0, 1], [0, 1], n=0), "n must be a whole number from 1 to 1,000,000; got 0"),
+            (lambda: permuted([0, 1], [0, 1], seed=-1), "seed must be a whole number from 0 to 4,294,967,295; got -1"),
+            (lambda: permuted([0, 1], [0, 1], n=2.5), "n must be a whole number from 1 to 1,000,000; got 2.5"),
             (lambda: expected_rand_num(5, 6, 1), "k_a must be a whole number from 1 to 5; got 6"),
             (lambda: expected_rand_num(5, 1, 0), "k_b must be a whole number from 1 to 5; got 0"),
             (lambda: expected_rand_num(True, 1, 1), "n must be a whole number from 1 to 1,000,000; got True"),
@@ -366,129 +361,11 @@ class TestMatching:
         assert agreement(reference, labels).tolist() == [False, False, False, True, True, True, True]
 
 
-class TestCluster:
-    def test_finds_planted_clusters_largest_first(self):
-        rng = np.random.default_rng(0)
-        whose = rng.permutation(np.repeat([0, 1, 2], [30, 20, 10]))
-        vectors = np.eye(3)[whose] + 0.01 * rng.normal(size=(60, 3))
-        assert cluster(vectors, 3).tolist() == whose.tolist()
-
-    @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
-    @settings(max_examples=40, deadline=None)
-    def test_follows_the_order_of_neurons(self, seed, k):
-        rng = np.random.default_rng(seed)
-        vectors = rng.normal(size=(12, 3)).round(rng.integers(0, 3))  # often with equal rows
-        order = rng.permutation(12)
-        labels = cluster(vectors, k, seed)
-        assert cluster(vectors[order], k, seed).tolist() == labels[order].tolist()
-        sizes = np.bincount(labels)
-        assert (sizes > 0).all()
-        assert (np.diff(sizes) <= 0).all()
-        distinct = len(np.unique(vectors, axis=0))
-        assert len(sizes) == min(k, distinct)
-        for i, j in itertools.combinations(range(12), 2):
-            if (vectors[i] == vectors[j]).all():
-                assert labels[i] == labels[j]
-
-    def test_best_of_several_starts_is_close_to_the_best_partition(self):
-        vectors = np.random.default_rng(1).normal(size=(8, 2))
-        squares = {labels: similarity._within(vectors, np.array(labels)) for labels in set_partitions(8, 3)}
-        assert similarity._within(vectors, cluster(vectors, 3)) == pytest.approx(min(squares.values()), rel=1e-9)
-
-    @given(st.integers(0, 2**32 - 1), st.integers(1, 8))
-    @settings(max_examples=40, deadline=None)
-    def test_wards_linkage_joins_what_adds_least_within(self, seed, k):
-        rng = np.random.default_rng(seed)
-        vectors = rng.normal(size=(8, 3))
-        groups = [[i] for i in range(8)]
-        while len(groups) > k:
-
-            def joined(i, j):
-                return [g for number, g in enumerate(groups) if number not in (i, j)] + [groups[i] + groups[j]]  # noqa: B023
-
-            def within(parts):
-                return sum(((vectors[g] - vectors[g].mean(axis=0)) ** 2).sum() for g in parts)
-
-            groups = min((joined(i, j) for i, j in itertools.combinations(range(len(groups)), 2)), key=within)
-        labels = cluster(vectors, k, seed, method="ward")
-        assert {frozenset(np.flatnonzero(labels == label)) for label in set(labels)} == set(map(frozenset, groups))
-        order = rng.permutation(8)
-        assert cluster(vectors[order], k, method="ward").tolist() == labels[order].tolist()
-
-    def test_wards_linkage_keeps_copies_together(self):
-        vectors = np.repeat([[0.0], [1.0], [2.2], [9.0]], [50, 50, 1, 3], axis=0)
-        assert cluster(vectors, 2, method="ward").tolist() == [0] * 101 + [1] * 3
-        assert len(set(cluster(vectors, 4, method="ward"))) == len(set(cluster(vectors, 9, method="ward"))) == 4
-
-    def test_more_starts_are_never_worse(self):
-        vectors = np.random.default_rng(2).normal(size=(60, 5))
-        squares = [similarity._within(vectors, cluster(vectors, 8, n_init=n)) for n in (1, 30)]
-        assert squares[1] < squares[0]
-
-    def test_copies_weigh_as_many_as_they_are(self):
-        # Three points on a line: the outer gap is the wider one, but cutting the other saves the 50 copies their distance.
-        line = np.array([0.0, 1.0, 2.2])[:, None]
-        assert cluster(line, 2).tolist() == [0, 0, 1]
-        assert cluster(np.repeat(line, [50, 50, 1], axis=0), 2).tolist() == [1] * 50 + [0] * 51
-
-    def test_degenerate_vectors(self):
-        assert cluster(np.zeros((7, 4)), 5).tolist() == [0] * 7
-        assert cluster([[0.0, -0.0], [-0.0, 0.0], [1, 1]], 3).tolist() == [0, 0, 1]
-        assert sorted(cluster(np.eye(6), 6)) == list(range(6))
-        assert cluster(np.random.default_rng(0).normal(size=(9, 2)), 1).tolist() == [0] * 9
-        assert cluster([[3.0]], 1).tolist() == [0]
-
-    def test_points_that_differ_by_rounding_alone_are_fewer_clusters(self):
-        # Next to a point so far away the others are the same one: two clusters of the five wanted, and no warning.
-        vectors = np.append(1e12, 1 + 1e-10 * np.arange(10))[:, None]
-        assert cluster(vectors, 5).tolist() == [1] + [0] * 10
-
-    def test_same_seed_same_labels_whatever_was_drawn_before(self):
-        vectors = np.random.default_rng(3).normal(size=(300, 20))
-        before = cluster(vectors, 10, seed=4)
-        np.random.seed(1)  # noqa: NPY002
-        np.random.random(10)  # noqa: NPY002
-        assert (cluster(vectors, 10, seed=4) == before).all()
-        assert any((cluster(vectors, 10, seed=seed) != before).any() for seed in range(5, 8))
-
-    @pytest.mark.parametrize(
-        ("vectors", "k", "words"),
-        [
-            (np.zeros((4, 2)), 5, "k must be a whole number from 1 to 4; got 5"),
-            (np.zeros((4, 2)), 0, "k must be a whole number from 1 to 4; got 0"),
-            (np.zeros((4, 2)), 2.0, r"k must be a whole number from 1 to 4; got 2\.0"),
-            (np.zeros(4), 1, r"vectors must be an array \[h, d\] that is not empty; got the shape \[4\]"),
-            (np.zeros((0, 4)), 1, r"vectors must be an array \[h, d\] that is not empty; got the shape \[0, 4\]"),
-            ([[0.0, math.nan]], 1, "vectors must hold finite numbers only; got NaN or infinity"),
-            ([["a", "b"]], 1, r"vectors must be an array \[h, d\] of numbers; got .*"),
-        ],
-    )
-    def test_refused(self, vectors, k, words):
-        with pytest.raises(ValueError, match=f"^{words}$"):
-            cluster(vectors, k)
-
-    def test_ways_refused(self):
-        with pytest.raises(ValueError, match=r"^method must be one of k-means, ward; got 'single'$"):
-            cluster(np.eye(3), 2, method="single")
-        with pytest.raises(ValueError, match=r"^n_init must be a whole number from 1 to 1,000; got 0$"):
-            cluster(np.eye(3), 2, n_init=0)
-
-
 class TestNetwork:
-    def test_vectors_of_a_layer(self):
-        network, _ = planted()
-        w, b = [t.numpy() for t in network.weights], [t.numpy() for t in network.biases]
-        for layer in (1, 2, 3):
-            for weights, biases in ((network.weights, network.biases), (w, b)):
-                assert (incoming(weights, biases, layer) == w[layer - 1].T).all()
-                assert (outgoing(weights, layer) == w[layer]).all()
-                with_bias = incoming(weights, biases, layer, bias=True)
-                assert (with_bias[:, :-1] == w[layer - 1].T).all()
-                assert (with_bias[:, -1] == b[layer - 1]).all()
-        for layer in (0, 4):
-            for call in (lambda n: incoming(w, b, n), lambda n: outgoing(w, n), lambda n: neuron_similarity(network, n, 5)):
-                with pytest.raises(ValueError, match=f"^layer must be a whole number from 1 to 3; got {layer}$"):
-                    call(layer)
+    @pytest.mark.parametrize("layer", [0, 4])
+    def test_another_layer_is_refused(self, layer):
+        with pytest.raises(ValueError, match=f"^layer must be a whole number from 1 to 3; got {layer}$"):
+            neuron_similarity(planted()[0], layer, 5)
 
     @pytest.mark.parametrize("seed", range(10))
     def test_copies_are_found(self, seed):
@@ -543,160 +420,26 @@ class TestNetwork:
         p = []
         for seed in range(150):
             labels = [cluster(rng.normal(size=(30, 6)), 5, seed) for _ in range(2)]
-            p.append(p_value(*labels, n=199, seed=seed, ties="random"))
+            p.append(p_value_ties_drawn(*labels, n=199, seed=seed))
         assert kstest(p, "uniform").pvalue > 0.01
 
     def test_needs_no_torch(self):
         script = """
 import sys
 import numpy as np
-from dropclust.core.similarity import *
-from dropclust.core import similarity as s
+from dropclust.core import clustering as c, similarity as s, twins as t
 rng = np.random.default_rng(0)
 w = [rng.normal(size=(8, 30)), rng.normal(size=(30, 4))]
 b = [np.zeros(30), np.zeros(4)]
-i, o = s.incoming(w, b, 1, bias=True), s.outgoing(w, 1)
-found = s.compare(s.cluster(i, 5), s.cluster(o, 5))
+i, o = c.incoming(w, b, 1, bias=True), c.outgoing(w, 1)
+found = s.compare(c.cluster(i, 5), c.cluster(o, 5))
 s.shuffled_weights_similarity(i, o, 5, draws=2)
-s.choose_k(i, [2, 3])
-s.activation_correlation(np.maximum(i.T, 0), s.match_labels(found.incoming_labels, found.outgoing_labels))
+c.choose_k(i, [2, 3])
+t.twins_of(np.maximum(i.T, 0))
+t.activation_correlation(np.maximum(i.T, 0), s.match_labels(found.incoming_labels, found.outgoing_labels))
 assert "torch" not in sys.modules, "torch was imported"
 print(found.rand)
 """
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert 0 < float(done.stdout) < 1
-
-
-class TestActivations:
-    def test_dead(self):
-        activations = np.array([[0.0, 0.0, 1.0, -0.0], [0.0, 2.0, 0.0, -1.0]])
-        assert dead(activations).tolist() == [True, False, False, True]
-        assert dead(torch.tensor(activations)).tolist() == [True, False, False, True]
-        for wrong in (np.zeros((0, 3)), np.zeros(3), np.full((2, 2), math.nan)):
-            with pytest.raises(ValueError, match=r"^activations must"):
-                dead(wrong)
-
-    @given(labelled(sides=1, least=2, most=12), st.integers(0, 1000))
-    @examples
-    def test_correlation_equals_the_mean_over_pairs(self, sides, seed):
-        (labels,) = sides
-        rng = np.random.default_rng(seed)
-        activations = np.maximum(rng.normal(size=(20, len(labels))), 0)
-        activations[:, rng.random(len(labels)) < 0.2] = 0
-        activations[:, rng.random(len(labels)) < 0.1] = 0.1  # active, and never changing
-        pairs = {True: [], False: []}
-        for i, j in itertools.combinations(range(len(labels)), 2):
-            if np.ptp(activations[:, i]) and np.ptp(activations[:, j]):
-                pairs[labels[i] == labels[j]].append(np.corrcoef(activations[:, i], activations[:, j])[0, 1])
-        expected = [np.mean(pairs[same]) if pairs[same] else math.nan for same in (True, False)]
-        assert activation_correlation(activations, labels) == pytest.approx(expected, abs=1e-9, nan_ok=True)
-        assert activation_correlation(torch.tensor(activations), labels) == pytest.approx(expected, abs=1e-9, nan_ok=True)
-
-    def test_copies_fire_together(self):
-        rng = np.random.default_rng(0)
-        activations = np.maximum(rng.normal(size=(200, 2)), 0)[:, [0, 0, 1, 1]] * [1, 3, 1, 5]
-        within, across = activation_correlation(activations, [0, 0, 1, 1])
-        assert within == pytest.approx(1)
-        assert abs(across) < 4 / math.sqrt(200)
-
-    def test_no_pairs(self):
-        def of(activations, labels):
-            return activation_correlation(np.array(activations, dtype=float), labels)
-
-        assert np.isnan(of([[1, 2], [2, 1]], [0, 1])).tolist() == [True, False]
-        assert np.isnan(of([[1, 2], [2, 1]], [0, 0])).tolist() == [False, True]
-        for nothing in (of([[0, 0], [0, 0]], [0, 0]), of([[1], [2]], [0]), of([[1, 2]], [0, 0])):
-            assert np.isnan(nothing).all()
-        with pytest.raises(ValueError, match=r"^labels must be one a neuron \(2\); got 1$"):
-            of([[1, 2], [2, 1]], [0])
-
-
-class TestChooseK:
-    @staticmethod
-    def blobs(k, d=30, each=10, noise=0.3, seed=0):
-        rng = np.random.default_rng(seed)
-        whose = rng.permutation(np.repeat(np.arange(k), each))
-        return rng.normal(size=(k, d))[whose] + noise * rng.normal(size=(k * each, d))
-
-    @pytest.mark.parametrize("method", ["held_out", "calinski_harabasz", "bic"])
-    @pytest.mark.parametrize("k", [3, 6])
-    def test_finds_the_planted_number(self, method, k):
-        choice = choose_k(self.blobs(k), [2, 3, 4, 5, 6, 7, 9], method)
-        assert (choice.k, choice.method) == (k, method)
-        assert list(choice.scores) == [2, 3, 4, 5, 6, 7, 9]
-        assert choice.scores[k] == max(choice.scores.values())
-
-    @pytest.mark.parametrize("method", ["held_out", "bic"])
-    def test_finds_no_clusters_in_noise(self, method):
-        assert choose_k(np.random.default_rng(0).normal(size=(80, 20)), [1, 2, 5, 10], method).k == 1
-
-    def test_held_out_score_is_the_share_explained(self):
-        scores = choose_k(self.blobs(6, noise=0.01), [1, 3, 6, 48, 49]).scores
-        assert scores[1] == pytest.approx(0, abs=1e-12)
-        assert 0.2 < scores[3] < scores[6] < 1
-        assert scores[6] == pytest.approx(1, abs=1e-3)
-        assert not math.isnan(scores[48])
-        assert math.isnan(scores[49])  # 48 of 60 neurons are not held out
-        scores = choose_k(self.blobs(6)[:58], [46, 47]).scores
-        assert not math.isnan(scores[46])
-        assert math.isnan(scores[47])  # the larger folds of 58 neurons hold 12 out
-
-    def test_held_out_predicts_each_half_from_the_other(self):
-        rng = np.random.default_rng(0)
-        vectors = np.column_stack([rng.integers(0, 3, 40) + 0.1 * rng.normal(size=40), 10 * rng.normal(size=40)])
-        scores = [similarity._held_out(side, 3, 0) for side in (vectors, vectors[:, ::-1])]
-        assert scores[0] == pytest.approx(scores[1], rel=1e-12)
-
-    def test_calinski_harabasz_equals_scikit_learn(self):
-        vectors = self.blobs(4)
-        for k, score in choose_k(vectors, [2, 4, 9], "calinski_harabasz", seed=5).scores.items():
-            # Clustering does not depend on the order of neurons, so the labels are the same.
-            assert score == pytest.approx(calinski_harabasz_score(vectors, cluster(vectors, k, 5)), rel=1e-9)
-
-    def test_bic_equals_the_likelihood_summed_point_by_point(self):
-        vectors = self.blobs(4, d=3)
-        (h, d), k = vectors.shape, 5
-        labels = cluster(vectors, k)
-        means = np.array([vectors[labels == label].mean(axis=0) for label in range(k)])
-        variance = sum(np.sum((x - means[label]) ** 2) for x, label in zip(vectors, labels, strict=True)) / (d * (h - k))
-        total = 0.0
-        for x, label in zip(vectors, labels, strict=True):
-            density = math.exp(-np.sum((x - means[label]) ** 2) / (2 * variance)) / (2 * math.pi * variance) ** (d / 2)
-            total += math.log(np.mean(labels == label) * density)
-        expected = total - ((k - 1) + d * k + 1) / 2 * math.log(h)
-        assert choose_k(vectors, [k], "bic").scores[k] == pytest.approx(expected, rel=1e-9)
-
-    @pytest.mark.parametrize("method", ["held_out", "calinski_harabasz", "bic"])
-    def test_order_of_neurons_and_of_candidates_does_not_matter(self, method):
-        vectors = self.blobs(3)
-        order = np.random.default_rng(1).permutation(len(vectors))
-        assert choose_k(vectors[order], [4, 2, 3, 3], method) == choose_k(vectors, [2, 3, 4], method)
-
-    def test_degenerate(self):
-        same, points = np.ones((6, 4)), np.repeat(np.eye(3), 4, axis=0)
-        for method in ("held_out", "calinski_harabasz"):
-            choice = choose_k(same, [2, 3], method)
-            assert choice.k == 2
-            assert all(math.isnan(score) for score in choice.scores.values())
-        assert choose_k(same, [1, 2], "bic").scores == {1: math.inf, 2: math.inf}
-        for method in ("calinski_harabasz", "bic"):
-            choice = choose_k(points, [2, 3, 4], method)  # no spread within three clusters, and a fourth is never found
-            assert (choice.k, choice.scores[3], choice.scores[4]) == (3, math.inf, math.inf)
-        assert math.isnan(choose_k(points, [1], "calinski_harabasz").scores[1])
-        for method in ("calinski_harabasz", "bic"):
-            assert math.isnan(choose_k(np.eye(5), [5], method).scores[5])
-        assert math.isnan(choose_k(np.arange(9.0)[:, None], [2]).scores[2])
-        assert math.isnan(choose_k([[1.0, 2.0]], [1]).scores[1])
-
-    @pytest.mark.parametrize(
-        ("candidates", "method", "words"),
-        [
-            ([], "bic", "candidates must be at least one number of clusters; got none"),
-            ([2, 7], "bic", "candidates must be a whole number from 1 to 6; got 7"),
-            ([2], "aic", "method must be one of held_out, calinski_harabasz, bic; got 'aic'"),
-        ],
-    )
-    def test_refused(self, candidates, method, words):
-        with pytest.raises(ValueError, match=f"^{words}$"):
-            choose_k(np.eye(6), candidates, method)

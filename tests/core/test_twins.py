@@ -1,5 +1,6 @@
-"""Twins against numpy's own correlations and planted copies; nearest cosine and effective rank against exact values."""
+"""Twins and correlations against numpy's own and planted copies; nearest cosine and effective rank against exact values."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 
 from dropclust.core import mnist, twins
 from dropclust.core.network import Network
-from dropclust.core.twins import effective_rank, nearest_cosine, twins_of
-from tests.core.test_similarity import planted
+from dropclust.core.twins import activation_correlation, dead, effective_rank, nearest_cosine, twins_of
+from tests.core.test_similarity import labelled, planted
 
 examples = settings(max_examples=60, deadline=None)
 
@@ -196,3 +197,47 @@ class TestEffectiveRank:
     def test_nothing_varies(self):
         assert math.isnan(effective_rank(np.ones((3, 4))))
         assert math.isnan(effective_rank(np.zeros((3, 4))))
+
+
+class TestActivations:
+    def test_dead(self):
+        activations = np.array([[0.0, 0.0, 1.0, -0.0], [0.0, 2.0, 0.0, -1.0]])
+        assert dead(activations).tolist() == [True, False, False, True]
+        assert dead(torch.tensor(activations)).tolist() == [True, False, False, True]
+        for wrong in (np.zeros((0, 3)), np.zeros(3), np.full((2, 2), math.nan)):
+            with pytest.raises(ValueError, match=r"^activations must"):
+                dead(wrong)
+
+    @given(labelled(sides=1, least=2, most=12), st.integers(0, 1000))
+    @examples
+    def test_correlation_equals_the_mean_over_pairs(self, sides, seed):
+        (labels,) = sides
+        rng = np.random.default_rng(seed)
+        activations = np.maximum(rng.normal(size=(20, len(labels))), 0)
+        activations[:, rng.random(len(labels)) < 0.2] = 0
+        activations[:, rng.random(len(labels)) < 0.1] = 0.1  # active, and never changing
+        pairs = {True: [], False: []}
+        for i, j in itertools.combinations(range(len(labels)), 2):
+            if np.ptp(activations[:, i]) and np.ptp(activations[:, j]):
+                pairs[labels[i] == labels[j]].append(np.corrcoef(activations[:, i], activations[:, j])[0, 1])
+        expected = [np.mean(pairs[same]) if pairs[same] else math.nan for same in (True, False)]
+        assert activation_correlation(activations, labels) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+        assert activation_correlation(torch.tensor(activations), labels) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+    def test_copies_fire_together(self):
+        rng = np.random.default_rng(0)
+        activations = np.maximum(rng.normal(size=(200, 2)), 0)[:, [0, 0, 1, 1]] * [1, 3, 1, 5]
+        within, across = activation_correlation(activations, [0, 0, 1, 1])
+        assert within == pytest.approx(1)
+        assert abs(across) < 4 / math.sqrt(200)
+
+    def test_no_pairs(self):
+        def of(activations, labels):
+            return activation_correlation(np.array(activations, dtype=float), labels)
+
+        assert np.isnan(of([[1, 2], [2, 1]], [0, 1])).tolist() == [True, False]
+        assert np.isnan(of([[1, 2], [2, 1]], [0, 0])).tolist() == [False, True]
+        for nothing in (of([[0, 0], [0, 0]], [0, 0]), of([[1], [2]], [0]), of([[1, 2]], [0, 0])):
+            assert np.isnan(nothing).all()
+        with pytest.raises(ValueError, match=r"^labels must be one a neuron \(2\); got 1$"):
+            of([[1, 2], [2, 1]], [0])

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dropclust.core.clustering import incoming, outgoing
 from dropclust.core.intervals import Interval, mean_interval
-from dropclust.core.similarity import agreement_by_chance, incoming, match_labels, outgoing
+from dropclust.core.similarity import agreement_by_chance, match_labels
 from dropclust.experiments.paper import TABLE_2
 
 Floats = npt.NDArray[np.float64]
