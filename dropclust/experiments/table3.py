@@ -88,7 +88,12 @@ class Table3(Experiment):
         )
 
     def measure(self, networks: Sequence[Network], data: Data, settings: Settings) -> pd.DataFrame:
-        """A row a network and method, at the paper's number of units."""
+        """A row a network and method, at the paper's number of units.
+
+        ``twins`` is the share of layer 1's living neurons that have a twin before compression (`dropclust.core.twins`),
+        ``clusters`` the number of clusters of each clustering, which for "agreement" is not the width.
+        ``held_out_accuracy`` is that of the images on which choices were made.
+        """
         return _rows(networks, lambda h: [UNITS[h]], data, settings)
 
     def details(self, networks: Sequence[Network], data: Data, settings: Settings) -> dict[str, pd.DataFrame]:
@@ -105,13 +110,15 @@ def _rows(
     """Each network compressed to each of the numbers of units that belong to its width, by every method."""
     from dropclust.core.compression import METHODS, side_by_side
     from dropclust.core.metrics import accuracy
-    from dropclust.core.prediction import scaled_logits
+    from dropclust.core.prediction import hidden_activations, scaled_logits
+    from dropclust.core.twins import twins_of
 
     names = {rates: name for name, rates in TRAINED.items()}
     rows = []
     for network in networks:
         made, h = spec_of(network), network.hidden[LAYER - 1]
         before = accuracy(scaled_logits(network, data.test_x), data.test_y)
+        twins = twins_of(hidden_activations(network, data.held_x)[LAYER - 1].numpy()).share
         for (method, units), found in side_by_side(network, LAYER, units_of(h), seed=made.seed, data=data).items():
             after = accuracy(scaled_logits(found.network, data.test_x), data.test_y)
             rows.append(
@@ -120,6 +127,7 @@ def _rows(
                     "seed": made.seed,
                     "h": h,
                     "trained": names[made.dropout],
+                    "twins": twins,
                     "method": method,
                     "units": units,
                     "width": found.network.hidden[LAYER - 1],

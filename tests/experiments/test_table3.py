@@ -88,6 +88,17 @@ def test_a_row_is_what_compress_gives_and_the_test_images_say(rows):
         assert row.width == found.network.hidden[0]
 
 
+def test_twins_are_those_of_the_layer_before_it_is_compressed(rows):
+    for seed, network in ((0, EQUAL), (3, SCALED)):
+        held = answered(network).held_x.numpy()
+        active = np.maximum(held @ network.weights[0].numpy() + network.biases[0].numpy(), 0)
+        living = active[:, active.max(axis=0) > 0]
+        alike = np.corrcoef(living.T) - 2 * np.eye(living.shape[1])
+        found = rows.loc[rows["seed"] == seed, "twins"].unique()
+        assert found == pytest.approx([(alike.max(axis=1) > 0.9).mean()])
+        assert found[0] > 0.5  # most of these neurons are there twice or more
+
+
 def test_clusters_are_counted_where_a_method_has_any(rows):
     counted = rows[rows["clusters"].notna()]
     assert set(counted["method"]) == {"paper", "fold", "least_squares", "agreement", "random"}
