@@ -14,7 +14,7 @@ from dropclust.experiments import paper, table2
 from dropclust.experiments.results import ResultError
 from dropclust.findings import compressing as findings
 from dropclust.findings import table3, words
-from dropclust.findings.compressing import Answers, Effect
+from dropclust.findings.compressing import Answers, Effect, Merges
 from dropclust.service import export
 from dropclust.ui import charts, compressing, controls, live, state
 from dropclust.ui.compressing import Source
@@ -178,11 +178,15 @@ def one_network(source: Source) -> None:
     st.subheader("Which neurons merged")
     old, new = (charts.pictures([w.cpu().numpy() for w in each.weights], layer) for each in (network, small.network))
     merged = findings.merges(old, new, small.labels.numpy())
-    # A new neuron has a broad frame, and those it was made of follow it in the same colour.
-    tiles = charts.Neurons(merged.pictures, merged.number, merged.unit, merged.unit, merged.number < 0, merged.sentence)
-    controls.picture(merged, charts.neuron_sheet(tiles), "merges", command)
+    controls.picture(merged, sheet(merged), "merges", command)
     with curve:
         accuracy_curve(source, layer, method, seed, left)
+
+
+def sheet(merged: Merges) -> bytes:
+    """A PNG of the new neurons, each with a broad frame, followed by those it was made of in the same colour."""
+    new = merged.number < 0
+    return charts.neuron_sheet(charts.Neurons(merged.pictures, merged.number, merged.unit, merged.unit, new, merged.sentence))
 
 
 def effect(info: Effect, command: str) -> None:

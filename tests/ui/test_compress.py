@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dropclust.core import compression
@@ -17,7 +18,7 @@ from dropclust.experiments import table3 as experiment
 from dropclust.findings import compressing as findings
 from dropclust.service import export, tables
 from dropclust.service.store import Store, Stored
-from dropclust.ui import compressing, live
+from dropclust.ui import compress, compressing, live
 from tests.findings.test_compressing import made
 from tests.findings.test_table3 import table
 
@@ -285,3 +286,9 @@ def test_one_neuron_alone_stays(cache):
     live.store().put(stored((1, 2, 3), seed=5))
     app = open_page(run=RunSpec(hidden=(1, 2, 3), seed=5).key)
     assert "1 neurons become 1" in said(app)
+
+
+def test_the_sheet_has_a_tile_a_neuron_new_or_old():
+    before, after = (np.ones((n, 28, 28)) for n in (5, 2))
+    png = compress.sheet(findings.merges(before, after, np.array([1, 0, 1, -1, 1])))
+    assert Image.open(io.BytesIO(png)).size == (2 * 6 * 36, 2 * 36)

@@ -11,7 +11,7 @@ from dropclust.ui.figures.lines import lay_out
 from dropclust.ui.style import style
 
 
-def digit(info: Digit, height: int = 340) -> go.Figure:
+def digit(info: Digit) -> go.Figure:
     """Draw both networks' probabilities as bars side by side."""
     figure = go.Figure()
     for name, values, meaning, shape in (
@@ -22,7 +22,7 @@ def digit(info: Digit, height: int = 340) -> go.Figure:
             x=list(range(OUTPUTS)), y=values, name=name, hovertemplate="%{y:.3f}",
             marker={"color": style(meaning).colour, "pattern": {"shape": shape}},
         )  # fmt: skip
-    lay_out(figure, f"A {info.truth}, classified by both", "digit", "probability", height)
+    lay_out(figure, f"A {info.truth}, classified by both", "digit", "probability", 340)
     figure.update_xaxes(dtick=1)
     figure.update_yaxes(range=[0, 1])
     figure.update_layout(barmode="group")

@@ -17,7 +17,7 @@ _TICKS = tuple(digit * 10.0**exponent for exponent in range(-3, 4) for digit in 
 _WIDTH = "units of layer 1 (h)"
 
 
-def power(info: PowerChart, height: int = 430) -> go.Figure:
+def power(info: PowerChart) -> go.Figure:
     """Draw points with their intervals and the fitted lines; widths that are not fitted have open markers."""
     figure = go.Figure()
     for line in info.lines:
@@ -36,7 +36,7 @@ def power(info: PowerChart, height: int = 430) -> go.Figure:
                 "color": look.colour, "width": 4, "dash": look.dash, "shape": "linear" if info.logarithmic else "spline",
             },
         )  # fmt: skip
-    lay_out(figure, info.title, _WIDTH, info.y_title, height)
+    lay_out(figure, info.title, _WIDTH, info.y_title, 430)
     if info.logarithmic:
         _logarithmic(figure, sorted({h for line in info.lines for h in line.points.x}))
     else:
@@ -44,7 +44,7 @@ def power(info: PowerChart, height: int = 430) -> go.Figure:
     return figure
 
 
-def slopes(info: Slopes, height: int = 330) -> go.Figure:
+def slopes(info: Slopes) -> go.Figure:
     """Draw each slope with its interval, and the paper's, where it has one, as a line across."""
     figure = go.Figure()
     for line in info.lines:
@@ -63,13 +63,13 @@ def slopes(info: Slopes, height: int = 330) -> go.Figure:
         )  # fmt: skip
         figure.add_vline(info.paper, line={"color": look.colour, "width": 2, "dash": look.dash})
     figure.add_vline(0, line={"color": style(Meaning.CHANCE).colour, "width": 2})
-    lay_out(figure, info.title, "log-log slope", "", height)
+    lay_out(figure, info.title, "log-log slope", "", 330)
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(hovermode="closest")
     return figure
 
 
-def prediction(info: Prediction, height: int = 430) -> go.Figure:
+def prediction(info: Prediction) -> go.Figure:
     """Draw the measured points and both lines on logarithmic axes."""
     figure, points = go.Figure(), info.measured.points
     _points(figure, info.measured)
@@ -82,18 +82,18 @@ def prediction(info: Prediction, height: int = 430) -> go.Figure:
             x=points.x, y=values, name=name, mode="lines", line={"color": look.colour, "width": 3, "dash": look.dash},
             hovertemplate="%{y:.3g}",
         )  # fmt: skip
-    lay_out(figure, f"If there were h^{info.kappa:.2f} clusters", _WIDTH, info.y_title, height)
+    lay_out(figure, f"If there were h^{info.kappa:.2f} clusters", _WIDTH, info.y_title, 430)
     _logarithmic(figure, points.x)
     return figure
 
 
-def counted(info: Counted, height: int = 430) -> go.Figure:
+def counted(info: Counted) -> go.Figure:
     """Draw the clusters found on logarithmic axes."""
     figure = go.Figure()
     for line in info.lines:
         _points(figure, line)
         figure.data[-1].update(mode="markers+lines", line={"width": 2, "dash": style(line.points.meaning).dash})
-    lay_out(figure, f"Clusters by {info.weights} weights", _WIDTH, "clusters found", height)
+    lay_out(figure, f"Clusters by {info.weights} weights", _WIDTH, "clusters found", 430)
     _logarithmic(figure, sorted({h for line in info.lines for h in line.points.x}))
     figure.update_yaxes(range=[-0.1, None], autorangeoptions={"clipmin": 0.8})
     return figure

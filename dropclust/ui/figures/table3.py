@@ -11,7 +11,7 @@ from dropclust.ui.figures.lines import lay_out
 from dropclust.ui.style import style
 
 
-def losses(info: Losses, height: int = 640) -> go.Figure:
+def losses(info: Losses) -> go.Figure:
     """Draw a row a method, a point with its interval a training, and what the paper reports as stars."""
     figure = go.Figure()
     for trained, name in TRAININGS.items():
@@ -32,7 +32,7 @@ def losses(info: Losses, height: int = 640) -> go.Figure:
         customdata=[(row.lost, row.trained) for row in info.reported],
         hovertemplate="%{customdata[0]:.1f} points lost %{customdata[1]}",
     )  # fmt: skip
-    lay_out(figure, info.title, "points lost (root scale)", "", height)
+    lay_out(figure, info.title, "points lost (root scale)", "", 640)
     figure.update_layout(hovermode="closest", legend={"y": -0.16})
     figure.update_xaxes(tickvals=[at for at, _ in info.ticks], ticktext=[str(points) for _, points in info.ticks])
     figure.update_yaxes(
