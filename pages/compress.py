@@ -7,7 +7,7 @@ from dropclust.ui import compress, controls, live, state
 state.enter(compress.PARAMETERS)
 st.title("Can neurons that act alike be merged?")
 st.markdown(
-    "If neurons are copies, one can do the work of several: the paper clusters layer 1, replaces each cluster by **one "
+    "If neurons act alike, one can do the work of several: the paper clusters layer 1, replaces each cluster by **one "
     "neuron**, and finds that networks trained with dropout lose little by it (section 4.4). Here its method stands beside "
     "others, and beside **pruning**, which merges nothing."
 )

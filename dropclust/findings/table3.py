@@ -250,18 +250,16 @@ def _verdict(lost: Mapping[tuple[str, str], pd.Series[float]], h: int, units: in
     trainings = [trained for trained in TRAININGS if ("paper", trained) in lost]
     if not trainings:
         return f"No network of {h} units was measured."
-    said = ", ".join(f"{words.brief(means['paper', trained], 1)} {TRAININGS[trained]}" for trained in trainings)
-    seeds = words.count(means["paper", trainings[0]].n, "seed")
-    sentence = f"{h} to {units} units, {seeds}. Points lost by the paper's method: {said}."
+    sentence = ""
     if {"none", "all"} <= set(trainings):
         change = _difference(lost["paper", "all"], lost["paper", "none"])
         than = {-1: "less than without", 0: "neither significantly less nor more than without", 1: "more than without"}
-        sentence += f" With dropout in all layers it loses {than[side(change)]}: {_points(change)}"
-        sentence += ", paired by seed." if change.n > 1 else ", one seed."
+        sentence += f"With dropout in all layers the paper's method loses {than[side(change)]}: {_points(change)}"
+        sentence += ", paired by seed. " if change.n > 1 else ", one seed. "
         if {("prune", "none"), ("prune", "all")} <= lost.keys():
             pruned = _difference(lost["prune", "all"], lost["prune", "none"])
-            sentence += f" By plain pruning, which merges nothing, that difference is {_points(pruned)}" + (
-                ": such a gap needs no clusters." if side(pruned) == side(change) == -1 else "."
+            sentence += f"By plain pruning, which merges nothing, that difference is {_points(pruned)}" + (
+                ": such a gap needs no clusters. " if side(pruned) == side(change) == -1 else ". "
             )
     repaired = [t for t in trainings if {("least_squares", t), ("prune_least_squares", t)} <= lost.keys()]
     if repaired:
@@ -273,11 +271,13 @@ def _verdict(lost: Mapping[tuple[str, str], pd.Series[float]], h: int, units: in
             equal += equivalent(clustered, other, MARGIN).equivalent
         both = [words.brief(means[method, repaired[-1]], 1) for method in ("least_squares", "prune_least_squares")]
         sentence += (
-            f" Pruning with a least-squares repair, where nothing is clustered, loses less than the paper's method in {beaten} "
+            f"Pruning with a least-squares repair, where nothing is clustered, loses less than the paper's method in {beaten} "
             f"of {len(repaired)} trainings, and as much as clustering with the same repair, within {MARGIN:g} points, in "
-            f"{equal} of {len(repaired)}: {both[0]} clustered and {both[1]} pruned, {TRAININGS[repaired[-1]]}."
+            f"{equal} of {len(repaired)}: {both[0]} clustered and {both[1]} pruned, {TRAININGS[repaired[-1]]}. "
         )
-    return sentence
+    said = ", ".join(f"{words.brief(means['paper', trained], 1)} {TRAININGS[trained]}" for trained in trainings)
+    seeds = words.count(means["paper", trainings[0]].n, "seed")
+    return f"{sentence}{h} to {units} units, {seeds}. Points lost by the paper's method: {said}."
 
 
 def _points(difference: Interval) -> str:
