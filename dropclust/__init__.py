@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dropclust import experiments as experiments
     from dropclust import findings as findings
+    from dropclust.core.compression import Compressed as Compressed
     from dropclust.core.compression import compress as compress
     from dropclust.core.metrics import model_variance as model_variance
     from dropclust.core.network import Network as Network
@@ -38,6 +39,7 @@ _HOME = {
     "twins": "dropclust.core.twins",
     "Twins": "dropclust.core.twins",
     "compress": "dropclust.core.compression",
+    "Compressed": "dropclust.core.compression",
     "save": "dropclust.service.files",
     "load": "dropclust.service.files",
 }

@@ -11,9 +11,6 @@ from scipy import stats
 
 from dropclust.core.intervals import Interval, mean_interval
 
-# Numbers held at once while layers are drawn: 32 MiB of float64.
-_CHUNK = 2**22
-
 Floats = npt.NDArray[np.float64]
 
 CHANCES = {
@@ -156,63 +153,6 @@ def kappa_from_slope(slope: float, chance: str = "equal") -> float:
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """An average over simulated layers.
-
-    Parameters
-    ----------
-    variance
-        Mean square of the layers' means.
-    standard_error
-        Monte Carlo standard error of ``variance``.
-    """
-
-    variance: float
-    standard_error: float
-
-
-def simulate_clustered_variance(h: int, k: int, sigma: float, draws: int = 100_000, seed: int = 0) -> Simulated:
-    """Draw layers of clustered neurons and measure the variance of their mean, to judge `clustered_variance` by.
-
-    Neuron i of cluster c is sqrt(sigma) Z_c + sqrt(1 - sigma) E_i with independent standard normal Z and E: variance 1,
-    covariance sigma within a cluster and 0 across, as the paper supposes.
-
-    Parameters
-    ----------
-    h
-        Neurons, 2 or more.
-    k
-        Clusters of equal size, a divisor of h.
-    sigma
-        Covariance within a cluster, 0 to 1.
-    draws
-        Layers drawn, 2 or more; the relative standard error is about sqrt(2 / draws).
-    seed
-        Of the random draws.
-
-    Raises
-    ------
-    ValueError
-        When ``k`` does not divide ``h``, or a number is out of range.
-    """
-    _layer(h, k)
-    if h % k:
-        raise ValueError(f"k must divide h, for the clusters are of equal size; got {k} clusters of {h} neurons")
-    _numbers("sigma", sigma, 0, 1, "from 0 to 1")
-    if draws < 2:
-        raise ValueError(f"draws must be a whole number of at least 2; got {draws}")
-    random = np.random.default_rng(seed)
-    squares = np.empty(draws)
-    step = max(1, _CHUNK // h)
-    for begin in range(0, draws, step):
-        n = min(step, draws - begin)
-        neurons = random.standard_normal((n, k, h // k)) * math.sqrt(1 - sigma)
-        neurons += random.standard_normal((n, k, 1)) * math.sqrt(sigma)
-        squares[begin : begin + n] = neurons.mean(axis=(1, 2)) ** 2
-    return Simulated(float(squares.mean()), float(squares.std(ddof=1) / math.sqrt(draws)))
-
-
-@dataclass(frozen=True)
 class PowerLaw:
     """A straight line through log MSTD against log h, and how sure it is.
 
@@ -249,7 +189,7 @@ def fit_power_law(h: npt.ArrayLike, mstd_by_seed: npt.ArrayLike) -> PowerLaw:
     """Fit MSTD = c h^a by ordinary least squares of log MSTD on log h, seed by seed (paper Figure 3).
 
     Each seed gives a line of its own, and the intervals are Student's over seeds (for one seed, NaN ends and p value). Points
-    of one seed lean on each other, so residuals about one line would promise too much, and a bootstrap over few seeds covers
+    of one seed depend on each other, so residuals about one line would promise too much, and a bootstrap over few seeds covers
     too little. Since all seeds have the same widths, the mean of their slopes is the slope of their mean log MSTD.
 
     Parameters

@@ -183,10 +183,11 @@ def match_labels(reference: npt.ArrayLike, labels: npt.ArrayLike) -> Ints:
 
 
 def agreement(incoming_labels: npt.ArrayLike, outgoing_labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Tell which neurons are in matching clusters of both clusterings: the paper's "similar nodes" (4.3.1).
+    """Tell on which neurons two clusterings agree, their clusters matched one to one by `match_labels`.
 
-    Clusters are matched by `match_labels`. Chance is not taken out: some neurons always agree, and all do when
-    both sides are one cluster.
+    The paper's similar nodes (4.3.1) are something else, and usually more: neurons that are together in both clusterings,
+    whatever their clusters are matched to. Chance is not taken out: some neurons always agree, and all do when both sides
+    are one cluster.
 
     Parameters
     ----------

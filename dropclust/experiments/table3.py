@@ -58,7 +58,9 @@ WIDEST = max(UNITS)
 
 def points_lost(tables: Tables, method: str, trained: str, h: int = WIDEST) -> pd.Series[float]:
     """Percentage points of test accuracy lost by a method."""
-    return 100 * by_seed(tables["table3"], "loss", method=method, trained=trained, h=h)
+    where = {"method": method, "trained": trained, "h": h}
+    before, after = (by_seed(tables["table3"], column, **where) for column in ("accuracy_before", "accuracy"))
+    return 100 * (before - after)
 
 
 def kept(tables: Tables, method: str = "paper", trained: str = "all", h: int = WIDEST) -> pd.Series[float]:
@@ -179,6 +181,7 @@ class Table3(Experiment):
     question = "Can a layer trained with dropout lose more of its neurons than one trained without?"
     section = "4.4"
     claims = CLAIMS
+    version = 2
 
     def specs(self, settings: Settings) -> list[RunSpec]:
         """Every width and training for every seed; those of one seed share images, and of one width initial weights."""
@@ -208,7 +211,12 @@ class Table3(Experiment):
         )
 
     def measure(self, networks: Sequence[Network], data: Data, settings: Settings) -> pd.DataFrame:
-        """A row a network and method, at the paper's number of units."""
+        """A row a network and method, at the paper's number of units.
+
+        ``twins`` is the share of layer 1's living neurons that have a twin before compression (`dropclust.core.twins`),
+        ``clusters`` the number of clusters of each clustering, which for "agreement" is not the width.
+        ``held_out_accuracy`` is that of the images on which choices were made.
+        """
         return _rows(networks, lambda h: [UNITS[h]], data, settings)
 
     def details(self, networks: Sequence[Network], data: Data, settings: Settings) -> dict[str, pd.DataFrame]:
@@ -225,13 +233,15 @@ def _rows(
     """Each network compressed to each of the numbers of units that belong to its width, by every method."""
     from dropclust.core.compression import METHODS, side_by_side
     from dropclust.core.metrics import accuracy
-    from dropclust.core.prediction import scaled_logits
+    from dropclust.core.prediction import hidden_activations, scaled_logits
+    from dropclust.core.twins import twins_of
 
     names = {rates: name for name, rates in TRAINED.items()}
     rows = []
     for network in networks:
         made, h = spec_of(network), network.hidden[LAYER - 1]
         before = accuracy(scaled_logits(network, data.test_x), data.test_y)
+        twins = twins_of(hidden_activations(network, data.held_x)[LAYER - 1].numpy()).share
         for (method, units), found in side_by_side(network, LAYER, units_of(h), seed=made.seed, data=data).items():
             after = accuracy(scaled_logits(found.network, data.test_x), data.test_y)
             rows.append(
@@ -240,19 +250,15 @@ def _rows(
                     "seed": made.seed,
                     "h": h,
                     "trained": names[made.dropout],
+                    "twins": twins,
                     "method": method,
                     "units": units,
                     "width": found.network.hidden[LAYER - 1],
                     "clusters": found.units if METHODS[method].clusters else None,
                     "accuracy_before": before,
                     "accuracy": after,
-                    "loss": before - after,
-                    "parameters_before": network.n_parameters,
-                    "parameters": found.network.n_parameters,
                     "held_out_accuracy_before": found.accuracy_before,
                     "held_out_accuracy": found.accuracy,
-                    "scale": found.scale,
-                    "chosen": found.chosen,
                 }
             )
     return pd.DataFrame(rows)

@@ -202,3 +202,14 @@ def a_digit(digit: int) -> str:
 def capital(text: str) -> str:
     """Begin a sentence: the first letter large, the rest as it is."""
     return text[:1].upper() + text[1:]
+
+
+def over(n: int, what: str = "seed") -> str:
+    """Say once what the intervals of a list are over.
+
+    Examples
+    --------
+    >>> over(20), over(1)
+    ('95 % intervals over 20 seeds', 'one seed: no interval')
+    """
+    return f"95 % intervals over {count(n, what)}" if n > 1 else f"one {what}: no interval"

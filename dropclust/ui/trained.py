@@ -88,8 +88,9 @@ def look_into(one: Stored) -> None:
     numbers[2].metric("Adjusted Rand", f"{found.adjusted_rand:.3f}", help=f"p = {found.p_value:.3f} against permuted labels")
     numbers[3].metric("Never fire", f"{one.metrics.get(f'dead_{layer}', float('nan')):.0f} of {width}")
     sheet = network.neurons(
-        one.weights, layer, found.incoming_labels, found.outgoing_labels, agree, int(one.metrics.get(f"dead_{layer}", 0))
-    )
+        one.weights, layer, found.incoming_labels.tolist(), found.outgoing_labels.tolist(), agree,
+        int(one.metrics.get(f"dead_{layer}", 0)),
+    )  # fmt: skip
     controls.picture(sheet, neuron_sheet(sheet), "run-neurons", runs.command(one.spec))
     controls.downloads(one, one.key[:12], {"metrics": one.metrics})
 

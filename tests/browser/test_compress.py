@@ -27,7 +27,7 @@ from tests.browser.conftest import Serve
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.browser
-TITLE = "Can copies be merged away?"
+TITLE = "Can neurons that act alike be merged?"
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from dropclust.experiments import results
+from dropclust.findings import figure3
 from dropclust.service import tables
-from dropclust.ui import power
 from tests.browser.conftest import ROOT, Serve
-from tests.ui.test_power import synthetic
+from tests.findings.test_figure3 import synthetic
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # milliseconds, for machines with much else to do
@@ -37,7 +37,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 
 def sentence(low: float, high: float) -> str:
-    return power.figure_3(BENT, 0.5, "MSTD", low, high).logarithmic.sentence
+    return figure3.find(BENT, 0.5, "MSTD", low, high).logarithmic.sentence
 
 
 def thumb(page: Page, which: int) -> Locator:

@@ -212,3 +212,50 @@ def p_value_ties_drawn(a: npt.ArrayLike, b: npt.ArrayLike, n: int = 999, seed: i
     drawn = pair.permuted(n, seed)
     equal = int(np.random.default_rng([seed, 1]).integers((drawn == pair.both).sum() + 1))
     return (1 + int((drawn > pair.both).sum()) + equal) / (n + 1)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """An average over simulated layers.
+
+    Parameters
+    ----------
+    variance
+        Mean square of the layers' means.
+    standard_error
+        Monte Carlo standard error of ``variance``.
+    """
+
+    variance: float
+    standard_error: float
+
+
+def simulate_clustered_variance(h: int, k: int, sigma: float, draws: int = 100_000, seed: int = 0) -> Simulated:
+    """Draw layers of clustered neurons and measure the variance of their mean: what `power_law.clustered_variance` says.
+
+    Neuron i of cluster c is sqrt(sigma) Z_c + sqrt(1 - sigma) E_i with independent standard normal Z and E: variance 1,
+    covariance sigma within a cluster and 0 across, as the paper supposes.
+
+    Parameters
+    ----------
+    h
+        Neurons, 2 or more.
+    k
+        Clusters of equal size, a divisor of h.
+    sigma
+        Covariance within a cluster, 0 to 1.
+    draws
+        Layers drawn, 2 or more; the relative standard error is about sqrt(2 / draws).
+    seed
+        Of the random draws.
+    """
+    assert h % k == 0
+    random = np.random.default_rng(seed)
+    squares = np.empty(draws)
+    step = max(1, 2**22 // h)  # 32 MiB of float64 at once
+    for begin in range(0, draws, step):
+        n = min(step, draws - begin)
+        neurons = random.standard_normal((n, k, h // k)) * math.sqrt(1 - sigma)
+        neurons += random.standard_normal((n, k, 1)) * math.sqrt(sigma)
+        squares[begin : begin + n] = neurons.mean(axis=(1, 2)) ** 2
+    return Simulated(float(squares.mean()), float(squares.std(ddof=1) / math.sqrt(draws)))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dropclust.core import power_law
+from tests.core.reference import simulate_clustered_variance
 
 
 @pytest.mark.parametrize(("h", "k"), [(6, 1), (6, 2), (6, 3), (6, 6), (20, 4)])
@@ -76,7 +77,7 @@ CLUSTERED = [
 
 @pytest.mark.parametrize(("h", "k", "sigma"), CLUSTERED)
 def test_simulated_neurons_agree_with_the_corrected_formula_and_not_with_the_printed_one(h: int, k: int, sigma: float) -> None:
-    seen = power_law.simulate_clustered_variance(h, k, sigma, draws=150_000, seed=h * k)
+    seen = simulate_clustered_variance(h, k, sigma, draws=150_000, seed=h * k)
     assert seen.standard_error / seen.variance == pytest.approx(math.sqrt(2 / 150_000), rel=0.1)
     corrected = float(power_law.clustered_variance(h, k, sigma))
     assert abs(seen.variance / corrected - 1) < 0.02
@@ -86,7 +87,7 @@ def test_simulated_neurons_agree_with_the_corrected_formula_and_not_with_the_pri
 
 
 def test_a_simulation_is_its_seed() -> None:
-    one, again, other = (power_law.simulate_clustered_variance(10, 2, 0.5, draws=100, seed=seed) for seed in (1, 1, 2))
+    one, again, other = (simulate_clustered_variance(10, 2, 0.5, draws=100, seed=seed) for seed in (1, 1, 2))
     assert one == again != other
 
 
@@ -165,12 +166,6 @@ STRAIGHT = np.ones((3, 3))
         (lambda: power_law.clustered_variance(10, 5, 0.5, "half"), "chance must be one of equal, printed; got 'half'"),
         (lambda: power_law.kappa_from_slope(-0.3, "half"), "chance must be one of equal, printed; got 'half'"),
         (lambda: power_law.slope_from_kappa(0.3, "half"), "chance must be one of equal, printed; got 'half'"),
-        (lambda: power_law.simulate_clustered_variance(10, 3, 0.5), "k must divide h, .*; got 3 clusters of 10 neurons"),
-        (lambda: power_law.simulate_clustered_variance(10, 2, -0.5), "sigma must be from 0 to 1; got -0.5"),
-        (
-            lambda: power_law.simulate_clustered_variance(10, 2, 0.5, draws=1),
-            "draws must be a whole number of at least 2; got 1",
-        ),
         (lambda: power_law.fit_power_law([50, 100, 50], STRAIGHT), "h must hold at least three different widths .*; got 2"),
         (lambda: power_law.fit_power_law([0, 100, 50], STRAIGHT), "h must be widths of 1 or more; got 0"),
         (lambda: power_law.fit_power_law([[1, 2, 3]], STRAIGHT), r"h must be a list of widths; got \[1, 3\]"),

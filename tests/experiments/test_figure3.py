@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dropclust.core import stack
+from dropclust.core import clustering, stack
 from dropclust.core.mnist import Data
 from dropclust.core.network import Network
 from dropclust.core.prediction import mstd
@@ -72,7 +72,6 @@ def test_mstd_is_the_closed_form_of_a_network_that_is_linear_in_its_mask(rows, i
     # One logit's standard deviation over 200 masks has a relative standard error of 1 / sqrt(400); ten outputs of rank
     # six average some of it away.
     assert rows.loc[("none", rate), "mstd"] == pytest.approx(told, rel=4 * 0.05 / math.sqrt(3))
-    assert rows.loc[("none", rate), "logit_spread"] == pytest.approx(spread, rel=1e-3)
     assert rows.loc[("none", rate), "relative_mstd"] == pytest.approx(rows.loc[("none", rate), "mstd"] / spread, rel=1e-3)
 
 
@@ -112,6 +111,19 @@ def test_as_many_clusters_are_found_as_were_planted(k):
     centres = rng.normal(size=(k, 200))
     vectors = np.repeat(centres, 128 // k, axis=0) + 0.3 * rng.normal(size=(128, 200))
     assert figure3.clusters_found(vectors) == k
+
+
+@pytest.mark.parametrize("scores", [{2: -1.0, 4: 0.1, 8: 0.05, 16: 0.2, 32: 0.1, 64: 0.9}, {2: -1.0, 4: -1.0, 8: 0.9}])
+def test_a_dip_among_few_clusters_ends_nothing_and_later_the_first_does(monkeypatch, scores):
+    tried = []
+
+    def choose_k(vectors, candidates, seed):
+        tried.extend(candidates)
+        return clustering.Choice(candidates[0], "held_out", {k: scores[k] for k in candidates})
+
+    monkeypatch.setattr(clustering, "choose_k", choose_k)
+    found = figure3.clusters_found(np.eye(100))
+    assert (found, tried) == ((16, [2, 4, 8, 16, 32]) if 64 in scores else (1, [2, 4]))
 
 
 def test_where_nothing_is_planted_there_is_one_cluster():

@@ -83,12 +83,20 @@ def test_a_row_is_what_compress_gives_and_the_test_images_say(rows):
         units = row.units if np.isnan(row.clusters) else int(row.clusters)
         found = compress(SCALED, 1, units, row.method, seed=3, data=data)
         after = accuracy(scaled_logits(found.network, data.test_x), data.test_y)
-        assert (row.accuracy_before, row.accuracy, row.loss) == (before, after, before - after)
-        assert (row.held_out_accuracy, row.scale) == (found.accuracy, found.scale)
-        assert row.chosen == found.chosen or (pd.isna(row.chosen) and found.chosen is None)
-        assert (row.width, row.parameters) == (found.network.hidden[0], found.network.n_parameters)
-        assert row.parameters_before == 400 * 785 + 401 * 100 + 101 * 100 + 101 * 10
-        assert row.parameters == row.parameters_before - (400 - row.width) * (785 + 100)
+        assert (row.accuracy_before, row.accuracy) == (before, after)
+        assert (row.held_out_accuracy_before, row.held_out_accuracy) == (found.accuracy_before, found.accuracy)
+        assert row.width == found.network.hidden[0]
+
+
+def test_twins_are_those_of_the_layer_before_it_is_compressed(rows):
+    for seed, network in ((0, EQUAL), (3, SCALED)):
+        held = answered(network).held_x.numpy()
+        active = np.maximum(held @ network.weights[0].numpy() + network.biases[0].numpy(), 0)
+        living = active[:, active.max(axis=0) > 0]
+        alike = np.corrcoef(living.T) - 2 * np.eye(living.shape[1])
+        found = rows.loc[rows["seed"] == seed, "twins"].unique()
+        assert found == pytest.approx([(alike.max(axis=1) > 0.9).mean()])
+        assert found[0] > 0.5  # most of these neurons are there twice or more
 
 
 def test_clusters_are_counted_where_a_method_has_any(rows):
@@ -109,8 +117,9 @@ def test_the_curve_is_of_the_widest_networks_of_the_first_seeds():
     assert (curve["width"] == curve["units"])[curve["method"] != "agreement"].all()
     # with as many units as there are different neurons nothing is lost, and with ten something is
     exact = curve[curve["method"].isin(EXACT)]
-    assert (exact["loss"][exact["units"] == 177] == 0).all()
-    assert (exact["loss"][exact["units"] == 10] > 0).all()
+    lost = exact["accuracy_before"] - exact["accuracy"]
+    assert (lost[exact["units"] == 177] == 0).all()
+    assert (lost[exact["units"] == 10] > 0).all()
     assert table3.EXPERIMENT.details([EQUAL], data, settings) == {}
 
 

@@ -1,0 +1,252 @@
+"""Blocks of the Compress page: the table made again, a network chosen and made smaller, and what that costs and gains."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+
+import streamlit as st
+
+from dropclust.core.spec import LIMITS, TEST_IMAGES
+from dropclust.experiments import paper, table2
+from dropclust.experiments.results import ResultError
+from dropclust.findings import compressing as findings
+from dropclust.findings import table3, words
+from dropclust.findings.compressing import Answers, Effect, Merges
+from dropclust.findings.network import Neurons, pictures
+from dropclust.service import files
+from dropclust.ui import compressing, controls, live, state
+from dropclust.ui.compressing import Source
+from dropclust.ui.figures import compressing as draw
+from dropclust.ui.figures import lines
+from dropclust.ui.figures import table3 as draw_table
+from dropclust.ui.figures.network import neuron_sheet
+from dropclust.ui.state import Parameter
+
+RECIPE = controls.RECIPE
+BEFORE = Parameter("before", "Units before", max(table3.BEFORE), table3.BEFORE)
+TRAINED = Parameter("trained", "Trained", table3.TRAININGS["all"], tuple(table3.TRAININGS.values()))
+LAYER = Parameter("compressed_layer", "Hidden layer", 1, tuple(range(1, files.MAX_TENSORS // 2)))
+METHOD = Parameter("method", "Method", table3.NAMES["paper"], tuple(table3.NAMES.values()))
+SEED = Parameter(
+    "kmeans_seed",
+    "Seed",
+    0,
+    low=LIMITS["seed"][0],
+    high=LIMITS["seed"][1],
+    step=1,
+    help="Of k-means, which starts at random, and of random clusters.",
+)
+UNITS = Parameter("units", "Units left", 1, low=1, high=LIMITS["hidden"][1], step=1)
+TOLERANCE = Parameter("tolerance", "Held-out points that may be lost", 1.0, (0.5, 1.0, 2.0))
+IMAGE = Parameter("image", "Test image", 0, low=0, high=TEST_IMAGES - 1, step=1, help="Type a number, or press the arrow keys.")
+SHARE_LEFT = 0.4  # as in the paper, 162 of 400
+# What the address may hold whatever network is chosen; the rest is checked where the network is known.
+PARAMETERS = (RECIPE, BEFORE, TRAINED, METHOD, SEED, TOLERANCE, IMAGE)
+
+
+def named(names: Mapping[str, str], shown: str) -> str:
+    """The key under which a name for people stands."""
+    return next(key for key, name in names.items() if name == shown)
+
+
+@st.cache_resource(show_spinner=False, max_entries=100)
+def found(recipe: str, h: int, trained: str) -> table3.Table3:
+    """What is said of the shipped Table 3; raises as `dropclust.findings.table3.read`."""
+    return table3.read(recipe, None, h, trained)
+
+
+def paper_again() -> None:
+    """Table 3 over seeds: the recipe is of all of it, the width of the left chart, the training of the right one."""
+    recipe = controls.choose(RECIPE)
+    table = st.container()
+    left, right = st.columns(2)
+    with left:
+        before = controls.choose(BEFORE)
+    with right:
+        trained = named(table3.TRAININGS, controls.choose(TRAINED))
+    try:
+        shown = found(recipe, before, trained)
+    except ResultError as error:
+        st.info(f"{words.capital(str(error))}.")
+        return
+    with table:
+        st.table(shown.again.formatted())
+        st.caption(f"{shown.again.sentence} Paper: {paper.CITATION}, Table 3.")
+        controls.behind(shown.again, "table3", shown.command)
+    with left:
+        controls.chart(shown.losses, draw_table.losses(shown.losses), "table3-losses", shown.command)
+    with right:
+        controls.chart(shown.curves, lines.curves(shown.curves, 640), "table3-curves", shown.command)
+
+
+def choose_source() -> Source | None:
+    """A network of the viewer's own, or a stored one; what is wrong with a file costs one sentence."""
+    left, right = st.columns(2)
+    with right:
+        file = st.file_uploader(
+            "Or a file of your own: .safetensors or .npz",
+            key="file",
+            help="A perceptron with ReLU, 784 inputs, one to six hidden layers and 10 outputs, of at most 20 MB: a file of "
+            "this project, or one with torch's names (fc1.weight). It stays in this session alone.",
+        )
+        if file is None:
+            st.session_state.pop("compress_file", None)
+        else:
+            brought = st.session_state.get("compress_file")
+            if brought is None or brought[0] != file.file_id:
+                try:
+                    network = files.from_bytes(file.getvalue(), file.name)
+                    begins = f"python -m dropclust compress {shlex.quote(file.name)} "
+                    brought = file.file_id, Source.of(network, file.name, begins)
+                except files.LoadError as error:
+                    brought = file.file_id, str(error)
+                st.session_state["compress_file"] = brought
+            if isinstance(brought[1], Source):
+                with left:
+                    widths = " - ".join(map(str, brought[1].network.hidden))
+                    st.success(
+                        f"Your file: hidden layers {widths}, {brought[1].network.n_parameters:,} parameters. Take it away to "
+                        "return to the stored networks.",
+                        icon=":material/upload_file:",
+                    )
+                return brought[1]
+            st.error(f"{brought[1]}.", icon=":material/error:")
+    with left:
+        run = controls.choose_run(live.store().list(), table2.shown_spec(0.5).key)
+    stored = None if run is None else live.store().get(run.key)
+    return None if stored is None else compressing.source_of(stored.key, stored.created, stored)
+
+
+def choose_units(source: Source, layer: int, method: str, seed: int) -> int:
+    """How many units are left: two fifths, as in the paper, until the viewer says otherwise.
+
+    For "agreement" they follow from the number of clusters, which is what is chosen: at first the one that leaves as many, and
+    when the method changes as many as were left, so that methods are compared at equal width.
+    """
+    network, width = source.network, source.network.hidden[layer - 1]
+    if width == 1:
+        return 1
+
+    def asked(units: int) -> int:
+        return compressing.clusters_for(source.digest, layer, units, seed, network) if method == "agreement" else units
+
+    this, before, left = st.session_state.get("compress_left", (None, None, 0))
+    if this == (source.digest, layer) and "agreement" in {method, before} and method != before:
+        st.session_state["units"] = asked(left)
+    counted = "Units left" if method != "agreement" else "Clusters of each clustering: the units left follow from them"
+    parameter = replace(UNITS, label=counted, default=asked(math.ceil(SHARE_LEFT * width)), high=width)
+    state.check([parameter])
+    units: int = controls.drag(parameter)
+    return units
+
+
+def one_network(source: Source) -> None:
+    """The chosen network made smaller: what it costs, what it looks like, what it says, and its files."""
+    network = source.network
+    depth = len(network.hidden)
+    of_layer = replace(LAYER, options=LAYER.options[:depth])
+    state.check([of_layer])
+    if st.session_state.get(of_layer.name, of_layer.default) not in of_layer.options:
+        st.session_state[of_layer.name] = of_layer.default
+    wide, narrow = st.columns([3, 1])
+    with wide:
+        method = named(table3.NAMES, controls.choose(METHOD))
+        about = compressing.methods()[method]
+        st.caption(f"{about.sentence} Source: {about.source}.{' A control.' if about.control else ''}")
+    with narrow:
+        layer = controls.choose(of_layer)
+        seed = controls.number(SEED)
+    units = choose_units(source, layer, method, seed)
+    arguments = source.digest, layer, units, method, seed, network
+    curve = st.container()
+    small = compressing.compressed(*arguments)
+    found = compressing.answers(*arguments)
+    left = small.network.hidden[layer - 1]
+    st.session_state["compress_left"] = (source.digest, layer), method, left
+    proof = compressing.proof(*arguments)
+    info = findings.effect(proof, found, compressing.passes(*arguments), compressing.TIMED_IMAGES)
+    said, drawn = st.columns([2, 3])
+    command = f"{source.command}--layer {layer} --units {units} --method {method} --seed {seed} --out small.safetensors"
+    with said:
+        st.subheader("Lost and gained")
+        effect(info, command)
+        controls.downloads(small.network, f"smaller-{files.digest(small.network)[:12]}", proof)
+    with drawn:
+        st.subheader("A digit through both")
+        st.fragment(one_digit)(found)
+    st.subheader("Which neurons merged")
+    old, new = (pictures([w.cpu().numpy() for w in each.weights], layer) for each in (network, small.network))
+    merged = findings.merges(old, new, small.labels.numpy())
+    controls.picture(merged, sheet(merged), "merges", command)
+    with curve:
+        accuracy_curve(source, layer, method, seed, left)
+
+
+def sheet(merged: Merges) -> bytes:
+    """A PNG of the new neurons, each with a broad frame, followed by those it was made of in the same colour."""
+    new = merged.number < 0
+    return neuron_sheet(Neurons(merged.pictures, merged.number, merged.unit, merged.unit, new, merged.sentence))
+
+
+def effect(info: Effect, command: str) -> None:
+    """What was lost and what was gained."""
+    original, smaller = info.rows
+    numbers = [column for _ in range(3) for column in st.columns(2)]
+    numbers[0].metric("Neurons left", f"{info.left[0]} of {info.left[1]}")
+    numbers[1].metric("Speed", f"{info.speed.mean:.2f} x", words.ends(info.speed), delta_color="off", delta_arrow="off")
+    numbers[2].metric("Test accuracy", f"{smaller['test accuracy']:.4f}", f"{100 * info.change.mean:+.2f} points")
+    numbers[3].metric("Held-out accuracy", f"{smaller['held-out accuracy']:.4f}", f"{info.held:+.2f} points")
+    for column, name in zip(numbers[4:], ("parameters", "bytes"), strict=True):
+        share = smaller[name] / original[name] - 1
+        column.metric(name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", delta_color="inverse")
+    st.caption(info.sentence)
+    controls.behind(info, "compressed", command)
+
+
+def one_digit(found: Answers) -> None:
+    """A test image through both networks."""
+    left, right = st.columns([1, 2])
+    with left:
+        image = controls.number(IMAGE)
+        st.button(
+            "Next difference",
+            on_click=lambda: st.session_state.update(image=findings.next_differing(found, st.session_state["image"])),
+            disabled=not len(found.differing),
+            icon=":material/skip_next:",
+            help="The next test image that the two classify differently.",
+            width="stretch",
+        )
+        info = findings.digit(found, image)
+        st.image(compressing.picture(image), alt=f"Test image {image}: a {info.truth}.", width=160)
+    with right:
+        controls.chart(info, draw.digit(info), "digit")
+
+
+def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int) -> None:
+    """What other numbers of units would leave; for a wide layer when asked for."""
+    asked = st.session_state.setdefault("compress_curves", set())
+    this, width = (source.digest, layer, method, seed), source.network.hidden[layer - 1]
+    if width > compressing.AUTOMATIC and this not in asked:
+        if not st.button("Draw accuracy against units", icon=":material/show_chart:", help="A minute for a very wide layer."):
+            return
+        asked.add(this)
+    chart, choose = st.columns([3, 1])
+    with choose:
+        tolerance = controls.choose(TOLERANCE)
+        choice = compressing.chosen(source.digest, layer, method, tolerance, seed, source.network)
+        kept = findings.fewest(choice)
+        st.button(
+            f"Keep {kept.width} units", on_click=lambda: st.session_state.update(units=kept.units), type="primary",
+            icon=":material/compress:", help="The fewest found that lose no more.", width="stretch",
+        )  # fmt: skip
+        st.caption(
+            f"{100 * (kept.accuracy - choice.accuracy_before):+.2f} points on the held-out images, by which they are chosen. "
+            "The test images are counted afterwards and may lose more."
+        )
+    others = compressing.controls_of(source.digest, layer, method, seed, findings.widths(choice, width), source.network)
+    info = findings.held_curves(choice, others, method, left)
+    with chart:
+        controls.chart(info, lines.curves(info, 440), "held-curve")

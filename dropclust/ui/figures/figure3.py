@@ -1,0 +1,120 @@
+"""Figure 3 drawn: MSTD against width with its power laws, their slopes, what clusters would give, and clusters counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from dropclust.findings.figure3 import Counted, Line, PowerChart, Prediction, Slopes
+from dropclust.findings.meaning import Meaning
+from dropclust.ui.figures.lines import lay_out
+from dropclust.ui.style import style
+
+# Of logarithmic axes: two and five beside the tens, since the values span little more than one decade.
+_TICKS = tuple(digit * 10.0**exponent for exponent in range(-3, 4) for digit in (1, 2, 5))
+_WIDTH = "units of layer 1 (h)"
+
+
+def power(info: PowerChart) -> go.Figure:
+    """Draw points with their intervals and the fitted lines; widths that are not fitted have open markers."""
+    figure = go.Figure()
+    for line in info.lines:
+        _points(figure, line)
+        if line.law:
+            look = style(line.points.meaning)
+            figure.add_scatter(
+                x=line.chosen, y=line.law.mstd(line.chosen).tolist(), mode="lines", showlegend=False, hoverinfo="skip",
+                line={"color": look.colour, "width": 3, "dash": look.dash},
+            )  # fmt: skip
+    if info.paper:
+        look = style(Meaning.PAPER)
+        figure.add_scatter(
+            x=list(info.paper), y=list(info.paper.values()), name="paper's line", mode="lines", hovertemplate="%{y:.3g}",
+            line={
+                "color": look.colour, "width": 4, "dash": look.dash, "shape": "linear" if info.logarithmic else "spline",
+            },
+        )  # fmt: skip
+    lay_out(figure, info.title, _WIDTH, info.y_title, 430)
+    if info.logarithmic:
+        _logarithmic(figure, sorted({h for line in info.lines for h in line.points.x}))
+    else:
+        figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def slopes(info: Slopes) -> go.Figure:
+    """Draw each slope with its interval, and the paper's, where it has one, as a line across."""
+    figure = go.Figure()
+    for line in info.lines:
+        assert line.law is not None
+        slope, look = line.law.slope, style(line.points.meaning)
+        bars = {"type": "data", "array": [slope.high - slope.mean], "arrayminus": [slope.mean - slope.low], "width": 10}
+        figure.add_scatter(
+            x=[slope.mean], y=[line.name], mode="markers", error_x=None if math.isnan(slope.low) else bars, showlegend=False,
+            marker={"symbol": look.marker, "size": 15, "color": look.colour}, hovertemplate="%{x:.3f}<extra></extra>",
+        )  # fmt: skip
+    if info.paper is not None:
+        look = style(Meaning.PAPER)
+        figure.add_scatter(
+            x=[info.paper], y=["paper"], mode="markers", showlegend=False, hovertemplate="%{x:.3f}<extra></extra>",
+            marker={"symbol": look.marker, "size": 17, "color": look.colour},
+        )  # fmt: skip
+        figure.add_vline(info.paper, line={"color": look.colour, "width": 2, "dash": look.dash})
+    figure.add_vline(0, line={"color": style(Meaning.CHANCE).colour, "width": 2})
+    lay_out(figure, info.title, "log-log slope", "", 330)
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(hovermode="closest")
+    return figure
+
+
+def prediction(info: Prediction) -> go.Figure:
+    """Draw the measured points and both lines on logarithmic axes."""
+    figure, points = go.Figure(), info.measured.points
+    _points(figure, info.measured)
+    for name, values, meaning in (
+        ("(4) corrected: 1/k", info.corrected, Meaning.THEORY_CORRECTED),
+        ("(4) as printed: k/h", info.printed, Meaning.THEORY),
+    ):
+        look = style(meaning)
+        figure.add_scatter(
+            x=points.x, y=values, name=name, mode="lines", line={"color": look.colour, "width": 3, "dash": look.dash},
+            hovertemplate="%{y:.3g}",
+        )  # fmt: skip
+    lay_out(figure, f"If there were h^{info.kappa:.2f} clusters", _WIDTH, info.y_title, 430)
+    _logarithmic(figure, points.x)
+    return figure
+
+
+def counted(info: Counted) -> go.Figure:
+    """Draw the clusters found on logarithmic axes."""
+    figure = go.Figure()
+    for line in info.lines:
+        _points(figure, line)
+        figure.data[-1].update(mode="markers+lines", line={"width": 2, "dash": style(line.points.meaning).dash})
+    lay_out(figure, f"Clusters by {info.weights} weights", _WIDTH, "clusters found", 430)
+    _logarithmic(figure, sorted({h for line in info.lines for h in line.points.x}))
+    figure.update_yaxes(range=[-0.1, None], autorangeoptions={"clipmin": 0.8})
+    return figure
+
+
+def _points(figure: go.Figure, line: Line) -> None:
+    points, look = line.points, style(line.points.meaning)
+    bars = None
+    if not all(map(math.isnan, points.low)):
+        up = [high - mean for high, mean in zip(points.high, points.mean, strict=True)]
+        down = [mean - low for low, mean in zip(points.low, points.mean, strict=True)]
+        bars = {"type": "data", "array": up, "arrayminus": down, "width": 5, "thickness": 2}
+    figure.add_scatter(
+        x=points.x, y=points.mean, name=points.name, mode="markers", error_y=bars, hovertemplate="%{y:.3g}",
+        marker={
+            "symbol": [look.marker if h in line.chosen else f"{look.marker}-open" for h in points.x],
+            "size": 11, "color": look.colour, "line": {"width": 2, "color": look.colour},
+        },
+    )  # fmt: skip
+
+
+def _logarithmic(figure: go.Figure, widths: Sequence[float]) -> None:
+    figure.update_xaxes(type="log", tickvals=list(widths), ticktext=[f"{h:g}" for h in widths])
+    figure.update_yaxes(type="log", tickvals=list(_TICKS), ticktext=[f"{tick:g}" for tick in _TICKS])

@@ -1,0 +1,295 @@
+"""The Compress page with good files and bad ones."""
+
+import io
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from dropclust.core import compression
+from dropclust.core.network import Network
+from dropclust.core.spec import RunSpec
+from dropclust.experiments import table3 as experiment
+from dropclust.findings import compressing as findings
+from dropclust.service import files, tables
+from dropclust.service.store import Store
+from dropclust.service.stored import Stored
+from dropclust.ui import compress, compressing, live
+from tests.findings.test_compressing import made
+from tests.findings.test_table3 import table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache folder with Table 3, images and one run of 30, 20 and 15 units."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "MNIST").symlink_to(ROOT / "cache" / "MNIST")
+    conditions = {"command": "python -m dropclust reproduce table3"}
+    tables.write(tmp_path / "results", "table3-modern", table(3), conditions)
+    curve = table(2, widths=(700,), units=experiment.CURVE_UNITS)
+    tables.write(tmp_path / "results", "table3-curve-modern", curve, conditions)
+    monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    store = Store(tmp_path / "runs")
+    monkeypatch.setattr(live, "store", lambda: store)
+    store.put(stored())
+    return tmp_path
+
+
+def stored(hidden=(30, 20, 15), seed=0) -> Stored:
+    network = made(hidden, seed)
+    spec = RunSpec(hidden=hidden, seed=seed)
+    return Stored(
+        spec, tuple(w.numpy() for w in network.weights), tuple(b.numpy() for b in network.biases), [], {}, "done", 3, 1.5,
+        "2026-01-01T00:00:00+00:00", {"python": "3"},
+    )  # fmt: skip
+
+
+def open_page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages" / "compress.py"), default_timeout=120)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def said(app: AppTest) -> str:
+    assert not app.exception, app.exception
+    kinds = (app.markdown, app.caption, app.warning, app.error, app.info, app.success)
+    return " ".join(element.value for kind in kinds for element in kind)
+
+
+def test_the_page_shows_table_3_and_makes_a_network_smaller(cache):
+    app = open_page()
+    text = said(app)
+    assert "700 to 177 units, 3 seeds." in text
+    assert "30 neurons become 12" in text
+    found = compression.compress(made((30, 20, 15)), 1, 12, "paper", 0)
+    assert f"{found.network.n_parameters:,}" in [metric.value for metric in app.metric]
+    assert "Test image 0 shows a 7." in text
+    assert "are the fewest found that lose at most 1 point" in text
+    assert not app.error
+    assert not app.warning
+    assert len(app.get("download_button")) >= len(files.SUFFIXES)
+
+
+def test_the_address_decides_what_is_shown(cache):
+    live.store().put(stored((40, 20, 15), seed=3))
+    key = RunSpec(hidden=(40, 20, 15), seed=3).key
+    asked = {"compressed_layer": "2", "units": "5", "method": "Neuron Merging", "kmeans_seed": "7"}
+    app = open_page(run=key, image="5", tolerance="2.0", **asked)
+    text = said(app)
+    assert "20 neurons become 5" in text
+    assert compression.METHODS["neuron_merging"].sentence in text
+    assert "Test image 5 shows a 1." in text
+    assert "at most 2 points" in text
+    assert not app.warning
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), [
+    ("units", "31", "Units left must be from 1 to 30; the address gave '31'. Shown instead: 12."),
+    ("units", "0", "Units left must be from 1 to 30; the address gave '0'. Shown instead: 12."),
+    ("compressed_layer", "4", "Hidden layer must be one of 1, 2, 3; the address gave '4'. Shown instead: 1."),
+    ("method", "magic", "Method must be one of the paper's, fold,"),
+    ("kmeans_seed", "-1", "Seed must be from 0 to 2,147,483,647; the address gave '-1'. Shown instead: 0."),
+    ("image", "10000", "Test image must be from 0 to 9,999; the address gave '10000'. Shown instead: 0."),
+])  # fmt: skip
+def test_a_wrong_address_costs_one_sentence(cache, name, value, sentence):
+    app = open_page(**{name: value})
+    [warning] = [warning.value for warning in app.warning]
+    assert warning.startswith(sentence)
+    assert "30 neurons become 12" in said(app)
+
+
+def test_another_width_has_its_own_default_and_keeps_what_was_chosen(cache):
+    app = open_page()
+    app.session_state["compressed_layer"] = 2
+    assert "20 neurons become 8" in said(app.run())
+    chosen = open_page(units="5")
+    chosen.session_state["compressed_layer"] = 2
+    assert "20 neurons become 5" in said(chosen.run())
+    many = open_page(units="25")
+    assert not many.warning
+    many.session_state["compressed_layer"] = 2
+    assert "Units left must be from 1 to 20; the address gave '25'. Shown instead: 8." in said(many.run())
+    assert "20 neurons become 8" in said(many)
+
+
+def test_the_fewest_units_are_one_click_away(cache):
+    app = open_page(method="fold")
+    [button] = [button for button in app.button if button.label.startswith("Keep ")]
+    units = int(button.label.split()[1])
+    wanted = compression.choose_units(made((30, 20, 15)), 1, "fold", 0.01, 0, units_list=findings.grid(30))
+    assert units == wanted.units
+    loss = f"{100 * (wanted.accuracy - wanted.accuracy_before):+.2f} points"
+    assert f"{loss} on the held-out images, by which they are chosen." in said(app)
+    button.click().run()
+    assert f"30 neurons become {units}" in said(app)
+    shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
+    assert shown["Neurons left"][0] == f"{units} of 30"
+    assert shown["Held-out accuracy"] == (f"{wanted.accuracy:.4f}", loss)
+    proof = compressing.proof(files.digest(made((30, 20, 15))), 1, units, "fold", 0, made((30, 20, 15)))
+    assert shown["Test accuracy"] == (f"{proof['accuracy']:.4f}", f"{100 * proof['change']['mean']:+.2f} points")
+
+
+def test_what_is_kept_of_agreement_are_units(cache):
+    app = open_page(method="agreement")
+    [button] = [button for button in app.button if button.label.startswith("Keep ")]
+    button.click().run()
+    left = button.label.split()[1]
+    assert f"30 neurons become {left}." in said(app)
+    assert ("Neurons left", f"{left} of 30") in [(metric.label, metric.value) for metric in app.metric]
+    small = compression.compress(made((30, 20, 15)), 1, app.slider[0].value, "agreement", 0)
+    assert str(small.network.hidden[0]) == left
+    assert any(f"--units {app.slider[0].value} --method agreement" in code.value for code in app.code)
+
+
+def test_methods_are_compared_at_equal_width(cache):
+    network = made((30, 20, 15))
+    app = open_page(units="20", method="fold")
+
+    def agreement(wanted: int) -> compression.Compressed:
+        return compression.side_by_side(network, 1, [wanted], ["agreement"])["agreement", wanted]
+
+    app.session_state["method"] = "agreement"
+    twenty = agreement(20)
+    left = twenty.network.hidden[0]
+    assert f"30 neurons become {left}." in said(app.run())
+    assert app.slider[0].value == twenty.units != left
+    app.session_state["method"] = "prune"
+    assert f"30 neurons become {left}." in said(app.run())
+    assert app.slider[0].value == left
+    assert f"30 neurons become {agreement(12).network.hidden[0]}." in said(open_page(method="agreement"))
+
+
+def test_the_width_of_another_layer_is_not_carried_over(cache):
+    app = open_page(method="agreement")
+    app.session_state["compressed_layer"], app.session_state["method"] = 2, "prune"
+    assert "20 neurons become 8." in said(app.run())
+
+
+def test_the_next_difference_is_one_click_away(cache):
+    app = open_page(units="3")
+    [button] = [button for button in app.button if button.label == "Next difference"]
+    button.click().run()
+    reads = [text for text in said(app).split("Test image ")[1:] if "shows a" in text]
+    before, after = reads[0].split("says ")[1][0], reads[0].split("smaller network ")[1][0]
+    assert before != after
+
+
+def test_a_wide_layer_waits_to_be_asked_for_its_curve(cache):
+    live.store().put(stored((compressing.AUTOMATIC + 1, 5, 5), seed=1))
+    key = RunSpec(hidden=(compressing.AUTOMATIC + 1, 5, 5), seed=1).key
+    app = open_page(run=key, method="prune", units="4")
+    assert "are the fewest found" not in said(app)
+    [button] = [button for button in app.button if button.label == "Draw accuracy against units"]
+    button.click().run()
+    assert "On the held-out images" in said(app)
+    assert "On the held-out images" in said(app.run())
+
+
+def test_a_file_is_made_smaller_and_goes_home_with_its_proof(cache, data):
+    network = made((25, 12))
+    app = open_page(units="9", method="fold + least squares")
+    app.file_uploader[0].upload("mine.npz", files.to_bytes(network, ".npz"), "application/octet-stream").run()
+    text = said(app)
+    assert "Your file: hidden layers 25 - 12, " in text
+    assert "25 neurons become 9" in text
+    found = compression.compress(network, 1, 9, "least_squares", 0)
+    proof = compressing.proof(files.digest(network), 1, 9, "least_squares", 0, network)
+    assert proof["original_sha256"] == files.digest(network)
+    assert f"{found.network.n_parameters:,}" in [metric.value for metric in app.metric]
+    again = "python -m dropclust compress mine.npz --layer 1 --units 9 --method least_squares"
+    assert any(again in code.value for code in app.code)
+
+
+def torch_names(network: Network) -> dict[str, np.ndarray]:
+    tensors = files.tensors_of(network)
+    layers = range(len(tensors) // 2)
+    weights = {f"fc{layer}.weight": np.ascontiguousarray(tensors[f"weights.{layer}"].T) for layer in layers}
+    return weights | {f"fc{layer}.bias": tensors[f"biases.{layer}"] for layer in layers}
+
+
+def npz(arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def flipped(content: bytes) -> bytes:
+    return content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
+
+
+SMALL = {"fc1.weight": np.ones((5, 100)), "fc1.bias": np.ones(5), "fc2.weight": np.ones((10, 5)), "fc2.bias": np.ones(10)}
+BAD = {
+    "another input size": ("small.npz", npz(SMALL), "must lead from 784 inputs to 10 outputs"),
+    "NaN": ("nan.npz", npz({**torch_names(made((4,))), "fc0.bias": np.full(4, np.nan)}), "finite numbers only"),
+    "a pickle": ("net.pt", pickle.dumps({}), "may be a pickle"),
+    "a pickle in disguise": ("net.npz", pickle.dumps({"a": 1}), "is a pickle"),
+    "a damaged file of our own": ("own.safetensors", flipped(files.to_bytes(made((4,)), ".safetensors")), "own.safetensors"),
+    "text": ("net.safetensors", b"hello, this is no network", "net.safetensors"),
+    "nothing": ("net.npz", b"", "net.npz"),
+    "a picture": ("net.png", b"\x89PNG", "must be a .safetensors or .npz file"),
+    "too large": ("net.npz", bytes(files.MAX_BYTES + 1), "must have at most 20,971,520 bytes to be uploaded"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_file_costs_one_sentence_and_the_page_works(cache, what):
+    name, content, sentence = BAD[what]
+    app = open_page(method="prune", units="6")
+    app.file_uploader[0].upload(name, content, "application/octet-stream").run()
+    [error] = [error.value for error in app.error]
+    assert sentence in error
+    assert "\n" not in error
+    assert error.count("Traceback") == 0
+    assert "30 neurons become 6" in said(app)
+
+
+def test_a_file_of_fewer_layers_has_fewer_to_choose_from(cache):
+    app = open_page(compressed_layer="3", method="prune")
+    assert "15 neurons become 6" in said(app)
+    app.file_uploader[0].upload("mine.npz", npz(torch_names(made((25, 12)))), "application/octet-stream").run()
+    assert "25 neurons become 10" in said(app)
+
+
+def test_without_a_run_the_page_still_takes_a_file(cache):
+    shutil.rmtree(cache / "runs")
+    (cache / "runs").mkdir()
+    app = open_page(method="prune")
+    assert "No network is stored yet" in said(app)
+    app.file_uploader[0].upload("mine.npz", npz(torch_names(made((25, 12)))), "application/octet-stream").run()
+    assert "25 neurons become 10" in said(app)
+
+
+def test_without_its_table_the_page_still_makes_networks_smaller(cache):
+    (cache / "results" / "table3-modern.csv").unlink()
+    app = open_page(method="prune")
+    assert "The table table3-modern is not there; make it again with: python -m dropclust reproduce table3." in said(app)
+    assert "30 neurons become 12" in said(app)
+
+
+def test_without_images_the_page_says_which_file_is_missing(cache):
+    (cache / "MNIST").unlink()
+    app = open_page(method="prune")
+    assert "Nothing can be merged without images: the MNIST file train-images-idx3-ubyte.gz is missing" in said(app)
+    assert "700 to 177 units" in said(app)
+
+
+def test_one_neuron_alone_stays(cache):
+    live.store().put(stored((1, 2, 3), seed=5))
+    app = open_page(run=RunSpec(hidden=(1, 2, 3), seed=5).key)
+    assert "1 neurons become 1" in said(app)
+
+
+def test_the_sheet_has_a_tile_a_neuron_new_or_old():
+    before, after = (np.ones((n, 28, 28)) for n in (5, 2))
+    png = compress.sheet(findings.merges(before, after, np.array([1, 0, 1, -1, 1])))
+    assert Image.open(io.BytesIO(png)).size == (2 * 6 * 36, 2 * 36)
