@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from dropclust import experiments
 from dropclust.core.spec import HELD_OUT_IMAGES, MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
+from dropclust.experiments.claim import Verdict
+from dropclust.findings import verdicts
 from dropclust.service.cluster import ClusterError, RemoteCluster
 
 if TYPE_CHECKING:
@@ -111,7 +113,22 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--workers", type=int, default=None, help="processes (default: one a core)")
     reproduce.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster to use instead, tls://host:port")
     reproduce.set_defaults(command=_reproduce)
+    _claims_arguments(commands.add_parser("claims", help="say what became of every claim of the paper, what failed first"))
     return parser
+
+
+def _claims_arguments(claims: argparse.ArgumentParser) -> None:
+    claims.add_argument("--recipe", choices=MAIN_RECIPES, help="under one recipe alone (default: both)")
+    claims.add_argument(
+        "--verdict", choices=[verdict.name.lower().replace("_", "-") for verdict in Verdict], action="append", default=[],
+        help="only the claims with this verdict; may be given several times",
+    )  # fmt: skip
+    claims.add_argument(
+        "--check", action="store_true", help="exit with 1 where what is written down does not follow from the tables"
+    )
+    claims.add_argument("--write", action="store_true", help="write the verdicts down beside the tables")
+    claims.add_argument("--readme", action="store_true", help="write README's findings from the tables")
+    claims.set_defaults(command=_claims)
 
 
 def _spec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -260,6 +277,32 @@ def _reproduce(parsed: argparse.Namespace) -> None:
 
         for path in reproduce.reproduce(names, settings, executor, store=reproduce.default_store(), progress=progress):
             print(path)
+    told = [name for name in names if name in experiments.NAMES]
+    for finding in verdicts.judged(told, settings.recipe, settings.first_seed, settings.quick):
+        print(f"{finding.claim.statement} {finding.sentence}")
+
+
+def _claims(parsed: argparse.Namespace) -> int:
+    from dropclust.service import verdicts as written
+
+    rows = verdicts.rows(with_variations=False)
+    if parsed.write or parsed.readme or parsed.check:
+        if parsed.write:
+            print(written.write(rows))
+        if parsed.readme:
+            print(written.write_readme(rows))
+        differing = written.differences(rows) if parsed.check else []
+        for sentence in differing:
+            print(sentence)
+        return int(bool(differing))
+    recipes = [parsed.recipe] if parsed.recipe else list(MAIN_RECIPES)
+    print(verdicts.summary(rows, recipes))
+    wanted = {Verdict[name.upper().replace("-", "_")] for name in parsed.verdict} or set(Verdict)
+    for row in verdicts.worst_first(verdicts.chosen(rows, recipes, wanted)):
+        print(f"\n{row.claim.key}\n  {row.claim.statement}")
+        for recipe, finding in row.findings.items():
+            print(f"  {verdicts.recipe_name(recipe)}: {finding.brief}")
+    return 0
 
 
 class _Bar:

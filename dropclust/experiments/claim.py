@@ -259,7 +259,7 @@ def _measure(claim: Claim, tables: Tables, why: str) -> Judgement:
     try:
         values = claim.statistic(tables).dropna()
         control = claim.control.statistic(tables).dropna() if claim.control else None
-    except KeyError:  # a table that is missing, or of another shape, as of a coarser grid
+    except (LookupError, ValueError, TypeError, ArithmeticError):  # a table is missing, or of another shape, or not of numbers
         values, control = pd.Series(dtype=float), None
     if not len(values):
         why = why or "the table has not all the rows that it needs"
