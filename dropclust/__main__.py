@@ -128,6 +128,7 @@ def _claims_arguments(claims: argparse.ArgumentParser) -> None:
     )
     claims.add_argument("--write", action="store_true", help="write the verdicts down beside the tables")
     claims.add_argument("--readme", action="store_true", help="write README's findings from the tables")
+    claims.add_argument("--report", type=Path, metavar="FILE", help="write a report of one HTML file, to print")
     claims.set_defaults(command=_claims)
 
 
@@ -286,11 +287,15 @@ def _claims(parsed: argparse.Namespace) -> int:
     from dropclust.service import verdicts as written
 
     rows = verdicts.rows(with_variations=False)
-    if parsed.write or parsed.readme or parsed.check:
+    if parsed.write or parsed.readme or parsed.report or parsed.check:
         if parsed.write:
             print(written.write(rows))
         if parsed.readme:
             print(written.write_readme(rows))
+        if parsed.report:
+            from dropclust.ui import report
+
+            print(written.write_text(parsed.report, report.html(rows)))
         differing = written.differences(rows) if parsed.check else []
         for sentence in differing:
             print(sentence)

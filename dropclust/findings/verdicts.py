@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 
 from dropclust import experiments
-from dropclust.core.intervals import Interval
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments import results, sensitivity
 from dropclust.experiments.claim import ALPHA, Claim, Judgement, Rule, Tables, Verdict, judge
@@ -30,6 +30,7 @@ SHAPES = {
     Verdict.NO_RESULT: "–",
 }
 ORDER = tuple(SHAPES)
+_OWN = re.compile(r"-from-(\d+)(-quick)?$")
 
 
 @dataclass(frozen=True)
@@ -106,25 +107,18 @@ class Finding:
         choices = words.count(len(self.variations), "other choice")
         return f"The verdict is the same under {same} of {choices} that the paper leaves open."
 
-    def table(self) -> pd.DataFrame:
-        """Every number behind it, a row a set of seeds, control or other choice."""
-        rows: list[tuple[str, Interval, Verdict | None]] = []
-        if not self.first.why:
-            rows.append(("first seeds", self.first.estimate, self.first.verdict))
-        if self.fresh is not None and not self.fresh.why:
-            rows.append(("fresh seeds", self.fresh.estimate, self.fresh.verdict))
-        if self.judged.control is not None and self.claim.control is not None:
-            rows.append((f"control: {self.claim.control.name}", self.judged.control, None))
-        rows += [(variation.name, variation.interval, variation.verdict) for variation in self.variations]
+    def values(self) -> pd.DataFrame:
+        """The raw rows: the claim's statistic by seed, of all seeds that were judged."""
+        sets = {"first seeds": self.first, "fresh seeds": self.fresh}
         return pd.DataFrame(
             [
-                {
-                    "measured on": name, self.claim.unit or "value": interval.mean, "low": interval.low, "high": interval.high,
-                    f"{self.claim.per}s": interval.n, "verdict": verdict.value if verdict else "",
-                }
-                for name, interval, verdict in rows
-            ]
-        )  # fmt: skip
+                {"set": name, self.claim.per: at, self.claim.unit or "value": value}
+                for name, judgement in sets.items()
+                if judgement is not None
+                for at, value in judgement.values.items()
+            ],
+            columns=["set", self.claim.per, self.claim.unit or "value"],
+        )
 
 
 def _estimate(judgement: Judgement, seeds: str = "") -> str:
@@ -281,6 +275,50 @@ HOW = (
     f"{100 * ALPHA:g} % after Holm's correction over all claims of a recipe; differences are paired by seed. The margins were "
     f"chosen after a look at seeds 0 to 19; seeds from {FRESH_SEED} on were run afterwards, and decide where there are such."
 )
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a viewer's own seeds say of a claim, judged by itself."""
+
+    claim: Claim
+    first_seed: int
+    quick: bool
+    judgement: Judgement
+    command: str
+
+    @property
+    def name(self) -> str:
+        """Which seeds: "your seeds 1000 to 1004, of the coarse grid"."""
+        last = self.first_seed + self.judgement.estimate.n - 1
+        return f"your seeds {self.first_seed} to {last}{f', {QUICK}' if self.quick else ''}"
+
+    @property
+    def sentence(self) -> str:
+        """What they say."""
+        seeds = words.capital(self.name) + ("," if self.quick else "")
+        return f"{seeds} say: {self.judgement.verdict.value}, {_estimate(self.judgement)}."
+
+
+def own(claim: Claim, recipe: str, root: Path) -> list[Own]:
+    """What a viewer's own seeds say of a claim, the latest first; sets that cannot judge it are left out.
+
+    Parameters
+    ----------
+    claim, recipe
+        Which claim.
+    root
+        Folder of the viewer's own tables.
+    """
+    found = []
+    for path in sorted(root.glob(f"{results.file_name(claim.experiment, recipe)}-from-*.csv")):
+        if parts := _OWN.search(path.stem):
+            first_seed, quick = int(parts[1]), bool(parts[2])
+            read = _read([claim.experiment], recipe, first_seed, root, quick)
+            [judgement] = judge([claim], read.tables, read.reasons)
+            if not judgement.why:
+                found.append(Own(claim, first_seed, quick, judgement, read.commands[claim.experiment]))
+    return sorted(found, key=lambda own: -own.first_seed)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Writes what became of the claims where it is shipped: the verdicts beside the tables, README's section, a report to print."""
+"""Writes what became of the claims where it is shipped: the verdicts beside the tables, README's sections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dropclust.experiments import results
-from dropclust.findings import account, shipped
+from dropclust.findings import account, glossary, shipped
 from dropclust.findings.verdicts import Row
 from dropclust.service.export import sync_folder, write_temporary
 
@@ -15,11 +15,11 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 def write(rows: Sequence[Row], root: Path | None = None) -> Path:
     """Write the verdicts down beside the tables; returns the file."""
-    return _write(results.place(shipped.NAME, root), shipped.text(rows))
+    return write_text(results.place(shipped.NAME, root), shipped.text(rows))
 
 
 def write_readme(rows: Sequence[Row], readme: Path = README) -> Path:
-    """Write README's findings between their marks; returns the file.
+    """Write README's findings and glossary between their marks; returns the file.
 
     Raises
     ------
@@ -28,7 +28,15 @@ def write_readme(rows: Sequence[Row], readme: Path = README) -> Path:
     OSError
         When there is no README, as where only the package is installed.
     """
-    return _write(readme, account.put(readme.read_text(encoding="utf-8"), account.markdown(rows)))
+    text = readme.read_text(encoding="utf-8")
+    for section, begin, end in sections(rows):
+        text = account.put(text, section, begin, end)
+    return write_text(readme, text)
+
+
+def sections(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """What of README is written and not typed: each section, and its two marks."""
+    return [(account.markdown(rows), account.BEGIN, account.END), (glossary.markdown(), glossary.BEGIN, glossary.END)]
 
 
 def differences(rows: Sequence[Row], root: Path | None = None, readme: Path = README) -> list[str]:
@@ -38,17 +46,18 @@ def differences(rows: Sequence[Row], root: Path | None = None, readme: Path = RE
     except results.ResultError as error:
         found = [str(error)]
     if readme.exists():
+        text = readme.read_text(encoding="utf-8")
         try:
-            section = account.between(readme.read_text(encoding="utf-8"))
+            same = all(account.between(text, begin, end) == section for section, begin, end in sections(rows))
         except ValueError as error:
             found.append(f"{readme.name}: {error}")
         else:
-            if section != account.markdown(rows):
-                found.append(f"{readme.name} does not say what the tables say; write it with: {account.COMMAND}")
+            found += [] if same else [f"{readme.name} does not say what the tables say; write it with: {account.COMMAND}"]
     return found
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
+    """Write a text, whole or not at all; returns the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_temporary(path.parent, text.encode()).replace(path)
     sync_folder(path.parent)

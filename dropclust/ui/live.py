@@ -20,6 +20,7 @@ from dropclust.ui.guess import Guesses
 
 if TYPE_CHECKING:
     from dropclust.core.similarity import Choice, ShuffledWeights, Similarity
+    from dropclust.service.fresh import FreshRuns
     from dropclust.service.jobs import Jobs
 
 
@@ -38,6 +39,14 @@ def queue() -> Jobs:
     atexit.register(jobs.close)
     jobs.start()
     return jobs
+
+
+@st.cache_resource(show_spinner=False)
+def fresh_runs() -> FreshRuns:
+    """What viewers measure again with seeds of their own, by the queue's workers."""
+    from dropclust.service.fresh import FreshRuns
+
+    return FreshRuns(queue())
 
 
 def calibration() -> Calibration | None:
