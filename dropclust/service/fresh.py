@@ -176,7 +176,7 @@ class FreshRuns:
             if stop.is_set():
                 self._set(key, state="stopped", message="It was stopped; what was measured is kept.")
             else:
-                text = sentence(error).rstrip(".")
+                text = (str(error) if isinstance(error, ClusterError) else sentence(error)).rstrip(".")
                 self._set(key, state="failed", message=f"{text}. What was measured is kept, so that starting it again goes on.")
         else:
             self._set(key, state="done")
@@ -233,6 +233,13 @@ class _Lent(Executor):
             self._thread.join()
 
     def _feed(self) -> None:
+        try:
+            self._hand_out()
+        except Exception as error:  # a defect of ours must not leave a page waiting
+            self._end(error)
+            raise
+
+    def _hand_out(self) -> None:
         most = max(1, self._queue.workers - 1)
         while not self._closed.wait(_TICK_SECONDS):
             if self._stop.is_set():
@@ -247,7 +254,7 @@ class _Lent(Executor):
             task.drop()
 
     def _hand_over(self, task: _Task) -> None:
-        if task.tries == 0 and not task.future.set_running_or_notify_cancel():
+        if not task.begin():
             return
         try:
             task.remote = self._queue.behind(task.function, *task.arguments)
@@ -279,7 +286,7 @@ class _Lent(Executor):
         self._under_way, self._waiting = [], deque()
         for task in left:
             task.drop()
-            if task.future.running() or task.future.set_running_or_notify_cancel():
+            if task.begin():
                 task.future.set_exception(error)
 
 
@@ -290,6 +297,10 @@ class _Task:
     arguments: tuple[Any, ...]
     remote: Any = None  # Dask's future
     tries: int = 0
+
+    def begin(self) -> bool:
+        """Whether it is wanted still; from then on it cannot be cancelled."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()
 
     def drop(self) -> None:
         """Tell Dask that nobody waits for it."""

@@ -91,7 +91,7 @@ def small(info: Forest) -> str:
 def image(info: Forest) -> str:
     """The small picture as an HTML image that needs no other file, its sentence as alt text."""
     content = b64encode(small(info).encode()).decode()
-    return f'<img src="data:image/svg+xml;base64,{content}" alt="{escape(info.sentence)}">'
+    return f'<img src="data:image/svg+xml;base64,{content}" alt="{escape(info.sentence)}"/>'
 
 
 # Of the table of claims, on the page and on paper: what a phone's width would squeeze stands one below the other.
