@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from dropclust import experiments
 from dropclust.core.spec import HELD_OUT_IMAGES, MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
+from dropclust.experiments import sensitivity
 from dropclust.experiments.claim import Verdict
 from dropclust.findings import verdicts
 from dropclust.service.cluster import ClusterError, RemoteCluster
@@ -99,7 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(command=_evaluate)
 
     reproduce = commands.add_parser("reproduce", help="make the paper's tables and figures again, resuming what was begun")
-    reproduce.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(experiments.NAMES)} (default: all)")
+    reproduce.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"any of: {', '.join(experiments.NAMES)} (default: all); or {sensitivity.NAME} alone",
+    )
     reproduce.add_argument("--recipe", choices=RECIPES, default="modern", metavar="NAME", help=_RECIPE_HELP)
     reproduce.add_argument("--seeds", type=int, default=20, help="how many seeds (default 20)")
     reproduce.add_argument(
@@ -111,6 +117,10 @@ def _parser() -> argparse.ArgumentParser:
         help="auto: float32 if quick, else what a short trial finds faster on this machine",
     )  # fmt: skip
     reproduce.add_argument("--workers", type=int, default=None, help="processes (default: one a core)")
+    reproduce.add_argument(
+        "--only", action="append", default=[], metavar="TEXT",
+        help=f"with {sensitivity.NAME}: the variants whose recipe or name has this; may be given several times (default: all)",
+    )  # fmt: skip
     reproduce.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster to use instead, tls://host:port")
     reproduce.set_defaults(command=_reproduce)
     _claims_arguments(commands.add_parser("claims", help="say what became of every claim of the paper, what failed first"))
@@ -250,7 +260,11 @@ def _reproduce(parsed: argparse.Namespace) -> None:
     from dropclust.service.pool import processes
 
     names = parsed.names or list(experiments.NAMES)
-    for name in names:
+    alone = names == [sensitivity.NAME]
+    if parsed.only and not alone:
+        raise ValueError(f"--only is for {sensitivity.NAME} alone; got {', '.join(names)}")
+    variants = sensitivity.chosen(parsed.only)
+    for name in () if alone else names:
         experiments.get(name)
     precision = "" if parsed.precision == "auto" else parsed.precision
     settings = Settings(parsed.recipe, parsed.seeds, parsed.quick, precision, parsed.first_seed)
@@ -265,6 +279,12 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             executor = cluster.client.get_executor()
         else:
             executor = stack.enter_context(processes(workers))
+        if alone:
+            from dropclust.service import sensitivity as measured
+
+            bar = _Bar(sensitivity.NAME)
+            print(measured.measure(variants, executor, progress=lambda done, total: bar.show(done / total)))
+            return
         if parsed.precision == "auto" and not parsed.quick:
             settings = replace(settings, precision=reproduce.faster_precision(executor))
             print(f"training in {settings.precision}: so said a short trial of both precisions here", file=sys.stderr)

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +73,33 @@ def test_a_changed_value_makes_the_check_fail_and_names_each_claim(tmp_path, mon
     assert not any("paper's recipe" in line for line in said)
     assert command_line.main(["claims", "--write"]) == 0
     assert capsys.readouterr().out.strip() == str(results.place(shipped.NAME))
+
+
+def test_reproduce_ends_with_its_findings(monkeypatch, capsys):
+    monkeypatch.setattr("dropclust.service.pool.processes", lambda workers: nullcontext())
+    monkeypatch.setattr("dropclust.service.reproduce.reproduce", lambda *_, **__: [Path("figure1-modern.csv")])
+    assert command_line.main(["reproduce", "figure1", "--precision", "float32"]) == 0
+    path, *said = capsys.readouterr().out.splitlines()
+    assert path == "figure1-modern.csv"
+    found = verdicts.judged(["figure1"], "modern")
+    assert said == [f"{finding.claim.statement} {finding.sentence}" for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["figure1", "--only", "paper"], "--only is for sensitivity alone; got figure1"),
+        (["sensitivity", "--only", "soup"], "a variant must be one of modern: the coarse grid"),
+        (["sensitivity", "figure1"], "an experiment must be one of"),
+    ],
+)
+def test_what_sensitivity_does_not_know_costs_one_line(arguments, sentence, capsys):
+    assert command_line.main(["reproduce", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_a_report_is_written(tmp_path, capsys):
+    assert command_line.main(["claims", "--report", str(tmp_path / "claims.html")]) == 0
+    assert "Not reproduced" in (tmp_path / "claims.html").read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
@@ -86,12 +87,60 @@ def reproduce(
     return _collect(jobs, futures, store, progress)
 
 
+def reproduce_all(
+    wanted: Sequence[tuple[str, Settings, Path]], executor: Executor, progress: Callable[[int, int], None] | None = None
+) -> list[Path]:
+    """Run experiments under several settings at once, the longest group of all first; returns the CSV files.
+
+    A group in which a network diverges has no rows: settings that nobody tried before may be too much for it.
+
+    Parameters
+    ----------
+    wanted
+        Experiment, settings, and the folder of its tables, each folder for one kind of settings.
+    executor
+        Where groups are trained and measured.
+    progress
+        Hears how many groups are done, and of how many; those that were measured before are left out.
+    """
+    jobs = [_Job(experiments.get(name), settings, root) for name, settings, root in wanted]
+    parts = [(job, number) for job in jobs for number in job.missing]
+    parts.sort(key=lambda part: -sum(spec.flops for spec in part[0].groups[part[1]]))
+    futures = {
+        executor.submit(_measure_or_nothing, job.experiment, job.groups[number], job.settings): (job, number)
+        for job, number in parts
+    }
+    heard = count(1 - len(jobs))  # each job is told of once before its first group
+
+    def tell(*_: object) -> None:
+        if progress and (done := next(heard)) > 0:
+            progress(done, len(parts))
+
+    return _collect(jobs, futures, None, tell)
+
+
+def _measure_or_nothing(experiment: Experiment, specs: Sequence[RunSpec], settings: Settings) -> Measured:
+    try:
+        return experiment.measure_group(specs, settings, 1)
+    except ArithmeticError:
+        return Measured({}, ())
+
+
 def command(name: str, settings: Settings) -> str:
     """The command line that makes an experiment's tables."""
     quick = " --quick" if settings.quick else ""
     precision = "" if settings.precision == Settings(quick=settings.quick).precision else f" --precision {settings.precision}"
     first = f" --first-seed {settings.first_seed}" if settings.first_seed else ""
     return f"python -m dropclust reproduce {name} --recipe {settings.recipe} --seeds {settings.seeds}{first}{quick}{precision}"
+
+
+def circumstances() -> dict[str, object]:
+    """Versions, machine and date: under which a table is made."""
+    return {
+        "versions": versions(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "date": datetime.now(UTC).date().isoformat(),
+    }
 
 
 @dataclass
@@ -121,9 +170,7 @@ class _Job:
             "command": command(self.experiment.name, self.settings),
             "networks": sum(map(len, self.groups)),
             "precision": ", ".join(sorted({spec.precision for specs in self.groups for spec in specs})),
-            "versions": versions(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-            "date": datetime.now(UTC).date().isoformat(),
+            **circumstances(),
             "seconds": round(seconds, 1),
             "groups_measured_earlier": len(self.groups) - len(self.missing),
         }
@@ -150,7 +197,7 @@ def _collect(
     An experiment's seconds are those since the one before it was complete: the groups of the next fill the processes that the
     last groups of one leave idle.
     """
-    left = {job.experiment.name: set(job.missing) for job in jobs}
+    left = {id(job): set(job.missing) for job in jobs}
     written: list[Path] = []
     began, failure = time.monotonic(), None
 
@@ -158,8 +205,8 @@ def _collect(
         nonlocal began
         name = job.experiment.name
         if progress:
-            progress(name, len(job.groups) - len(left[name]), len(job.groups))
-        if not left[name]:
+            progress(name, len(job.groups) - len(left[id(job)]), len(job.groups))
+        if not left[id(job)]:
             now = time.monotonic()
             written.extend(job.write(now - began))
             began = now
@@ -178,7 +225,7 @@ def _collect(
             for trained, metrics in measured.kept:
                 store.put(Stored.from_trained(trained, metrics))
         _write_part(job.folders[number], measured.tables)
-        left[job.experiment.name].remove(number)
+        left[id(job)].remove(number)
         tell(job)
     if failure is not None:
         raise failure
