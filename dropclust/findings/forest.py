@@ -14,6 +14,7 @@ from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.verdicts import Finding, Own
 
+_SHORT = {Verdict.CONTROL_TOO: "holds, control too", Verdict.UNDECIDED: "undecided"}
 _MARGIN = 0.06  # of the axis, left free at either end
 
 
@@ -61,7 +62,7 @@ class Forest:
     def text(self, mark: Mark) -> str:
         """What is written beside an interval."""
         told = f"{mark.name}: {words.brief(mark.interval, self.digits, signed=True)}"
-        return told if mark.verdict is None else f"{told}, {mark.verdict.value}"
+        return told if mark.verdict is None else f"{told}, {_SHORT.get(mark.verdict, mark.verdict.value)}"
 
 
 def small(finding: Finding) -> Forest:

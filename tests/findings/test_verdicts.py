@@ -11,7 +11,7 @@ from dropclust import experiments
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments import results, sensitivity
 from dropclust.experiments.claim import Verdict
-from dropclust.findings import account, shipped, verdicts
+from dropclust.findings import account, forest, shipped, verdicts
 from dropclust.service import tables
 
 KEY = "figure1.better-than-training"
@@ -217,3 +217,24 @@ def test_a_text_without_its_marks_is_refused(text):
 def test_the_estimate_is_a_mean_of_the_values():
     found = finding(None)
     assert found.judged.estimate.mean == pytest.approx(np.mean(list(found.judged.values.values())))
+
+
+def floats(table, value):
+    return table.assign(**{column: value for column in table.columns if table[column].dtype.kind == "f"})
+
+
+BROKEN = FOREIGN | {
+    "no numbers": lambda table: floats(table, math.nan),
+    "infinite": lambda table: floats(table, math.inf),
+    "words everywhere": lambda table: floats(table, "high"),
+    "half of the rows": lambda table: table.sample(frac=0.5, random_state=0),
+}
+
+
+@pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
+def test_no_table_of_any_experiment_breaks_a_claim(root, change):
+    for path in root.glob("*-modern.csv"):
+        rewrite(root, path.stem, change)
+    for found in verdicts.claims("modern", root):
+        assert found.sentence
+        assert forest.forest(found).sentence == found.sentence
