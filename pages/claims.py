@@ -38,8 +38,9 @@ else:
         verdict = controls.choose(VERDICT)
     with right:
         experiment = controls.choose(EXPERIMENT)
+    name = "" if experiment == ALL else experiment
     wanted = list(Verdict) if verdict == ALL else [Verdict[verdict.upper().replace(" ", "_")]]
-    claims.table(verdicts.worst_first(verdicts.chosen(rows, recipes, wanted, "" if experiment == ALL else experiment)))
+    claims.table(verdicts.worst_first(verdicts.chosen(rows, recipes, wanted, name)), [RECIPES, VERDICT, EXPERIMENT])
     st.caption(verdicts.HOW)
     claims.printed(rows)
     claims.words_of_the_paper()

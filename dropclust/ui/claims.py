@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from dropclust.service import fresh
 from dropclust.service.fresh import FreshRun
 from dropclust.ui import controls, live, report, runs
 from dropclust.ui.figures import claims as figures
+from dropclust.ui.state import Parameter
 
 KEY = "claim"  # in the address: which one is open
 PAGES = {
@@ -53,16 +55,14 @@ def choose(found: list[Row]) -> Row | None:
     return listed.get(st.session_state["open_claim"])
 
 
-def table(found: list[Row]) -> None:
-    """All claims, a row each; its statement opens it."""
+def table(found: list[Row], kept: Sequence[Parameter]) -> None:
+    """All claims, a row each; its statement opens it, in an address that keeps what these parameters hold."""
     if not found:
         st.info("No claim has this verdict here.")
         return
-    kept = {name: values for name in st.query_params if name not in (KEY, YOURS) and (values := st.query_params.get_all(name))}
-    st.html(
-        f"<style>{figures.CSS}</style>"
-        + figures.table(found, lambda key: f"?{urlencode({**kept, KEY: key}, doseq=True)}")
-    )  # fmt: skip
+    address = urlencode([(each.name, text) for each in kept for text in st.query_params.get_all(each.name)])
+    keys, recipes = tuple(row.claim.key for row in found), tuple(found[0].findings)
+    st.html(_drawn(_stamp(results.folder()), keys, recipes, address))
     st.caption(figures.KEY)
 
 
@@ -200,6 +200,16 @@ def _stamp(folder: Path) -> tuple[int, int]:
         return 0, 0
     times = [path.stat().st_mtime_ns for path in folder.iterdir()]
     return len(times), max(times, default=0)
+
+
+@st.cache_data(show_spinner=False, max_entries=100)
+def _drawn(stamp: tuple[int, int], keys: tuple[str, ...], recipes: tuple[str, ...], address: str) -> str:
+    found = {row.claim.key: row for row in verdicts.chosen(_rows(stamp), recipes)}
+
+    def link(key: str) -> str:
+        return f"?{address}{'&' if address else ''}{urlencode({KEY: key})}"
+
+    return f"<style>{figures.CSS}</style>{figures.table([found[key] for key in keys], link)}"
 
 
 @st.cache_resource(show_spinner="Judging every claim", max_entries=2)
