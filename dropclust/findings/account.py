@@ -32,7 +32,7 @@ def markdown(rows: Sequence[Row]) -> str:
     >>> markdown(rows(with_variations=False)).splitlines()[0]
     '<!-- claims -->'
     """
-    lines = [BEGIN, f"Written by `{COMMAND}` from the tables in `cache/results/`.", ""]
+    lines = [BEGIN, "", f"Written by `{COMMAND}` from the tables in `cache/results/`.", ""]
     if missed := not_reproduced(rows):
         lines += ["**Not reproduced:**", "", *(f"- {sentence}" for sentence in missed), ""]
     lines += [

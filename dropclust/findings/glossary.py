@@ -142,9 +142,9 @@ def markdown() -> str:
 
     Examples
     --------
-    >>> markdown().splitlines()[3]
+    >>> markdown().splitlines()[4]
     '| dropout rate | p, section 1 | `dropclust.RunSpec.dropout` | The chance that a hidden unit is dropped, by layer. |'
     """
-    lines = [BEGIN, "| term | in the paper | in the code | what it is |", "| --- | --- | --- | --- |"]
+    lines = [BEGIN, "", "| term | in the paper | in the code | what it is |", "| --- | --- | --- | --- |"]
     lines += [f"| {term.term} | {term.written} | `{term.name}` | {words.capital(term.sentence)} |" for term in TERMS]
-    return "\n".join([*lines, END])
+    return "\n".join([*lines, "", END])

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dropclust import experiments
 from dropclust.experiments import results
+from dropclust.experiments.claim import Claim
 from dropclust.experiments.experiment import Settings
 from dropclust.findings import forest, glossary, verdicts, words
 from dropclust.findings.verdicts import Finding, Row
@@ -86,7 +87,7 @@ def opened(row: Row) -> None:
 
 def _judged(finding: Finding) -> None:
     claim, recipe = finding.claim, finding.recipe
-    own = verdicts.own(claim, recipe, results.folder() / fresh.FOLDER)
+    own = verdicts.own(claim, recipe, live.fresh_runs().root)
     info = forest.forest(finding, own)
     controls.chart(info, figures.forest(info), f"forest-{recipe}", finding.command)
     with st.expander(
@@ -128,10 +129,10 @@ def yourself(row: Row, title: str) -> None:
     if key is not None:
         run = live.fresh_runs().get(key)
         active = run is not None and run.state not in fresh.ENDED
-        st.fragment(_progress, run_every=1.0 if active else None)(key)
+        st.fragment(_progress, run_every=1.0 if active else None)(key, row.claim)
 
 
-def _progress(key: str) -> None:
+def _progress(key: str, claim: Claim) -> None:
     """How far an own measurement is; when it ends, the page around shows what came of it."""
     run = live.fresh_runs().get(key)
     if run is None:
@@ -148,7 +149,12 @@ def _progress(key: str) -> None:
             live.fresh_runs().stop(key)
             st.rerun(scope="fragment")
     elif run.state == "done":
-        st.success(f"{_named(run)}: done. It stands above, beside the shipped seeds.", icon=":material/check:")
+        own = verdicts.own(claim, run.settings.recipe, live.fresh_runs().root)
+        if any(each.first_seed == run.settings.first_seed for each in own):
+            st.success(f"{_named(run)}: done. It stands above, beside the shipped seeds.", icon=":material/check:")
+        else:
+            more = "The full grid, or more seeds, may." if run.settings.quick else "More seeds may."
+            st.info(f"{_named(run)}: done, but these rows cannot judge this claim. {more}", icon=":material/info:")
     else:
         st.warning(f"{_named(run)}: {run.state}. {run.message}", icon=":material/error:")
     if not active and st.session_state.get("own_watched") == key:

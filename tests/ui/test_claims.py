@@ -185,3 +185,13 @@ def test_a_table_that_is_written_meanwhile_is_seen_at_once(root):
     open_page("claims.py")
     (root / "table1-modern.csv").unlink()
     assert "opposite" not in table_of(open_page("claims.py"))
+
+
+def test_seeds_that_cannot_judge_the_claim_are_said_to_be_too_few(root):
+    tables.write(
+        root / fresh.FOLDER, "figure1-modern-from-1000-quick", results.read("figure1-modern").table.iloc[:2],
+        {"settings": {"seeds": 2}, "command": "again"},
+    )  # fmt: skip
+    text = said(open_page("claims.py", claim=KEY, yours="figure1-modern-1000-2-quick"))
+    assert "done, but these rows cannot judge this claim. The full grid, or more seeds, may." in text
+    assert "Your seeds" not in text
