@@ -62,8 +62,15 @@ class Finding:
 
     @property
     def brief(self) -> str:
-        """Verdict and number: "holds: +0.39 percentage points (+0.23 to +0.55, 20 seeds)"."""
-        return f"{self.verdict.value}: {self.number}"
+        """Verdict and number: "holds: +0.39 percentage points (+0.23 to +0.55, 20 seeds)", and what the first seeds say."""
+        return "; ".join(filter(None, [f"{self.verdict.value}: {self.number}", self.beside]))
+
+    @property
+    def beside(self) -> str:
+        """What the seeds looked at first say, where fresh ones decide."""
+        if self.judged is self.first or self.first.why:
+            return ""
+        return f"first seeds: {self.first.verdict.value}, {_estimate(self.first)}"
 
     @property
     def number(self) -> str:

@@ -144,5 +144,5 @@ def _cell(finding: Finding) -> str:
     recipe = escape(words.capital(recipe_name(finding.recipe)))
     return (
         f'<td data-recipe="{recipe}"><span class="verdict">{shape} {escape(finding.verdict.value)}</span>{drawn}'
-        f'<span class="number">{escape(finding.number)}</span></td>'
+        f'<span class="number">{escape("; ".join(filter(None, [finding.number, finding.beside])))}</span></td>'
     )
