@@ -17,6 +17,7 @@ st.navigation(
         st.Page("pages/similar.py", title="Similar neurons", icon=":material/hub:"),
         st.Page("pages/power.py", title="Power law", icon=":material/trending_down:"),
         st.Page("pages/compress.py", title="Compress", icon=":material/compress:"),
+        st.Page("pages/claims.py", title="Does it hold?", icon=":material/fact_check:"),
     ],
     position="top",
 ).run()

@@ -18,6 +18,9 @@ from dropclust import experiments
 from dropclust.core.device import DEVICES
 from dropclust.core.paths import cache_folder
 from dropclust.core.spec import HELD_OUT_IMAGES, LIMITS, MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
+from dropclust.experiments import sensitivity
+from dropclust.experiments.claim import Verdict
+from dropclust.findings import verdicts
 from dropclust.service.cluster import ClusterError, RemoteCluster
 
 if TYPE_CHECKING:
@@ -130,12 +133,17 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--workers", type=int, default=None, help="processes to measure in (default: one a core)")
     reproduce.add_argument("--device", choices=DEVICES, default="auto", help=_DEVICE_HELP)
     reproduce.add_argument(
+        "--only", action="append", default=[], metavar="TEXT",
+        help=f"with {sensitivity.NAME}: the variants whose recipe or name has this; may be given several times (default: all)",
+    )  # fmt: skip
+    reproduce.add_argument(
         "--scheduler", metavar="ADDRESS", help="a Dask cluster to use instead, tls://host:port (default: this machine alone)"
     )
     reproduce.add_argument(
         "--replace", action="store_true", help="replace a table of more seeds too (default: refuse to, before training)"
     )
     reproduce.set_defaults(command=_reproduce)
+    _claims_arguments(commands.add_parser("claims", help="say what became of every claim of the paper, what failed first"))
     return parser
 
 
@@ -155,6 +163,22 @@ _RUN_HELP = {
     "train_size": "different images to learn from, drawn by the seed",
     "seed": "of initial weights, order of the images and noise",
 }
+
+
+def _claims_arguments(claims: argparse.ArgumentParser) -> None:
+    claims.add_argument("--recipe", choices=MAIN_RECIPES, help="under one recipe alone (default: both)")
+    claims.add_argument(
+        "--verdict", choices=[verdict.name.lower().replace("_", "-") for verdict in Verdict], action="append", default=[],
+        help="only the claims with this verdict; may be given several times (default: all)",
+    )  # fmt: skip
+    claims.add_argument(
+        "--check", action="store_true",
+        help="exit with 1 where what is written down does not follow from the tables (default: print the claims)",
+    )  # fmt: skip
+    claims.add_argument("--write", action="store_true", help="write the verdicts down beside the tables (default: print them)")
+    claims.add_argument("--readme", action="store_true", help="write README's findings from the tables (default: print them)")
+    claims.add_argument("--report", type=Path, metavar="FILE", help="write a report of one HTML file, to print (default: none)")
+    claims.set_defaults(command=_claims)
 
 
 def _spec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -288,9 +312,14 @@ def _reproduce(parsed: argparse.Namespace) -> None:
     from dropclust.service.store import open_store
 
     names = list(dict.fromkeys(parsed.names)) or list(experiments.NAMES)
+    alone = names == [sensitivity.NAME]
+    if parsed.only and not alone:
+        raise ValueError(f"--only is for {sensitivity.NAME} alone; got {', '.join(names)}")
+    variants = sensitivity.chosen(parsed.only)
     precision = "" if parsed.precision == "auto" else parsed.precision
     settings = Settings(parsed.recipe, parsed.seeds, parsed.quick, precision, parsed.first_seed)
-    reproduce.prepare(names, settings, replace=parsed.replace)
+    if not alone:
+        reproduce.prepare(names, settings, replace=parsed.replace)
     workers = parsed.workers if parsed.workers is not None else os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"workers must be a whole number of 1 or more; got {workers}")
@@ -308,6 +337,12 @@ def _reproduce(parsed: argparse.Namespace) -> None:
 
             device = choose(parsed.device, math.inf).type
             executor = stack.enter_context(processes(workers, device))
+        if alone:
+            from dropclust.service import sensitivity as measured
+
+            bar = _Bar(sensitivity.NAME)
+            print(measured.measure(variants, executor, progress=lambda done, total: bar.show(done / total), device=device))
+            return
         if parsed.precision == "auto" and not parsed.quick and device != "cuda":
             settings = replace(settings, precision=reproduce.faster_precision(executor))
             print(f"training in {settings.precision}: so said a short trial of both precisions here", file=sys.stderr)
@@ -321,6 +356,36 @@ def _reproduce(parsed: argparse.Namespace) -> None:
 
         written = reproduce.reproduce(names, settings, executor, None, open_store(), progress, parsed.replace, device)
     print(*written, sep="\n")
+    told = [name for name in names if name in experiments.NAMES]
+    for finding in verdicts.judged(told, settings.recipe, settings.first_seed, settings.quick):
+        print(f"{finding.claim.statement} {finding.sentence}")
+
+
+def _claims(parsed: argparse.Namespace) -> int:
+    from dropclust.service import verdicts as written
+
+    rows = verdicts.rows(with_variations=False)
+    if parsed.write or parsed.readme or parsed.report or parsed.check:
+        if parsed.write:
+            print(written.write(rows))
+        if parsed.readme:
+            print(written.write_readme(rows))
+        if parsed.report:
+            from dropclust.ui import report
+
+            print(written.write_text(parsed.report, report.html(rows)))
+        differing = written.differences(rows) if parsed.check else []
+        for sentence in differing:
+            print(sentence)
+        return int(bool(differing))
+    recipes = [parsed.recipe] if parsed.recipe else list(MAIN_RECIPES)
+    print(verdicts.summary(rows, recipes))
+    wanted = {Verdict[name.upper().replace("-", "_")] for name in parsed.verdict} or set(Verdict)
+    for row in verdicts.worst_first(verdicts.chosen(rows, recipes, wanted)):
+        print(f"\n{row.claim.key}\n  {row.claim.statement}")
+        for recipe, finding in row.findings.items():
+            print(f"  {verdicts.recipe_name(recipe)}: {finding.brief}")
+    return 0
 
 
 class _Bar:

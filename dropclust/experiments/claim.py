@@ -257,9 +257,10 @@ def seeds_needed(estimate: Interval, values: npt.ArrayLike, claim: Claim) -> int
 def _measure(claim: Claim, tables: Tables, why: str) -> Judgement:
     nothing = Interval(math.nan, math.nan, math.nan, 0, LEVEL)
     try:
-        values = claim.statistic(tables).dropna()
-        control = claim.control.statistic(tables).dropna() if claim.control else None
-    except KeyError:  # a table that is missing, or of another shape, as of a coarser grid
+        values = _finite(claim.statistic(tables))
+        control = _finite(claim.control.statistic(tables)) if claim.control else None
+    except (LookupError, ValueError, TypeError, ArithmeticError, RuntimeWarning):
+        # A table is missing, or of another shape as one of a coarser grid is, or empty, or not of numbers.
         values, control = pd.Series(dtype=float), None
     if not len(values):
         why = why or "the table has not all the rows that it needs"
@@ -277,6 +278,10 @@ def _measure(claim: Claim, tables: Tables, why: str) -> Judgement:
         {int(seed): float(value) for seed, value in values.items()},  # type: ignore[call-overload]
         "",
     )
+
+
+def _finite(values: pd.Series[float]) -> pd.Series[float]:
+    return values[np.isfinite(values.astype(float))]
 
 
 def _decide(judgement: Judgement) -> Judgement:

@@ -14,8 +14,10 @@ from typing import Any
 import pandas as pd
 
 from dropclust.core.paths import cache_folder, find
+from dropclust.core.spec import MAIN_RECIPES
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_PARTS = re.compile(rf"-({'|'.join(MAIN_RECIPES)})(?:-from-(\d+))?(-quick)?$")  # of what `file_name` makes
 
 
 class ResultError(ValueError):
@@ -38,6 +40,11 @@ class Result:
 def folder() -> Path:
     """Where tables lie."""
     return cache_folder() / "results"
+
+
+def place(file: str, root: Path | None = None) -> Path:
+    """Where a file of that name lies, or would; when ``root`` is None among the user's own results, else the shipped ones."""
+    return root / file if root else find("results", file)
 
 
 def file_name(table: str, recipe: str, quick: bool = False, first_seed: int = 0) -> str:
@@ -70,8 +77,8 @@ def read(name: str, root: Path | None = None, columns: Collection[str] = ()) -> 
     """
     if not _NAME.fullmatch(name):
         raise ResultError(f"a table's name must be small letters, digits and hyphens; got {name!r}")
-    path = root / f"{name}.csv" if root else find("results", f"{name}.csv")
-    again = f"make it again with: python -m dropclust reproduce {name.split('-')[0]}"
+    path = place(f"{name}.csv", root)
+    again = f"make it again with: {_command(name)}"
     try:
         content = path.read_bytes()
         conditions = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -81,7 +88,21 @@ def read(name: str, root: Path | None = None, columns: Collection[str] = ()) -> 
         raise ResultError(f"the table {name} cannot be read ({error}); {again}") from error
     if not isinstance(conditions, dict) or conditions.get("sha256") != hashlib.sha256(content).hexdigest():
         raise ResultError(f"the table {name} is damaged or does not belong to its conditions; {again}")
-    table = pd.read_csv(io.BytesIO(content))
+    try:
+        table = pd.read_csv(io.BytesIO(content))
+    except ValueError as error:
+        raise ResultError(f"the table {name} is no table ({error}); {again}") from error
     if missing := [column for column in columns if column not in table]:
         raise ResultError(f"the table {name} has no column {missing[0]}: another version made it; {again}")
     return Result(table, conditions)
+
+
+def _command(name: str) -> str:
+    """The command that makes a table of that name, whether it was ever there or not."""
+    words = ["python -m dropclust reproduce", name.split("-")[0]]
+    if parts := _PARTS.search(name):
+        recipe, first_seed, quick = parts.groups()
+        words += [f"--recipe {recipe}"] if recipe != MAIN_RECIPES[0] else []
+        words += [f"--first-seed {first_seed}"] if first_seed else []
+        words += ["--quick"] if quick else []
+    return " ".join(words)

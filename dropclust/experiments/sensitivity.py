@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,6 +26,11 @@ class Variant:
     name: str
     recipe: str
     settings: Settings
+
+    @property
+    def said(self) -> str:
+        """Recipe and change: "modern: 4 times the images"."""
+        return f"{self.recipe}: {self.name}"
 
 
 def variants(recipe: str) -> list[Variant]:
@@ -90,3 +95,20 @@ def _given(values: pd.Series[float], _: Tables) -> pd.Series[float]:
 
 
 ALL = tuple(variant for recipe in MAIN_RECIPES for variant in variants(recipe))
+
+
+def chosen(parts: Sequence[str]) -> list[Variant]:
+    """The variants whose main recipe, recipe or name has one of these texts; all without any.
+
+    Raises
+    ------
+    ValueError
+        When a text is in none.
+    """
+    found = []
+    for part in parts:
+        having = [variant for variant in ALL if part.lower() in variant.said.lower()]
+        if not having:
+            raise ValueError(f"a variant must be one of {'; '.join(variant.said for variant in ALL)}; got {part!r}")
+        found += having
+    return list(dict.fromkeys(found)) if parts else list(ALL)

@@ -24,6 +24,9 @@ class Meaning(Enum):
     EXACT = "exact"  # from a formula or by enumeration, no Monte Carlo error
     LIMIT = "many masks"  # what stands for the truth where no formula gives it
     CONTROL = "control"
+    FRESH = "fresh seeds"
+    OTHER_CHOICE = "another choice"
+    CLAIM = "where the claim holds"
     THEORY = "as derived"
     THEORY_CORRECTED = "as derived, corrected"
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from dropclust import experiments
-from dropclust.core.intervals import Interval
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments import results, sensitivity
 from dropclust.experiments.claim import ALPHA, Claim, Judgement, Rule, Tables, Verdict, judge
@@ -18,10 +19,18 @@ from dropclust.experiments.sensitivity import Variation
 from dropclust.findings import words
 
 RECIPE_NAMES = {"modern": "modern recipe", "paper": "paper's recipe"}
-# What was not reproduced is said first.
-ORDER = (
-    Verdict.OPPOSITE, Verdict.NOT_SEEN, Verdict.UNDECIDED, Verdict.CONTROL_TOO, Verdict.HOLDS, Verdict.NO_RESULT,
-)  # fmt: skip
+QUICK = "of the coarse grid"
+# What was not reproduced is said first. The shape says the verdict again, for whoever does not see colours.
+SHAPES = {
+    Verdict.OPPOSITE: "▼",
+    Verdict.NOT_SEEN: "○",
+    Verdict.UNDECIDED: "?",
+    Verdict.CONTROL_TOO: "◐",
+    Verdict.HOLDS: "●",
+    Verdict.NO_RESULT: "–",
+}
+ORDER = tuple(SHAPES)
+_OWN = re.compile(r"-from-(\d+)(-quick)?$")
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,8 @@ class Finding:
     """One claim under one recipe, judged by the seeds that were looked at first and by fresh ones.
 
     ``fresh`` is None where there are no fresh seeds. Its verdict counts where it has one: margins were chosen after a look at
-    the first seeds and before the fresh ones were run.
+    the first seeds and before the fresh ones were run. ``command`` makes the table that was judged; ``quick`` says that it is
+    of the coarse grid, for want of the full one.
     """
 
     claim: Claim
@@ -38,6 +48,7 @@ class Finding:
     fresh: Judgement | None
     variations: tuple[Variation, ...] = ()
     command: str = ""
+    quick: bool = False
 
     @property
     def judged(self) -> Judgement:
@@ -51,21 +62,34 @@ class Finding:
 
     @property
     def brief(self) -> str:
-        """Verdict and number: "holds: +0.39 percentage points (+0.23 to +0.55)"."""
+        """Verdict and number: "holds: +0.39 percentage points (+0.23 to +0.55, 20 seeds)", and what the first seeds say."""
+        return "; ".join(filter(None, [f"{self.verdict.value}: {self.number}", self.beside]))
+
+    @property
+    def beside(self) -> str:
+        """What the seeds looked at first say, where fresh ones decide."""
+        if self.judged is self.first or self.first.why:
+            return ""
+        return f"first seeds: {self.first.verdict.value}, {_estimate(self.first)}"
+
+    @property
+    def number(self) -> str:
+        """Mean, interval and seeds; for want of them, why there are none."""
         judged = self.judged
         if judged.why:
-            return f"{Verdict.NO_RESULT.value}: {judged.why}"
-        return f"{self.verdict.value}: {_estimate(judged)}"
+            return judged.why
+        text = _estimate(judged, words.count(judged.estimate.n, self.claim.per))
+        return f"{text}, {QUICK}" if self.quick else text
 
     @property
     def sentence(self) -> str:
         """The finding, how sure, how measured."""
         judged, claim = self.judged, self.claim
+        recipe = words.capital(recipe_name(self.recipe))
         if judged.why:
-            return f"{words.capital(RECIPE_NAMES[self.recipe])}: no result here, for {judged.why}."
-        seeds = words.count(judged.estimate.n, claim.per)
+            return f"{recipe}: no result here, for {judged.why}."
         text = (
-            f"{words.capital(RECIPE_NAMES[self.recipe])}: {self.verdict.value}. {_estimate(judged, seeds)}: {claim.what}. "
+            f"{recipe}: {self.verdict.value}. {words.capital(claim.what)}: {self.number}. "
             f"The claim asks for {requirement(claim)}"
         )
         if judged.tests > 1:
@@ -90,25 +114,18 @@ class Finding:
         choices = words.count(len(self.variations), "other choice")
         return f"The verdict is the same under {same} of {choices} that the paper leaves open."
 
-    def table(self) -> pd.DataFrame:
-        """Every number behind it, a row a set of seeds, control or other choice."""
-        rows: list[tuple[str, Interval, Verdict | None]] = []
-        if not self.first.why:
-            rows.append(("first seeds", self.first.estimate, self.first.verdict))
-        if self.fresh is not None and not self.fresh.why:
-            rows.append(("fresh seeds", self.fresh.estimate, self.fresh.verdict))
-        if self.judged.control is not None and self.claim.control is not None:
-            rows.append((f"control: {self.claim.control.name}", self.judged.control, None))
-        rows += [(variation.name, variation.interval, variation.verdict) for variation in self.variations]
+    def values(self) -> pd.DataFrame:
+        """The raw rows: the claim's statistic by seed, of all seeds that were judged."""
+        sets = {"first seeds": self.first, "fresh seeds": self.fresh}
         return pd.DataFrame(
             [
-                {
-                    "measured on": name, self.claim.unit or "value": interval.mean, "low": interval.low, "high": interval.high,
-                    f"{self.claim.per}s": interval.n, "verdict": verdict.value if verdict else "",
-                }
-                for name, interval, verdict in rows
-            ]
-        )  # fmt: skip
+                {"set": name, self.claim.per: at, self.claim.unit or "value": value}
+                for name, judgement in sets.items()
+                if judgement is not None
+                for at, value in judgement.values.items()
+            ],
+            columns=["set", self.claim.per, self.claim.unit or "value"],
+        )
 
 
 def _estimate(judgement: Judgement, seeds: str = "") -> str:
@@ -139,7 +156,7 @@ class Row:
     @property
     def sentence(self) -> str:
         """The claim and what became of it under every recipe."""
-        told = (f"{RECIPE_NAMES[recipe]}, {finding.brief}" for recipe, finding in self.findings.items())
+        told = (f"{recipe_name(recipe)}, {finding.brief}" for recipe, finding in self.findings.items())
         return f"{self.claim.statement} {words.capital('; '.join(told))}."
 
 
@@ -159,7 +176,7 @@ def claims(recipe: str = "modern", root: Path | None = None, with_variations: bo
     -------
     list of Finding
         In the order of the experiments. A claim whose table is missing, damaged or of another shape has no result, with the
-        reason; the others stand.
+        reason; the others stand. Where an experiment has no table but one of the coarse grid, that is judged and said to be so.
 
     Examples
     --------
@@ -167,22 +184,56 @@ def claims(recipe: str = "modern", root: Path | None = None, with_variations: bo
     ...     print(finding.claim.key, "-", finding.verdict.value)
     figure1.better-than-training - holds
     """
-    first, reasons = _tables(recipe, 0, root)
-    fresh, no_fresh = _tables(recipe, FRESH_SEED, root)
+    first, fresh = _read(experiments.NAMES, recipe, 0, root, None), _read(experiments.NAMES, recipe, FRESH_SEED, root, False)
     every = [claim for name in experiments.NAMES for claim in experiments.get(name).claims]
-    firsts = judge(every, first, reasons)
-    freshes: Sequence[Judgement | None] = judge(every, fresh, no_fresh) if fresh else [None] * len(every)
+    firsts = judge(every, first.tables, first.reasons)
+    freshes: Sequence[Judgement | None] = judge(every, fresh.tables, fresh.reasons) if fresh.tables else [None] * len(every)
+    found = []
+    for claim, judgement, confirmed in zip(every, firsts, freshes, strict=True):
+        name = claim.experiment
+        confirms = confirmed is not None and not confirmed.why
+        command = (fresh if confirms else first).commands.get(name, _command(name, recipe))
+        finding = Finding(claim, recipe, judgement, confirmed, (), command, not confirms and name in first.quick)
+        found.append(with_choices(finding, root, first.tables) if with_variations else finding)
+    return found
+
+
+def judged(
+    names: Sequence[str], recipe: str, first_seed: int = 0, quick: bool = False, root: Path | None = None
+) -> list[Finding]:
+    """The claims of some experiments, judged together by one set of tables and no other.
+
+    Parameters
+    ----------
+    names
+        Experiments.
+    recipe, first_seed, quick
+        Which tables, as `dropclust.experiments.results.file_name` names them.
+    root
+        Their folder; the shipped one when None.
+    """
+    read = _read(names, recipe, first_seed, root, quick)
+    every = [claim for name in names for claim in experiments.get(name).claims]
     return [
-        Finding(
-            claim,
-            recipe,
-            judgement,
-            confirmed,
-            tuple(_variations(claim, recipe, first, root)) if with_variations else (),
-            _command(claim.experiment, recipe),
-        )
-        for claim, judgement, confirmed in zip(every, firsts, freshes, strict=True)
+        Finding(claim, recipe, judgement, None, (), read.commands.get(claim.experiment, ""), quick)
+        for claim, judgement in zip(every, judge(every, read.tables, read.reasons), strict=True)
     ]
+
+
+def with_choices(finding: Finding, root: Path | None = None, tables: Mapping[str, Tables] | None = None) -> Finding:
+    """The finding with its claim judged under the other choices that the paper leaves open, on the first seeds."""
+    claim = finding.claim
+    if tables is None:
+        tables = _read([claim.experiment], finding.recipe, 0, root, None).tables
+    found = list(sensitivity.on_rows(claim, tables.get(claim.experiment, {})))
+    with contextlib.suppress(results.ResultError):  # nobody has trained networks otherwise
+        found += sensitivity.on_networks(claim, finding.recipe, _sensitivity(root))
+    return replace(finding, variations=tuple(found))
+
+
+def recipe_name(recipe: str) -> str:
+    """A recipe as sentences name it."""
+    return RECIPE_NAMES.get(recipe, f"recipe {recipe}")
 
 
 def rows(root: Path | None = None, with_variations: bool = True) -> list[Row]:
@@ -196,18 +247,33 @@ def worst_first(found: Sequence[Row]) -> list[Row]:
     return sorted(found, key=lambda row: min(ORDER.index(finding.verdict) for finding in row.findings.values()))
 
 
+def chosen(
+    found: Sequence[Row],
+    recipes: Sequence[str] = MAIN_RECIPES,
+    wanted: Collection[Verdict] = tuple(Verdict),
+    experiment: str = "",
+) -> list[Row]:
+    """The rows of an experiment, or of all, with some of their recipes, where one of these has a verdict that is wanted."""
+    shown = [
+        Row(row.claim, {recipe: row.findings[recipe] for recipe in recipes})
+        for row in found
+        if experiment in ("", row.claim.experiment)
+    ]
+    return [row for row in shown if any(finding.verdict in wanted for finding in row.findings.values())]
+
+
 def count(findings: Sequence[Finding]) -> dict[Verdict, int]:
     """How many claims have each verdict, in the order in which they are said."""
     return {verdict: sum(finding.verdict is verdict for finding in findings) for verdict in ORDER}
 
 
-def summary(found: Sequence[Row]) -> str:
-    """How the claims fare, one sentence a recipe, what was not reproduced first; and how far a verdict may be trusted."""
+def summary(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
+    """How the claims fare, one sentence a recipe, what was not reproduced first."""
     told = []
-    for recipe in MAIN_RECIPES:
+    for recipe in recipes:
         findings = [row.findings[recipe] for row in found]
-        counts = (f"{n} {verdict.value}" for verdict, n in count(findings).items() if n)
-        told.append(f"{words.capital(RECIPE_NAMES[recipe])}, {words.count(len(findings), 'claim')}: {', '.join(counts)}.")
+        counts = (f"{verdict.value} {n}" for verdict, n in count(findings).items() if n)
+        told.append(f"{words.capital(recipe_name(recipe))}, {words.count(len(findings), 'claim')}: {'; '.join(counts)}.")
     return " ".join(told)
 
 
@@ -218,29 +284,85 @@ HOW = (
 )
 
 
-def _tables(recipe: str, first_seed: int, root: Path | None) -> tuple[Mapping[str, Tables], dict[str, str]]:
-    """By experiment its tables by name, and why others are not there."""
-    found: dict[str, dict[str, pd.DataFrame]] = {}
+@dataclass(frozen=True)
+class Own:
+    """What a viewer's own seeds say of a claim, judged by itself."""
+
+    claim: Claim
+    first_seed: int
+    quick: bool
+    judgement: Judgement
+    command: str
+
+    @property
+    def name(self) -> str:
+        """Which seeds: "your seeds 1000 to 1004, of the coarse grid"."""
+        last = self.first_seed + self.judgement.estimate.n - 1
+        return f"your seeds {self.first_seed} to {last}{f', {QUICK}' if self.quick else ''}"
+
+    @property
+    def sentence(self) -> str:
+        """What they say."""
+        seeds = words.capital(self.name) + ("," if self.quick else "")
+        return f"{seeds} say: {self.judgement.verdict.value}, {_estimate(self.judgement)}."
+
+
+def own(claim: Claim, recipe: str, root: Path) -> list[Own]:
+    """What a viewer's own seeds say of a claim, the latest first; sets that cannot judge it are left out.
+
+    Parameters
+    ----------
+    claim, recipe
+        Which claim.
+    root
+        Folder of the viewer's own tables.
+    """
+    found = []
+    for path in sorted(root.glob(f"{results.file_name(claim.experiment, recipe)}-from-*.csv")):
+        if parts := _OWN.search(path.stem):
+            first_seed, quick = int(parts[1]), bool(parts[2])
+            read = _read([claim.experiment], recipe, first_seed, root, quick)
+            [judgement] = judge([claim], read.tables, read.reasons)
+            if not judgement.why:
+                found.append(Own(claim, first_seed, quick, judgement, read.commands[claim.experiment]))
+    return sorted(found, key=lambda own: -own.first_seed)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Tables by experiment and name, why others are not there, what makes them again, and which are of the coarse grid."""
+
+    tables: Mapping[str, Tables]
+    reasons: Mapping[str, str]
+    commands: Mapping[str, str]
+    quick: frozenset[str]
+
+
+def _read(names: Sequence[str], recipe: str, first_seed: int, root: Path | None, quick: bool | None) -> _Read:
+    """Read what the claims of some experiments are judged by; ``quick`` None takes the coarse grid for want of the full one."""
+    tables: dict[str, dict[str, pd.DataFrame]] = {}
     reasons: dict[str, str] = {}
-    for name in experiments.NAMES:
+    commands: dict[str, str] = {}
+    coarse = set()
+    for name in names:
+        full, short = (results.file_name(name, recipe, of, first_seed) for of in (False, True))
+        there, short_there = (results.place(f"{file}.csv", root).exists() for file in (full, short))
+        take = (not there and short_there) if quick is None else quick
         for table in experiments.get(name).judged_tables:
             try:
-                read = results.read(results.file_name(table, recipe, first_seed=first_seed), root)
+                read = results.read(results.file_name(table, recipe, take, first_seed), root)
             except results.ResultError as error:
                 reasons.setdefault(name, str(error))
             else:
-                found.setdefault(name, {})[table] = read.table
-    return found, reasons
+                tables.setdefault(name, {})[table] = read.table
+                commands.setdefault(name, str(read.conditions.get("command", "")))
+                coarse |= {name} if take else set()
+    return _Read(tables, reasons, commands, frozenset(coarse))
 
 
-def _variations(claim: Claim, recipe: str, tables: Mapping[str, Tables], root: Path | None) -> list[Variation]:
-    found = list(sensitivity.on_rows(claim, tables.get(claim.experiment, {})))
-    try:
-        table = results.read(sensitivity.NAME, root).table
-    except results.ResultError:
-        return found
-    return found + list(sensitivity.on_networks(claim, recipe, table))
+def _sensitivity(root: Path | None) -> pd.DataFrame:
+    return results.read(sensitivity.NAME, root, ("recipe", "variant", "claim", "seed", "value")).table
 
 
 def _command(experiment: str, recipe: str) -> str:
-    return f"python -m dropclust reproduce {experiment} --recipe {recipe} --first-seed {FRESH_SEED}"
+    return f"python -m dropclust reproduce {experiment} --recipe {recipe}"

@@ -79,11 +79,18 @@ def conditions(
         "seeds": _span({spec.seed for spec in specs}),
         "masks": quick if settings.quick else full,
         "precision": ", ".join(sorted({spec.precision for spec in specs})),
+        **circumstances(),
+        "seconds": round(seconds, 1),
+        "groups_measured_earlier": groups_measured_earlier,
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    """Versions, machine and date: under which a table is made."""
+    return {
         "versions": versions(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "date": datetime.now(UTC).date().isoformat(),
-        "seconds": round(seconds, 1),
-        "groups_measured_earlier": groups_measured_earlier,
     }
 
 

@@ -205,6 +205,7 @@ class Jobs:
         self._wanted, self._closing, self._ready = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: str | None = None
+        self._cluster: Cluster | None = None  # while it is up
         self._calibration: Any = None
         self._calibrating: Any = None  # the future of it, while there is one
 
@@ -246,6 +247,32 @@ class Jobs:
     def version(self) -> int:
         """The largest version of any run: while it stays, nothing has changed."""
         return self._version
+
+    @property
+    def waits(self) -> bool:
+        """Whether a run waits for a worker."""
+        with self._lock:
+            return any(record.attempt is None for record in self._queue())
+
+    def behind(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Hand a function to a worker, behind all runs; returns Dask's future of what it returns.
+
+        Whoever asks sees to it that runs find a worker: what has begun there is not interrupted.
+
+        Raises
+        ------
+        dropclust.service.cluster.ClusterError
+            When no worker is there at this moment.
+        """
+        cluster = self._cluster
+        try:
+            if cluster is None:
+                raise ClusterError("no worker is there")
+            return cluster.client.submit(function, *arguments, key=f"behind-{uuid.uuid4().hex}", pure=False, priority=-1)
+        except ClusterError:
+            raise
+        except Exception as error:  # whatever a connection raises that breaks this moment
+            raise ClusterLost("the Dask scheduler does not answer") from error
 
     def submit(self, spec: RunSpec, submitter: str = "") -> Run:
         """Ask for a run. One that waits or trains already is shared; one that is done comes from the store.
@@ -423,6 +450,7 @@ class Jobs:
             cluster = RemoteCluster(self._address) if self._address else PrivateCluster(self._workers, self._preload)
             try:
                 cluster.open(self._closing)
+                self._cluster = cluster
                 self._serve(cluster)
             except ClusterLost as lost:
                 now = time.monotonic()
@@ -439,7 +467,7 @@ class Jobs:
                 self._give_up(f"Training is not possible now: {worker.sentence(error)}.")
             finally:
                 self._ready.clear()
-                self._calibrating = None
+                self._cluster = self._calibrating = None
                 cluster.close()
 
     def _give_up(self, why: str) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,6 +164,64 @@ def prepare(names: Sequence[str], settings: Settings, root: Path | None = None, 
     return found
 
 
+def reproduce_all(
+    wanted: Sequence[tuple[str, Settings, Path]],
+    executor: Executor,
+    progress: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
+) -> list[Path]:
+    """Run experiments under several settings at once, the longest group of all first; returns the CSV files.
+
+    A group in which a network diverges has no rows: settings that nobody tried before may be too much for it.
+
+    Parameters
+    ----------
+    wanted
+        Experiment, settings, and the folder of its tables, each folder for one kind of settings.
+    executor
+        Where groups are trained and measured.
+    progress
+        Hears how many groups are done, and of how many; those that were measured before are left out.
+    device
+        Where networks are trained, as `reproduce` takes it.
+    """
+    jobs = [_Job(own.experiment(name), name, settings, root) for name, settings, root in wanted]
+    parts = [(job, number) for job in jobs for number in job.missing]
+    parts.sort(key=lambda part: -sum(spec.flops for spec in part[0].groups[part[1]]))
+    heard = count(1 - len(jobs))  # each job is told of once before its first group
+
+    def tell(*_: object) -> None:
+        if progress and (done := next(heard)) > 0:
+            progress(done, len(parts))
+
+    collection = _Collection(jobs, None, tell)
+    if device == "cuda":
+        for job in jobs:
+            for trained, number in _trained_on_gpu(job):
+                group = [_Packed(run) for run in trained]
+                collection.add(executor.submit(_measure_trained_or_nothing, job.experiment, group, job.settings), job, number)
+                collection.take_finished()
+    else:
+        for job, number in parts:
+            future = executor.submit(_measure_or_nothing, job.experiment, job.groups[number], job.settings, device)
+            collection.add(future, job, number)
+    return collection.finish()
+
+
+def _measure_or_nothing(experiment: Experiment, specs: Sequence[RunSpec], settings: Settings, device: str) -> Measured:
+    try:
+        return experiment.measure_group(specs, settings, 1, device)
+    except ArithmeticError:
+        return Measured({}, ())
+
+
+def _measure_trained_or_nothing(experiment: Experiment, group: Sequence[_Packed], settings: Settings) -> Measured:
+    try:
+        return _measure(experiment, group, settings)
+    except ArithmeticError:
+        return Measured({}, ())
+
+
 @dataclass
 class _Job:
     """What is left of one experiment: the groups not yet measured, longest first, so that the last does not wait alone."""
@@ -209,7 +267,7 @@ class _Collection:
     def __init__(self, jobs: Sequence[_Job], store: Store | None, progress: Progress | None) -> None:
         self._store, self._progress = store, progress
         self._pending: dict[Future[Measured], tuple[_Job, int]] = {}
-        self._left = {job.experiment.name: set(job.missing) for job in jobs}
+        self._left = {id(job): set(job.missing) for job in jobs}
         self._written: list[Path] = []
         self._began = time.monotonic()
         self._failure: BaseException | None = None
@@ -253,14 +311,14 @@ class _Collection:
             for trained, metrics in measured.kept:
                 self._store.put(Stored.from_trained(trained, metrics))
         _write_part(job.folders[number], measured.tables)
-        self._left[job.experiment.name].remove(number)
+        self._left[id(job)].remove(number)
         self._tell(job)
 
     def _tell(self, job: _Job) -> None:
         name = job.experiment.name
         if self._progress:
-            self._progress(name, len(job.groups) - len(self._left[name]), len(job.groups))
-        if not self._left[name]:
+            self._progress(name, len(job.groups) - len(self._left[id(job)]), len(job.groups))
+        if not self._left[id(job)]:
             now = time.monotonic()
             self._written += job.write(now - self._began)
             self._began = now

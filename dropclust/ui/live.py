@@ -25,6 +25,7 @@ from dropclust.ui.explorer import Scene, build_scene
 if TYPE_CHECKING:
     from dropclust.core.clustering import Choice
     from dropclust.core.similarity import ShuffledWeights, Similarity
+    from dropclust.service.fresh import FreshRuns
     from dropclust.service.jobs import Jobs
 
 Found = TypeVar("Found")
@@ -50,6 +51,14 @@ def queue() -> Jobs:
     atexit.register(jobs.close)
     jobs.start()
     return jobs
+
+
+@st.cache_resource(show_spinner=False)
+def fresh_runs() -> FreshRuns:
+    """What viewers measure again with seeds of their own, by the queue's workers."""
+    from dropclust.service.fresh import FreshRuns
+
+    return FreshRuns(queue())
 
 
 def calibration() -> Calibration | None:

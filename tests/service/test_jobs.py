@@ -775,3 +775,28 @@ def test_a_real_cluster_without_workers_is_said(real_cluster, monkeypatch):
         assert not queue.ready
     finally:
         queue.close()
+
+
+# ---- behind the runs
+
+
+def test_what_is_handed_over_behind_the_runs_is_done_by_a_worker_and_a_run_beside_it(queue):
+    queue.start()
+    until(lambda: queue.ready, "a worker")
+    assert queue.behind(os.getpid).result(timeout=60) in {process.pid for process in processes(queue)["worker"]}
+    assert not queue.waits
+    [spec, other] = specs("slow", 2)
+    queue.submit(spec)
+    queue.submit(other)
+    until_state(queue, spec, "training")
+    assert queue.waits
+    for run in (spec, other):
+        queue.stop(run.key)
+    until(lambda: not queue.waits, "the end of waiting")
+
+
+def test_without_a_cluster_nothing_is_handed_over():
+    queue = fake_queue()
+    with pytest.raises(cluster.ClusterError, match="no worker is there"):
+        queue.behind(os.getpid)
+    queue.close()

@@ -1,0 +1,46 @@
+"""Does it hold?: every claim of the paper with its verdict, what was not reproduced first; one opened, and measured again."""
+
+import streamlit as st
+
+from dropclust import experiments
+from dropclust.core.spec import MAIN_RECIPES
+from dropclust.experiments.claim import Verdict
+from dropclust.findings import account, verdicts
+from dropclust.ui import claims, controls, state
+from dropclust.ui.state import Parameter
+
+ALL = "all"
+RECIPES = Parameter(
+    "recipes", "Recipe", "both", ("both", *MAIN_RECIPES), help="How the networks were trained; the paper does not say."
+)
+VERDICT = Parameter(
+    "verdict", "Verdict", ALL, (ALL, *(verdict.name.lower().replace("_", " ") for verdict in verdicts.ORDER)),
+    help="Control too: it holds, but the same is seen where the paper's reason is absent.",
+)  # fmt: skip
+EXPERIMENT = Parameter(
+    "experiment", "Experiment", ALL, (ALL, *experiments.NAMES),
+    show=lambda name: name if name == ALL else experiments.get(name).title,
+)  # fmt: skip
+
+state.enter([RECIPES, VERDICT, EXPERIMENT])
+st.title("Does it hold?")
+rows = claims.rows()
+recipes = list(MAIN_RECIPES) if (of := controls.choose(RECIPES)) == "both" else [of]
+row = claims.choose(verdicts.worst_first(rows))
+if row is not None:
+    claims.opened(verdicts.chosen([row], recipes)[0])
+else:
+    if missed := account.not_reproduced(rows):
+        st.markdown("\n".join(["**Not reproduced:**", "", *(f"- {sentence}" for sentence in missed)]))
+    st.markdown(verdicts.summary(rows, recipes))
+    left, right = st.columns(2)
+    with left:
+        verdict = controls.choose(VERDICT)
+    with right:
+        experiment = controls.choose(EXPERIMENT)
+    name = "" if experiment == ALL else experiment
+    wanted = list(Verdict) if verdict == ALL else [Verdict[verdict.upper().replace(" ", "_")]]
+    claims.table(verdicts.worst_first(verdicts.chosen(rows, recipes, wanted, name)), [RECIPES, VERDICT, EXPERIMENT])
+    st.caption(verdicts.HOW)
+    claims.printed(rows)
+    claims.words_of_the_paper()
