@@ -70,7 +70,8 @@ class Finding:
         """What the seeds looked at first say, where fresh ones decide."""
         if self.judged is self.first or self.first.why:
             return ""
-        return f"first seeds: {self.first.verdict.value}, {_estimate(self.first)}"
+        said = words.brief(self.first.estimate, self.claim.digits, signed=True)
+        return f"first seeds: {'the same' if self.first.verdict is self.verdict else self.first.verdict.value}, {said}"
 
     @property
     def number(self) -> str:

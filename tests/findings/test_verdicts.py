@@ -116,7 +116,7 @@ def test_fresh_seeds_decide_and_the_first_ones_stand_beside_them(root):
     assert found.judged is found.fresh
     assert list(found.fresh.values) == list(range(100, 120))
     assert "The seeds looked at first say" in found.sentence
-    assert "20 seeds); first seeds: holds, +4.01 percentage points (" in found.brief
+    assert "20 seeds); first seeds: the same, +4.01 (" in found.brief
     assert found.values().groupby("set").size().to_dict() == {"first seeds": 20, "fresh seeds": 20}
     assert finding(root, "table1.level-with-dropout").judged.why == ""
 
