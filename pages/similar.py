@@ -22,7 +22,6 @@ st.markdown(
     "between the two as a sign of copies (section 4.3.1). Most of a Rand index is chance, so chance stands beside it here. "
     "**Twins** ask it without clusters: a neuron that fires has one when another's activations correlate above .9 with its own."
 )
-controls.damage(live.store())
 columns = st.columns(4)
 with columns[0]:
     recipe = controls.choose(RECIPE)
@@ -46,3 +45,4 @@ if run:
     with right:
         bias = controls.choose(BIAS) == "with"
     similar.one_network(run, layer, k, bias)
+controls.damage(live.store())

@@ -51,7 +51,7 @@ _STYLES = MappingProxyType(
         Meaning.OTHERS_GUESS: (PINK, "dash", "circle-open"),
         Meaning.OWN_RUN: (PINK, "dashdot", "square-open"),
         Meaning.EXACT: (OLIVE, "dashdot", "diamond"),
-        Meaning.LIMIT: (OLIVE, "dot", "diamond-open"),
+        Meaning.LIMIT: (OLIVE, "longdash", "diamond-open"),
         Meaning.CONTROL: (ORANGE, "dash", "square"),
         Meaning.FRESH: (GREEN, "solid", "diamond"),
         Meaning.OTHER_CHOICE: (GREY, "solid", "diamond"),

@@ -18,7 +18,7 @@ def test_passes_are_timed_in_pairs_with_turns():
     assert np.median(slow) > np.median(fast)
 
 
-def test_a_wide_layer_waits_for_another_and_a_narrow_one_does_not(cache):
+def test_a_wide_layer_waits_for_another_and_a_narrow_one_does_not():
     wide, narrow = (SimpleNamespace(hidden=(width,)) for width in (compressing.WIDE + 1, compressing.WIDE))
     with compressing._at_work(wide, 1):
         assert compressing._turn().locked()

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from dropclust.core import mnist, theory, training
-from dropclust.core.spec import RunSpec
+from dropclust.core import mnist, theory
+from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
 from dropclust.findings import words
 from dropclust.findings.reliability import CALIBRATION_ERROR
 from dropclust.service import tables
@@ -135,7 +135,7 @@ def test_the_page_says_what_its_words_mean(page):
     assert "README" not in recipe.help
     modern, paper = (recipe.help.partition(name)[2].partition(". ")[0] for name in ("Modern: ", "Paper: "))
     rates = [float(re.search(r"at (\de-\d)", text).group(1)) for text in (modern, paper)]
-    assert rates == [training.ADAM_RATE, training.SGD_RATE]
+    assert rates == [RECIPES[name].learning_rate for name in MAIN_RECIPES]
     assert {each.label: each.help for each in app.metric}["Spread (MSTD)"].startswith("Mean sampling standard deviation")
     assert words.capital(CALIBRATION_ERROR) in text
 
