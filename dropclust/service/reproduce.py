@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field, replace
@@ -28,9 +29,11 @@ from dropclust.service.stored import Stored
 if TYPE_CHECKING:
     from dropclust.core.training import Trained
 
-_WAVE = 512  # networks that a GPU trains before the first of them is measured
+# Networks that a GPU trains before the first of them is measured: few at first, for the processes wait, and then twice as many
+# from wave to wave.
+_FIRST_WAVE, _WAVE = 48, 512
 
-Progress = Callable[[str, int, int], None]  # experiment, groups done, groups in all
+Progress = Callable[[str, int, int], None]  # experiment and recipe, groups done, groups in all
 
 
 def faster_precision(executor: Executor) -> str:
@@ -46,7 +49,7 @@ def _trial() -> str:
 
 def reproduce(
     names: Sequence[str],
-    settings: Settings,
+    settings: Settings | Sequence[Settings],
     executor: Executor,
     root: Path | None = None,
     store: Store | None = None,
@@ -64,7 +67,7 @@ def reproduce(
     names
         Experiments, by name, or files with one of one's own (`dropclust.service.own.experiment`).
     settings
-        Recipe, seeds, quick.
+        Recipe, seeds, quick; or several, of different tables.
     executor
         Where groups are trained and measured: `dropclust.service.pool.processes`, or the executor of a Dask client.
     root
@@ -89,40 +92,65 @@ def reproduce(
     ValueError
         For an unknown experiment, and for fewer seeds than a table has, unless it is to be replaced.
     """
-    found = prepare(names, settings, root, replace_more)
-    root = root or results.folder()
-    jobs = [_Job(experiment, name, settings, root) for name, experiment in found.items()]
-    collection = _Collection(jobs, store, progress)
+    root, jobs = root or results.folder(), []
+    for one in [settings] if isinstance(settings, Settings) else settings:
+        jobs += [_Job(experiment, name, one, root) for name, experiment in prepare(names, one, root, replace_more).items()]
+    return run(jobs, executor, _Collection(jobs, store, progress), device)
+
+
+def run(jobs: Sequence[_Job], executor: Executor, collection: _Collection, device: str) -> list[Path]:
+    """Train and measure what is missing of all jobs, what takes longest to measure first; see `reproduce`."""
+    groups = [_Group(job, number) for job in jobs for number in job.missing]
     if device == "cuda":
-        for job in jobs:
-            for trained, number in _trained_on_gpu(job):
-                group = [_Packed(each) for each in trained]
-                collection.add(executor.submit(_measure, job.experiment, group, settings), job, number)
-                collection.take_finished()
+        for group, trained in _trained_on_gpu(groups):
+            packed = [_Packed(each) for each in trained]
+            collection.add(executor.submit(_measure, group.job.experiment, packed, group.job.settings), group.job, group.number)
+            collection.take_finished()
     else:
-        for job in jobs:
-            for number in job.missing:
-                future = executor.submit(job.experiment.measure_group, job.groups[number], settings, 1, device)
-                collection.add(future, job, number)
+        for group in groups:
+            job = group.job
+            future = executor.submit(job.experiment.measure_group, group.specs, job.settings, 1, device)
+            collection.add(future, job, group.number)
     return collection.finish()
 
 
-def _trained_on_gpu(job: _Job) -> Iterator[tuple[list[Trained], int]]:
-    """Train the missing groups of an experiment, as many at once as a wave may hold; yields each with its number."""
+@dataclass(frozen=True)
+class _Group:
+    """A group of an experiment that is to be trained and measured."""
+
+    job: _Job
+    number: int
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        return self.job.groups[self.number]
+
+    @property
+    def curved(self) -> bool:
+        return self.job.experiment.curved(self.specs, self.job.settings)
+
+    @property
+    def measuring(self) -> float:
+        """Seconds that measuring it takes, about."""
+        return sum(self.job.experiment.measuring(spec, self.job.settings) for spec in self.specs)
+
+
+def _trained_on_gpu(groups: Sequence[_Group]) -> Iterator[tuple[_Group, list[Trained]]]:
+    """Train groups, as many at once as a wave may hold, those first that take longest to measure; yields each group."""
     from dropclust.core import training
 
-    def curved(number: int) -> bool:
-        return job.experiment.curved(job.groups[number], job.settings)
-
+    most = _FIRST_WAVE
+    # Those whose curves are wanted are few: a wave of their own, for a curve costs the others time.
     for curve in (True, False):
-        numbers = [number for number in job.missing if curved(number) == curve]
-        while numbers:
-            wave: list[int] = []
-            while numbers and (not wave or sum(len(job.groups[number]) for number in (*wave, numbers[0])) <= _WAVE):
-                wave.append(numbers.pop(0))
-            trained = iter(training.fit([spec for number in wave for spec in job.groups[number]], curve=curve, device="cuda"))
-            for number in wave:
-                yield list(islice(trained, len(job.groups[number]))), number
+        left = deque(sorted((group for group in groups if group.curved == curve), key=lambda group: -group.measuring))
+        while left:
+            wave = [left.popleft()]
+            while left and sum(len(group.specs) for group in (*wave, left[0])) <= most:
+                wave.append(left.popleft())
+            most = min(2 * most, _WAVE)
+            trained = iter(training.fit([spec for group in wave for spec in group.specs], curve=curve, device="cuda"))
+            for group in wave:
+                yield group, list(islice(trained, len(group.specs)))
 
 
 class _Packed:
@@ -209,7 +237,7 @@ class _Collection:
     def __init__(self, jobs: Sequence[_Job], store: Store | None, progress: Progress | None) -> None:
         self._store, self._progress = store, progress
         self._pending: dict[Future[Measured], tuple[_Job, int]] = {}
-        self._left = {job.experiment.name: set(job.missing) for job in jobs}
+        self._left = {id(job): set(job.missing) for job in jobs}
         self._written: list[Path] = []
         self._began = time.monotonic()
         self._failure: BaseException | None = None
@@ -253,14 +281,14 @@ class _Collection:
             for trained, metrics in measured.kept:
                 self._store.put(Stored.from_trained(trained, metrics))
         _write_part(job.folders[number], measured.tables)
-        self._left[job.experiment.name].remove(number)
+        self._left[id(job)].remove(number)
         self._tell(job)
 
     def _tell(self, job: _Job) -> None:
-        name = job.experiment.name
+        left = self._left[id(job)]
         if self._progress:
-            self._progress(name, len(job.groups) - len(self._left[name]), len(job.groups))
-        if not self._left[name]:
+            self._progress(f"{job.experiment.name}, {job.settings.recipe}", len(job.groups) - len(left), len(job.groups))
+        if not left:
             now = time.monotonic()
             self._written += job.write(now - self._began)
             self._began = now

@@ -85,7 +85,7 @@ def test_tables_conditions_and_kept_runs_are_written(counted, tmp_path):
     assert found.conditions["seeds"] == "0 to 2"
     assert found.conditions["masks"] is None
     assert found.command == "python -m dropclust reproduce counted --recipe modern --seeds 3 --precision bfloat16"
-    assert heard == [("counted", 0, 3), ("counted", 1, 3), ("counted", 2, 3), ("counted", 3, 3)]
+    assert heard == [("counted, modern", done, 3) for done in range(4)]
     [kept] = store.list()
     assert kept.spec == counted.specs(settings)[0]
     assert kept.metrics["test_accuracy"] >= 0
@@ -116,7 +116,7 @@ def test_the_longest_group_comes_first_and_each_experiment_is_written_when_it_is
     assert long.measured == [1, 2, 0]
     assert {path.name for path in paths} == {"long-modern.csv", "counted-modern.csv", "counted-more-modern.csv"}
     assert results.read("long-modern", tmp_path).table["seed"].tolist() == [0, 1, 2]  # in its own order
-    assert [heard.count((name, done)) for name in experiments_by_name for done in range(4)] == [1] * 8
+    assert [heard.count((f"{name}, modern", done)) for name in experiments_by_name for done in range(4)] == [1] * 8
     assert not list((tmp_path / "parts").glob("*"))
 
 
