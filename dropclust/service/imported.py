@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pandas  # noqa: F401
 import scipy.stats  # noqa: F401
-import sklearn.cluster  # noqa: F401
+import sklearn.cluster
 import sklearn.metrics  # noqa: F401
 import torch
 

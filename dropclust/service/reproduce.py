@@ -94,7 +94,8 @@ def reproduce(
     """
     root, jobs = root or results.folder(), []
     for one in [settings] if isinstance(settings, Settings) else settings:
-        jobs += [_Job(experiment, name, one, root) for name, experiment in prepare(names, one, root, replace_more).items()]
+        found = prepare(names, one, root, replace_more)
+        jobs += [_Job(experiment, name, one, root, device) for name, experiment in found.items()]
     return run(jobs, executor, _Collection(jobs, store, progress), device)
 
 
@@ -200,6 +201,7 @@ class _Job:
     name: str  # as it was asked for
     settings: Settings
     root: Path
+    device: str = "cpu"  # where its networks are trained
     groups: list[list[RunSpec]] = field(init=False)
     missing: list[int] = field(init=False)
     parts: Path = field(init=False)
@@ -216,6 +218,10 @@ class _Job:
         """Join the parts into the experiment's tables, with their conditions beside them."""
         specs, settings = [spec for group in self.groups for spec in group], self.settings
         facts = conditions(self.experiment, self.name, settings, specs, seconds, len(self.groups) - len(self.missing))
+        if self.device == "cuda":
+            import torch
+
+            facts["machine"] += f", {torch.cuda.get_device_name()}"
         names = dict.fromkeys(file.stem for folder in self.folders for file in sorted(folder.glob("*.csv")))
         written = []
         for name in names:

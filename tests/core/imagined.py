@@ -60,7 +60,7 @@ def _call(function, args, kwargs):
     found = function(*tree_map(_here, args), **tree_map(_here, kwargs))
     if not there:
         return found
-    if name.endswith("_") and not name.endswith("__") or "out" in kwargs:
+    if (name.endswith("_") and not name.endswith("__")) or "out" in kwargs:
         return args[0] if "out" not in kwargs else kwargs["out"]
     return tree_map(lambda leaf: There(leaf) if isinstance(leaf, torch.Tensor) else leaf, found)
 

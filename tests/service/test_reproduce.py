@@ -120,6 +120,28 @@ def test_the_longest_group_comes_first_and_each_experiment_is_written_when_it_is
     assert not list((tmp_path / "parts").glob("*"))
 
 
+def test_several_recipes_are_run_together_and_what_takes_longest_to_measure_is_trained_first(monkeypatch, tmp_path):
+    from dropclust.core import training
+
+    long, short = Counted(), Counted()
+    long.name, long.measuring = "long", lambda spec, settings: 1.0 + spec.seed
+    monkeypatch.setattr(experiments, "get", {"long": long, "counted": short}.__getitem__)
+    fit, trained = training.fit, []
+
+    def on_an_imagined_gpu(specs, *, curve, device):
+        trained.extend((spec.recipe, spec.seed) for spec in specs if not curve)
+        return fit(specs, curve=curve, device="cpu")
+
+    monkeypatch.setattr(training, "fit", on_an_imagined_gpu)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    of_recipe = [Settings(recipe, seeds=3) for recipe in ("modern", "paper")]
+    paths = reproduce.reproduce(["counted", "long"], of_recipe, Here(), tmp_path, device="cuda")
+    tables = {f"{name}-{recipe}.csv" for name in ("counted", "counted-more", "long") for recipe in ("modern", "paper")}
+    assert {path.name for path in paths} == tables
+    assert long.measured == [0, 0, 2, 2, 1, 1]  # the first has a curve
+    assert trained[:4] == [("modern", 2), ("modern", 2), ("modern", 1), ("modern", 1)]
+
+
 def test_networks_that_a_gpu_trained_in_waves_are_measured_as_if_trained_group_by_group(counted, monkeypatch, tmp_path):
     from dropclust.core import training
 
@@ -131,11 +153,13 @@ def test_networks_that_a_gpu_trained_in_waves_are_measured_as_if_trained_group_b
 
     reproduce.reproduce(["counted"], Settings(seeds=5), Here(), tmp_path / "here")
     monkeypatch.setattr(training, "fit", on_an_imagined_gpu)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
     monkeypatch.setattr(reproduce, "_WAVE", 2)
     store = Store(tmp_path / "runs")
     reproduce.reproduce(["counted"], Settings(seeds=5), Here(), tmp_path / "there", store, device="cuda")
     assert asked == [([0], True, "cuda"), ([1, 2], False, "cuda"), ([3, 4], False, "cuda")]  # the kept one with its curve
     assert [stored.spec.seed for stored in store.list()] == [0]
+    assert results.read("counted-modern", tmp_path / "there").conditions["machine"].endswith(", a GPU")
     here, there = (results.read("counted-modern", tmp_path / place).table for place in ("here", "there"))
     pd.testing.assert_frame_equal(here, there)
 
