@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,18 +99,51 @@ def reproduce(
     return run(jobs, executor, _Collection(jobs, store, progress), device)
 
 
-def run(jobs: Sequence[_Job], executor: Executor, collection: _Collection, device: str) -> list[Path]:
+def reproduce_all(
+    wanted: Sequence[tuple[str, Settings, Path]],
+    executor: Executor,
+    progress: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
+) -> list[Path]:
+    """Run experiments under several settings at once; returns the CSV files.
+
+    A group in which a network diverges has no rows: settings that nobody tried before may be too much for it.
+
+    Parameters
+    ----------
+    wanted
+        Experiment, settings, and the folder of its tables, each folder for one kind of settings.
+    executor, device
+        As for `reproduce`.
+    progress
+        Hears how many groups are done, and of how many; those that were measured before are left out.
+    """
+    jobs = [_Job(own.experiment(name), name, settings, root, device) for name, settings, root in wanted]
+    total, heard = (
+        sum(len(job.missing) for job in jobs),
+        count(1 - len(jobs)),
+    )  # each job is told of once before its first group
+
+    def tell(*_: object) -> None:
+        if progress and (done := next(heard)) > 0:
+            progress(done, total)
+
+    return run(jobs, executor, _Collection(jobs, None, tell), device, forgiving=True)
+
+
+def run(jobs: Sequence[_Job], executor: Executor, collection: _Collection, device: str, forgiving: bool = False) -> list[Path]:
     """Train and measure what is missing of all jobs, what takes longest to measure first; see `reproduce`."""
     groups = [_Group(job, number) for job in jobs for number in job.missing]
     if device == "cuda":
         for group, trained in _trained_on_gpu(groups):
             packed = [_Packed(each) for each in trained]
-            collection.add(executor.submit(_measure, group.job.experiment, packed, group.job.settings), group.job, group.number)
+            future = executor.submit(_measure, group.job.experiment, packed, group.job.settings, forgiving)
+            collection.add(future, group.job, group.number)
             collection.take_finished()
     else:
-        for group in groups:
+        for group in sorted(groups, key=lambda group: -sum(spec.flops for spec in group.specs)) if forgiving else groups:
             job = group.job
-            future = executor.submit(job.experiment.measure_group, group.specs, job.settings, 1, device)
+            future = executor.submit(_train_and_measure, job.experiment, group.specs, job.settings, device, forgiving)
             collection.add(future, job, group.number)
     return collection.finish()
 
@@ -174,8 +207,24 @@ class _Packed:
         return replace(self.trained, network=Network(weights, biases, self.trained.spec))
 
 
-def _measure(experiment: Experiment, group: Sequence[_Packed], settings: Settings) -> Measured:
-    return experiment.measure_trained([packed.unpack() for packed in group], settings)
+def _measure(experiment: Experiment, group: Sequence[_Packed], settings: Settings, forgiving: bool) -> Measured:
+    return _forgiven(lambda: experiment.measure_trained([packed.unpack() for packed in group], settings), forgiving)
+
+
+def _train_and_measure(
+    experiment: Experiment, specs: Sequence[RunSpec], settings: Settings, device: str, forgiving: bool
+) -> Measured:
+    return _forgiven(lambda: experiment.measure_group(specs, settings, 1, device), forgiving)
+
+
+def _forgiven(measure: Callable[[], Measured], forgiving: bool) -> Measured:
+    """What is measured: nothing where a network diverges and that is allowed."""
+    try:
+        return measure()
+    except ArithmeticError:
+        if not forgiving:
+            raise
+        return Measured({}, ())
 
 
 def prepare(names: Sequence[str], settings: Settings, root: Path | None = None, replace: bool = False) -> dict[str, Experiment]:

@@ -142,6 +142,31 @@ def test_several_recipes_are_run_together_and_what_takes_longest_to_measure_is_t
     assert trained[:4] == [("modern", 2), ("modern", 2), ("modern", 1), ("modern", 1)]
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_where_settings_are_tried_a_group_that_diverges_has_no_rows(device, counted, monkeypatch, tmp_path):
+    from dropclust.core import training
+
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", lambda specs, curve=True, device="", threads=1: fit(specs, curve=curve, device="cpu"))
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    measure = counted.measure
+
+    def diverging(networks, data, settings):
+        if networks[0].spec.seed == 1:
+            raise training.Diverged("it diverged")
+        return measure(networks, data, settings)
+
+    monkeypatch.setattr(counted, "measure", diverging)
+    wanted = [("counted", Settings(recipe, seeds=3), tmp_path / recipe) for recipe in ("modern", "paper")]
+    heard = []
+    reproduce.reproduce_all(wanted, Here(), lambda *progress: heard.append(progress), device)
+    assert heard == [(done, 6) for done in range(1, 7)]
+    for recipe in ("modern", "paper"):
+        assert results.read(f"counted-{recipe}", tmp_path / recipe).table["seed"].tolist() == [0, 2]
+    with pytest.raises(training.Diverged, match="it diverged"):
+        reproduce.reproduce(["counted"], Settings(seeds=3), Here(), tmp_path, device=device)
+
+
 def test_networks_that_a_gpu_trained_in_waves_are_measured_as_if_trained_group_by_group(counted, monkeypatch, tmp_path):
     from dropclust.core import training
 
