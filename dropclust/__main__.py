@@ -120,7 +120,9 @@ def _parser() -> argparse.ArgumentParser:
         "names", nargs="*", metavar="NAME",
         help=f"any of {', '.join(experiments.NAMES)}, or a Python file with an EXPERIMENT of your own (default: those six)",
     )  # fmt: skip
-    reproduce.add_argument("--recipe", choices=RECIPES, default="modern", metavar="NAME", help=_RECIPE_HELP)
+    reproduce.add_argument(
+        "--recipe", action="append", choices=RECIPES, metavar="NAME", help=f"may be given several times: {_RECIPE_HELP}"
+    )
     reproduce.add_argument("--seeds", type=int, default=20, help="how many seeds, 1 to 100 (default %(default)s)")
     reproduce.add_argument(
         "--first-seed", type=int, default=0, help="the first of them (default %(default)s); others than 0 get tables beside"
@@ -317,12 +319,14 @@ def _reproduce(parsed: argparse.Namespace) -> None:
         raise ValueError(f"--only is for {sensitivity.NAME} alone; got {', '.join(names)}")
     variants = sensitivity.chosen(parsed.only)
     precision = "" if parsed.precision == "auto" else parsed.precision
-    settings = Settings(parsed.recipe, parsed.seeds, parsed.quick, precision, parsed.first_seed)
-    if not alone:
-        reproduce.prepare(names, settings, replace=parsed.replace)
-    workers = parsed.workers if parsed.workers is not None else os.cpu_count() or 1
-    if workers < 1:
-        raise ValueError(f"workers must be a whole number of 1 or more; got {workers}")
+    settings = [
+        Settings(recipe, parsed.seeds, parsed.quick, precision, parsed.first_seed)
+        for recipe in dict.fromkeys(parsed.recipe or ["modern"])
+    ]
+    for one in [] if alone else settings:
+        reproduce.prepare(names, one, replace=parsed.replace)
+    if parsed.workers is not None and parsed.workers < 1:
+        raise ValueError(f"workers must be a whole number of 1 or more; got {parsed.workers}")
     device = parsed.device
     with ExitStack() as stack:
         if parsed.scheduler:
@@ -336,6 +340,8 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             from dropclust.core.device import choose
 
             device = choose(parsed.device, math.inf).type
+            # Beside a GPU one core is this process's own: a GPU that waits for it costs more than a core.
+            workers = parsed.workers or max(1, (os.cpu_count() or 1) - (device == "cuda"))
             executor = stack.enter_context(processes(workers, device))
         if alone:
             from dropclust.service import sensitivity as measured
@@ -344,12 +350,13 @@ def _reproduce(parsed: argparse.Namespace) -> None:
             print(measured.measure(variants, executor, progress=lambda done, total: bar.show(done / total), device=device))
             return
         if parsed.precision == "auto" and not parsed.quick and device != "cuda":
-            settings = replace(settings, precision=reproduce.faster_precision(executor))
-            print(f"training in {settings.precision}: so said a short trial of both precisions here", file=sys.stderr)
+            precision = reproduce.faster_precision(executor)
+            settings = [replace(one, precision=precision) for one in settings]
+            print(f"training in {precision}: so said a short trial of both precisions here", file=sys.stderr)
         bars: dict[str, _Bar] = {}
 
         def progress(name: str, done: int, total: int) -> None:
-            bars.setdefault(name, _Bar(f"{name}, {settings.recipe}")).show(done / total)
+            bars.setdefault(name, _Bar(name)).show(done / total)
             bars[name].note(f"{done} of {total} groups")
             if done == total:
                 bars[name].end()
@@ -357,8 +364,9 @@ def _reproduce(parsed: argparse.Namespace) -> None:
         written = reproduce.reproduce(names, settings, executor, None, open_store(), progress, parsed.replace, device)
     print(*written, sep="\n")
     told = [name for name in names if name in experiments.NAMES]
-    for finding in verdicts.judged(told, settings.recipe, settings.first_seed, settings.quick):
-        print(f"{finding.claim.statement} {finding.sentence}")
+    for one in settings:
+        for finding in verdicts.judged(told, one.recipe, one.first_seed, one.quick):
+            print(f"{finding.claim.statement} {finding.sentence}")
 
 
 def _claims(parsed: argparse.Namespace) -> int:

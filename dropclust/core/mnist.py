@@ -58,9 +58,7 @@ class Data:
             return self
         if device not in self._elsewhere:
             parts = (self.train_x, self.train_y, self.held_x, self.held_y, self.test_x, self.test_y)
-            there = Data(*(part.to(device) for part in parts))
-            there.__dict__.update(live=self.live.to(device), train_lit=self.train_lit.to(device))
-            self._elsewhere[device] = there
+            self._elsewhere[device] = Data(*(part.to(device) for part in parts))
         return self._elsewhere[device]
 
     @cached_property

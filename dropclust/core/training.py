@@ -167,6 +167,9 @@ def fit(
 
         stack = Stack([[specs[index] for index in row] for row in grid], data, where)
         results.update(zip(flat, run_stack(stack, poll, point, curve), strict=True))
+        if where.type == "cuda":  # who else computes on it, and the next stack, shall have the room
+            del stack
+            torch.cuda.empty_cache()
 
     side_by_side = min(threads, len(stacks))
     with _torch_threads(max(1, threads // side_by_side)):

@@ -195,7 +195,7 @@ def twins(network: Network, layer: int, threshold: float = THRESHOLD) -> Twins:
     from dropclust.core.prediction import hidden_activations
 
     layer = whole("layer", layer, 1, len(network.hidden))
-    return twins_of(hidden_activations(network, mnist.load().held_x)[layer - 1].numpy(), threshold)
+    return twins_of(hidden_activations(network, mnist.load().held_x)[layer - 1], threshold)
 
 
 def activation_correlation(activations: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pandas as pd
 
 from dropclust.core.checks import whole
-from dropclust.core.spec import LIMITS, PRECISIONS, RECIPES, RunSpec
+from dropclust.core.spec import LIMITS, PRECISIONS, RECIPES, TEST_IMAGES, RunSpec
 from dropclust.experiments.claim import Claim
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class Experiment(ABC):
     section: ClassVar[str]  # of the paper
     claims: ClassVar[tuple[Claim, ...]] = ()  # what the paper says that its rows can judge
     masks: ClassVar[tuple[int, int] | None] = None  # that a network is sampled with, in a full grid and in a quick one
+    on_device: ClassVar[bool] = False  # whether `measure` and `details` take networks and images that lie on a GPU
     version: ClassVar[int] = 1  # grows when the measurement changes, so that half-made tables of before are not mixed in
 
     @property
@@ -113,6 +114,11 @@ class Experiment(ABC):
     @abstractmethod
     def measure(self, networks: Sequence[Network], data: Data, settings: Settings) -> pd.DataFrame:
         """Tidy rows, one a network and setting, of networks that belong together (see `group`)."""
+
+    def measuring(self, spec: RunSpec, settings: Settings) -> float:
+        """About how many seconds of a core it takes to measure one network: what takes longest is begun first."""
+        del spec, settings
+        return 0.1
 
     def group(self, spec: RunSpec) -> Hashable:
         """Networks with equal groups are trained and measured together; by default those of one seed."""
@@ -162,19 +168,26 @@ class Experiment(ABC):
             When a network's weights stopped being finite.
         """
         from dropclust.core import mnist, prediction, training
+        from dropclust.core.device import choose
 
         data, keys, networks = mnist.load(), self.kept(settings), []
         for each in trained:
             if each.network is None:
                 raise training.Diverged(f"run {each.spec.key[:8]} of {self.name} diverged at step {each.diverged_at}")
             networks.append(each.network)
-        tables = {self.name: self.measure(networks, data, settings), **self.details(networks, data, settings)}
+        where = choose("auto" if self.on_device else "cpu", sum(map(self._flops, networks)))
+        there, lit = [network.to(where) for network in networks], data.on(where)
+        tables = {self.name: self.measure(there, lit, settings), **self.details(there, lit, settings)}
         kept = [
             (each, prediction.evaluate(network, data))
             for each, network in zip(trained, networks, strict=True)
             if each.spec.key in keys
         ]
         return Measured(tables, kept)
+
+    def _flops(self, network: Network) -> float:
+        """Of the products that a full measurement takes, about."""
+        return 2.0 * TEST_IMAGES * network.n_parameters * max(self.masks or (1,))
 
     def run(
         self,

@@ -123,6 +123,7 @@ class Figure1(Experiment):
     question = "Does sampling predict better than scaling, and for which noise?"
     section = "4.1.1"
     claims = CLAIMS
+    on_device = True
     masks = (SAMPLES, QUICK_SAMPLES)
 
     def specs(self, settings: Settings) -> list[RunSpec]:

@@ -189,6 +189,7 @@ class Figure2(Experiment):
     question = "Do models agree more with dropout, and more sampled than scaled?"
     section = "4.2"
     claims = CLAIMS
+    on_device = True
     version = 2
     masks = (SAMPLES, QUICK_SAMPLES)
 

@@ -160,6 +160,7 @@ class Table1(Experiment):
     question = "Does a larger batch help more where dropout is on?"
     section = "4.1.2"
     claims = CLAIMS
+    on_device = True
     masks = (SAMPLES, QUICK_SAMPLES)
 
     def specs(self, settings: Settings) -> list[RunSpec]:

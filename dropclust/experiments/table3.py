@@ -181,6 +181,7 @@ class Table3(Experiment):
     question = "Can a layer trained with dropout lose more of its neurons than one trained without?"
     section = "4.4"
     claims = CLAIMS
+    on_device = True
     version = 2
 
     def specs(self, settings: Settings) -> list[RunSpec]:
@@ -194,6 +195,11 @@ class Table3(Experiment):
             for h in widths
             for trained in TRAINED
         ]
+
+    def measuring(self, spec: RunSpec, settings: Settings) -> float:
+        """Seconds of a core: almost all of them go to clustering."""
+        seeds = settings.seed_range[: QUICK_CURVE_SEEDS if settings.quick else CURVE_SEEDS]
+        return 30.0 if spec.hidden[LAYER - 1] == CURVE_WIDTH and spec.seed in seeds else 3.0
 
     def group(self, spec: RunSpec) -> Hashable:
         """The trainings of one seed and width."""
@@ -241,7 +247,7 @@ def _rows(
     for network in networks:
         made, h = spec_of(network), network.hidden[LAYER - 1]
         before = accuracy(scaled_logits(network, data.test_x), data.test_y)
-        twins = twins_of(hidden_activations(network, data.held_x)[LAYER - 1].numpy()).share
+        twins = twins_of(hidden_activations(network, data.held_x)[LAYER - 1]).share
         for (method, units), found in side_by_side(network, LAYER, units_of(h), seed=made.seed, data=data).items():
             after = accuracy(scaled_logits(found.network, data.test_x), data.test_y)
             rows.append(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from types import MappingProxyType
 
 from dropclust.core.device import VARIABLE
@@ -22,6 +24,9 @@ ONE_THREAD: Mapping[str, str] = MappingProxyType(
 def processes(workers: int, device: str = "auto") -> Iterator[Executor]:
     """A pool of processes with one thread each in everything: small products run faster so than with two threads for one.
 
+    On Linux they are forked from one that has imported everything and read the images, and has no other thread: they start at
+    once, and share the memory of both.
+
     Parameters
     ----------
     workers
@@ -29,11 +34,14 @@ def processes(workers: int, device: str = "auto") -> Iterator[Executor]:
     device
         What "auto" means in them. With "cuda" they share the GPU for what pays there, and have greeted it before they begin.
     """
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_get_ready, initargs=(device == "cuda",))
+    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    context.set_forkserver_preload(["dropclust.service.imported"])
+    variables = {**os.environ, **ONE_THREAD, VARIABLE: "auto" if device == "cuda" else device}
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_get_ready, initargs=(variables, device == "cuda"))
     try:
-        with _environment({**ONE_THREAD, VARIABLE: "auto" if device == "cuda" else device}):
+        with _environment(variables):
             for _ in range(workers):  # a process is started for each task that finds none idle, and no other time
-                pool.submit(os.getpid)
+                pool.submit(time.sleep, 0.5)
         yield pool
     finally:
         # Stopped half way, what has not begun is dropped and what runs is not waited for.
@@ -57,7 +65,10 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _get_ready(gpu: bool) -> None:
+def _get_ready(variables: Mapping[str, str], gpu: bool) -> None:
+    # The process that they are forked from may have been started earlier, in another environment.
+    os.environ.clear()
+    os.environ.update(variables)
     import torch
 
     torch.set_num_threads(1)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field, replace
@@ -28,9 +29,11 @@ from dropclust.service.stored import Stored
 if TYPE_CHECKING:
     from dropclust.core.training import Trained
 
-_WAVE = 512  # networks that a GPU trains before the first of them is measured
+# Networks that a GPU trains before the first of them is measured: few at first, for the processes wait, and then twice as many
+# from wave to wave.
+_FIRST_WAVE, _WAVE = 48, 512
 
-Progress = Callable[[str, int, int], None]  # experiment, groups done, groups in all
+Progress = Callable[[str, int, int], None]  # experiment and recipe, groups done, groups in all
 
 
 def faster_precision(executor: Executor) -> str:
@@ -46,7 +49,7 @@ def _trial() -> str:
 
 def reproduce(
     names: Sequence[str],
-    settings: Settings,
+    settings: Settings | Sequence[Settings],
     executor: Executor,
     root: Path | None = None,
     store: Store | None = None,
@@ -64,7 +67,7 @@ def reproduce(
     names
         Experiments, by name, or files with one of one's own (`dropclust.service.own.experiment`).
     settings
-        Recipe, seeds, quick.
+        Recipe, seeds, quick; or several, of different tables.
     executor
         Where groups are trained and measured: `dropclust.service.pool.processes`, or the executor of a Dask client.
     root
@@ -89,40 +92,99 @@ def reproduce(
     ValueError
         For an unknown experiment, and for fewer seeds than a table has, unless it is to be replaced.
     """
-    found = prepare(names, settings, root, replace_more)
-    root = root or results.folder()
-    jobs = [_Job(experiment, name, settings, root) for name, experiment in found.items()]
-    collection = _Collection(jobs, store, progress)
+    root, jobs = root or results.folder(), []
+    for one in [settings] if isinstance(settings, Settings) else settings:
+        found = prepare(names, one, root, replace_more)
+        jobs += [_Job(experiment, name, one, root, device) for name, experiment in found.items()]
+    return run(jobs, executor, _Collection(jobs, store, progress), device)
+
+
+def reproduce_all(
+    wanted: Sequence[tuple[str, Settings, Path]],
+    executor: Executor,
+    progress: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
+) -> list[Path]:
+    """Run experiments under several settings at once; returns the CSV files.
+
+    A group in which a network diverges has no rows: settings that nobody tried before may be too much for it.
+
+    Parameters
+    ----------
+    wanted
+        Experiment, settings, and the folder of its tables, each folder for one kind of settings.
+    executor, device
+        As for `reproduce`.
+    progress
+        Hears how many groups are done, and of how many; those that were measured before are left out.
+    """
+    jobs = [_Job(own.experiment(name), name, settings, root, device) for name, settings, root in wanted]
+    total, heard = (
+        sum(len(job.missing) for job in jobs),
+        count(1 - len(jobs)),
+    )  # each job is told of once before its first group
+
+    def tell(*_: object) -> None:
+        if progress and (done := next(heard)) > 0:
+            progress(done, total)
+
+    return run(jobs, executor, _Collection(jobs, None, tell), device, forgiving=True)
+
+
+def run(jobs: Sequence[_Job], executor: Executor, collection: _Collection, device: str, forgiving: bool = False) -> list[Path]:
+    """Train and measure what is missing of all jobs, what takes longest to measure first; see `reproduce`."""
+    groups = [_Group(job, number) for job in jobs for number in job.missing]
     if device == "cuda":
-        for job in jobs:
-            for trained, number in _trained_on_gpu(job):
-                group = [_Packed(each) for each in trained]
-                collection.add(executor.submit(_measure, job.experiment, group, settings), job, number)
-                collection.take_finished()
+        for group, trained in _trained_on_gpu(groups):
+            packed = [_Packed(each) for each in trained]
+            future = executor.submit(_measure, group.job.experiment, packed, group.job.settings, forgiving)
+            collection.add(future, group.job, group.number)
+            collection.take_finished()
     else:
-        for job in jobs:
-            for number in job.missing:
-                future = executor.submit(job.experiment.measure_group, job.groups[number], settings, 1, device)
-                collection.add(future, job, number)
+        for group in sorted(groups, key=lambda group: -sum(spec.flops for spec in group.specs)) if forgiving else groups:
+            job = group.job
+            future = executor.submit(_train_and_measure, job.experiment, group.specs, job.settings, device, forgiving)
+            collection.add(future, job, group.number)
     return collection.finish()
 
 
-def _trained_on_gpu(job: _Job) -> Iterator[tuple[list[Trained], int]]:
-    """Train the missing groups of an experiment, as many at once as a wave may hold; yields each with its number."""
+@dataclass(frozen=True)
+class _Group:
+    """A group of an experiment that is to be trained and measured."""
+
+    job: _Job
+    number: int
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        return self.job.groups[self.number]
+
+    @property
+    def curved(self) -> bool:
+        return self.job.experiment.curved(self.specs, self.job.settings)
+
+    @property
+    def measuring(self) -> float:
+        """Seconds that measuring it takes, about."""
+        return sum(self.job.experiment.measuring(spec, self.job.settings) for spec in self.specs)
+
+
+def _trained_on_gpu(groups: Sequence[_Group]) -> Iterator[tuple[_Group, list[Trained]]]:
+    """Train groups, as many at once as a wave may hold, those first that take longest to measure; yields each group."""
     from dropclust.core import training
 
-    def curved(number: int) -> bool:
-        return job.experiment.curved(job.groups[number], job.settings)
-
+    most = _FIRST_WAVE
+    # Those whose curves are wanted are few: a wave of their own, for a curve costs the others time.
     for curve in (True, False):
-        numbers = [number for number in job.missing if curved(number) == curve]
-        while numbers:
-            wave: list[int] = []
-            while numbers and (not wave or sum(len(job.groups[number]) for number in (*wave, numbers[0])) <= _WAVE):
-                wave.append(numbers.pop(0))
-            trained = iter(training.fit([spec for number in wave for spec in job.groups[number]], curve=curve, device="cuda"))
-            for number in wave:
-                yield list(islice(trained, len(job.groups[number]))), number
+        left = deque(sorted((group for group in groups if group.curved == curve), key=lambda group: -group.measuring))
+        while left:
+            wave = [left.popleft()]
+            while left and sum(len(group.specs) for group in (*wave, left[0])) <= most:
+                wave.append(left.popleft())
+            most = min(2 * most, _WAVE)
+            trained = iter(training.fit([spec for group in wave for spec in group.specs], curve=curve, device="cuda"))
+            for group in wave:
+                yield group, list(islice(trained, len(group.specs)))
 
 
 class _Packed:
@@ -145,8 +207,24 @@ class _Packed:
         return replace(self.trained, network=Network(weights, biases, self.trained.spec))
 
 
-def _measure(experiment: Experiment, group: Sequence[_Packed], settings: Settings) -> Measured:
-    return experiment.measure_trained([packed.unpack() for packed in group], settings)
+def _measure(experiment: Experiment, group: Sequence[_Packed], settings: Settings, forgiving: bool) -> Measured:
+    return _forgiven(lambda: experiment.measure_trained([packed.unpack() for packed in group], settings), forgiving)
+
+
+def _train_and_measure(
+    experiment: Experiment, specs: Sequence[RunSpec], settings: Settings, device: str, forgiving: bool
+) -> Measured:
+    return _forgiven(lambda: experiment.measure_group(specs, settings, 1, device), forgiving)
+
+
+def _forgiven(measure: Callable[[], Measured], forgiving: bool) -> Measured:
+    """What is measured: nothing where a network diverges and that is allowed."""
+    try:
+        return measure()
+    except ArithmeticError:
+        if not forgiving:
+            raise
+        return Measured({}, ())
 
 
 def prepare(names: Sequence[str], settings: Settings, root: Path | None = None, replace: bool = False) -> dict[str, Experiment]:
@@ -164,64 +242,6 @@ def prepare(names: Sequence[str], settings: Settings, root: Path | None = None, 
     return found
 
 
-def reproduce_all(
-    wanted: Sequence[tuple[str, Settings, Path]],
-    executor: Executor,
-    progress: Callable[[int, int], None] | None = None,
-    device: str = "cpu",
-) -> list[Path]:
-    """Run experiments under several settings at once, the longest group of all first; returns the CSV files.
-
-    A group in which a network diverges has no rows: settings that nobody tried before may be too much for it.
-
-    Parameters
-    ----------
-    wanted
-        Experiment, settings, and the folder of its tables, each folder for one kind of settings.
-    executor
-        Where groups are trained and measured.
-    progress
-        Hears how many groups are done, and of how many; those that were measured before are left out.
-    device
-        Where networks are trained, as `reproduce` takes it.
-    """
-    jobs = [_Job(own.experiment(name), name, settings, root) for name, settings, root in wanted]
-    parts = [(job, number) for job in jobs for number in job.missing]
-    parts.sort(key=lambda part: -sum(spec.flops for spec in part[0].groups[part[1]]))
-    heard = count(1 - len(jobs))  # each job is told of once before its first group
-
-    def tell(*_: object) -> None:
-        if progress and (done := next(heard)) > 0:
-            progress(done, len(parts))
-
-    collection = _Collection(jobs, None, tell)
-    if device == "cuda":
-        for job in jobs:
-            for trained, number in _trained_on_gpu(job):
-                group = [_Packed(run) for run in trained]
-                collection.add(executor.submit(_measure_trained_or_nothing, job.experiment, group, job.settings), job, number)
-                collection.take_finished()
-    else:
-        for job, number in parts:
-            future = executor.submit(_measure_or_nothing, job.experiment, job.groups[number], job.settings, device)
-            collection.add(future, job, number)
-    return collection.finish()
-
-
-def _measure_or_nothing(experiment: Experiment, specs: Sequence[RunSpec], settings: Settings, device: str) -> Measured:
-    try:
-        return experiment.measure_group(specs, settings, 1, device)
-    except ArithmeticError:
-        return Measured({}, ())
-
-
-def _measure_trained_or_nothing(experiment: Experiment, group: Sequence[_Packed], settings: Settings) -> Measured:
-    try:
-        return _measure(experiment, group, settings)
-    except ArithmeticError:
-        return Measured({}, ())
-
-
 @dataclass
 class _Job:
     """What is left of one experiment: the groups not yet measured, longest first, so that the last does not wait alone."""
@@ -230,6 +250,7 @@ class _Job:
     name: str  # as it was asked for
     settings: Settings
     root: Path
+    device: str = "cpu"  # where its networks are trained
     groups: list[list[RunSpec]] = field(init=False)
     missing: list[int] = field(init=False)
     parts: Path = field(init=False)
@@ -246,6 +267,10 @@ class _Job:
         """Join the parts into the experiment's tables, with their conditions beside them."""
         specs, settings = [spec for group in self.groups for spec in group], self.settings
         facts = conditions(self.experiment, self.name, settings, specs, seconds, len(self.groups) - len(self.missing))
+        if self.device == "cuda":
+            import torch
+
+            facts["machine"] += f", {torch.cuda.get_device_name()}"
         names = dict.fromkeys(file.stem for folder in self.folders for file in sorted(folder.glob("*.csv")))
         written = []
         for name in names:
@@ -315,10 +340,10 @@ class _Collection:
         self._tell(job)
 
     def _tell(self, job: _Job) -> None:
-        name = job.experiment.name
+        left = self._left[id(job)]
         if self._progress:
-            self._progress(name, len(job.groups) - len(self._left[id(job)]), len(job.groups))
-        if not self._left[id(job)]:
+            self._progress(f"{job.experiment.name}, {job.settings.recipe}", len(job.groups) - len(left), len(job.groups))
+        if not left:
             now = time.monotonic()
             self._written += job.write(now - self._began)
             self._began = now

@@ -38,6 +38,16 @@ class TestCluster:
         vectors = np.eye(3)[whose] + 0.01 * rng.normal(size=(60, 3))
         assert cluster(vectors, 3).tolist() == whose.tolist()
 
+    @pytest.mark.parametrize("k", [2, 10, 40])
+    @pytest.mark.parametrize("repeated", [False, True])
+    def test_its_starts_are_those_of_scikit_learn(self, k, repeated, monkeypatch):
+        vectors = np.random.default_rng(k).normal(size=(100, 30))
+        vectors = vectors[np.arange(100) % 60] if repeated else vectors
+        ours = [cluster(vectors, k, seed, n_init) for seed in range(3) for n_init in (1, 4)]
+        monkeypatch.setattr(clustering, "_Starts", lambda _: "k-means++")
+        theirs = [cluster(vectors, k, seed, n_init) for seed in range(3) for n_init in (1, 4)]
+        assert [labels.tolist() for labels in ours] == [labels.tolist() for labels in theirs]
+
     @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
     @settings(max_examples=40, deadline=None)
     def test_follows_the_order_of_neurons(self, seed, k):

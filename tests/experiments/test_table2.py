@@ -40,6 +40,17 @@ def rows(images):
     return table2.EXPERIMENT.measure([planted(0.2)], images, Settings())
 
 
+def test_where_no_neuron_is_dead_the_living_ones_are_all(images):
+    network = planted(0.2)
+    network = Network([weight.abs() for weight in network.weights], network.biases, network.spec)
+    network = Network(network.weights, [torch.zeros_like(bias) for bias in network.biases], network.spec)
+    rows = table2.EXPERIMENT.measure([network], images, Settings())
+    assert set(rows["dead"]) == {0}
+    nobody = np.zeros(100, dtype=bool)
+    for row in rows.itertuples():
+        assert row.adjusted_rand_living == table2._living(network, row.layer, row.k, nobody, network.spec.seed)
+
+
 def test_a_row_a_layer_and_number_of_clusters(rows):
     assert list(zip(rows["layer"], rows["k"], strict=True)) == [(layer, k) for layer in (1, 2, 3) for k in table2.CLUSTERS]
     assert set(rows["dropout"]) == {0.2}

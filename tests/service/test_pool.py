@@ -2,6 +2,7 @@
 
 import os
 
+from dropclust.core.device import VARIABLE
 from dropclust.service.pool import ONE_THREAD, processes
 
 
@@ -20,6 +21,14 @@ def test_every_numerical_library_of_every_process_has_one_thread(monkeypatch):
 def test_all_processes_are_there_from_the_start():
     with processes(3) as pool:
         assert len(pool._processes) == 3
+
+
+def test_processes_that_are_started_later_have_the_environment_of_then(monkeypatch):
+    for value in ("first", "second"):
+        monkeypatch.setenv("DROPCLUST_OF_A_TEST", value)
+        with processes(1, "cpu") as pool:
+            assert pool.submit(os.getenv, "DROPCLUST_OF_A_TEST").result(timeout=120) == value
+            assert pool.submit(os.getenv, VARIABLE).result(timeout=120) == "cpu"
 
 
 def threads() -> dict[str, int]:

@@ -85,7 +85,7 @@ def test_tables_conditions_and_kept_runs_are_written(counted, tmp_path):
     assert found.conditions["seeds"] == "0 to 2"
     assert found.conditions["masks"] is None
     assert found.command == "python -m dropclust reproduce counted --recipe modern --seeds 3 --precision bfloat16"
-    assert heard == [("counted", 0, 3), ("counted", 1, 3), ("counted", 2, 3), ("counted", 3, 3)]
+    assert heard == [("counted, modern", done, 3) for done in range(4)]
     [kept] = store.list()
     assert kept.spec == counted.specs(settings)[0]
     assert kept.metrics["test_accuracy"] >= 0
@@ -116,8 +116,55 @@ def test_the_longest_group_comes_first_and_each_experiment_is_written_when_it_is
     assert long.measured == [1, 2, 0]
     assert {path.name for path in paths} == {"long-modern.csv", "counted-modern.csv", "counted-more-modern.csv"}
     assert results.read("long-modern", tmp_path).table["seed"].tolist() == [0, 1, 2]  # in its own order
-    assert [heard.count((name, done)) for name in experiments_by_name for done in range(4)] == [1] * 8
+    assert [heard.count((f"{name}, modern", done)) for name in experiments_by_name for done in range(4)] == [1] * 8
     assert not list((tmp_path / "parts").glob("*"))
+
+
+def test_several_recipes_are_run_together_and_what_takes_longest_to_measure_is_trained_first(monkeypatch, tmp_path):
+    from dropclust.core import training
+
+    long, short = Counted(), Counted()
+    long.name, long.measuring = "long", lambda spec, settings: 1.0 + spec.seed
+    monkeypatch.setattr(experiments, "get", {"long": long, "counted": short}.__getitem__)
+    fit, trained = training.fit, []
+
+    def on_an_imagined_gpu(specs, *, curve, device):
+        trained.extend((spec.recipe, spec.seed) for spec in specs if not curve)
+        return fit(specs, curve=curve, device="cpu")
+
+    monkeypatch.setattr(training, "fit", on_an_imagined_gpu)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    of_recipe = [Settings(recipe, seeds=3) for recipe in ("modern", "paper")]
+    paths = reproduce.reproduce(["counted", "long"], of_recipe, Here(), tmp_path, device="cuda")
+    tables = {f"{name}-{recipe}.csv" for name in ("counted", "counted-more", "long") for recipe in ("modern", "paper")}
+    assert {path.name for path in paths} == tables
+    assert long.measured == [0, 0, 2, 2, 1, 1]  # the first has a curve
+    assert trained[:4] == [("modern", 2), ("modern", 2), ("modern", 1), ("modern", 1)]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_where_settings_are_tried_a_group_that_diverges_has_no_rows(device, counted, monkeypatch, tmp_path):
+    from dropclust.core import training
+
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", lambda specs, curve=True, device="", threads=1: fit(specs, curve=curve, device="cpu"))
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    measure = counted.measure
+
+    def diverging(networks, data, settings):
+        if networks[0].spec.seed == 1:
+            raise training.Diverged("it diverged")
+        return measure(networks, data, settings)
+
+    monkeypatch.setattr(counted, "measure", diverging)
+    wanted = [("counted", Settings(recipe, seeds=3), tmp_path / recipe) for recipe in ("modern", "paper")]
+    heard = []
+    reproduce.reproduce_all(wanted, Here(), lambda *progress: heard.append(progress), device)
+    assert heard == [(done, 6) for done in range(1, 7)]
+    for recipe in ("modern", "paper"):
+        assert results.read(f"counted-{recipe}", tmp_path / recipe).table["seed"].tolist() == [0, 2]
+    with pytest.raises(training.Diverged, match="it diverged"):
+        reproduce.reproduce(["counted"], Settings(seeds=3), Here(), tmp_path, device=device)
 
 
 def test_networks_that_a_gpu_trained_in_waves_are_measured_as_if_trained_group_by_group(counted, monkeypatch, tmp_path):
@@ -131,11 +178,13 @@ def test_networks_that_a_gpu_trained_in_waves_are_measured_as_if_trained_group_b
 
     reproduce.reproduce(["counted"], Settings(seeds=5), Here(), tmp_path / "here")
     monkeypatch.setattr(training, "fit", on_an_imagined_gpu)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
     monkeypatch.setattr(reproduce, "_WAVE", 2)
     store = Store(tmp_path / "runs")
     reproduce.reproduce(["counted"], Settings(seeds=5), Here(), tmp_path / "there", store, device="cuda")
     assert asked == [([0], True, "cuda"), ([1, 2], False, "cuda"), ([3, 4], False, "cuda")]  # the kept one with its curve
     assert [stored.spec.seed for stored in store.list()] == [0]
+    assert results.read("counted-modern", tmp_path / "there").conditions["machine"].endswith(", a GPU")
     here, there = (results.read("counted-modern", tmp_path / place).table for place in ("here", "there"))
     pd.testing.assert_frame_equal(here, there)
 
