@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import gc
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -32,6 +33,7 @@ Found = TypeVar("Found")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+FIRST_RUNS = 2  # of a page, after which it has loaded what it keeps
 OfRun = Callable[Concatenate[str, P], T]  # computed of the stored run of a key
 
 
@@ -261,11 +263,20 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@st.cache_resource(show_spinner=False)
-def settle() -> None:
-    """After the first page's imports: take them out of the garbage collector's sight, which the app runs itself no more.
+def settle(page: str) -> None:
+    """After each of a page's first runs: take what it loaded out of the garbage collector's sight, which the app runs no more.
 
-    Without this every collection walks half a million objects that live as long as the process.
+    Without this every collection walks half a million objects that live as long as the process. What a page loads and keeps is
+    all there after its second run.
     """
-    gc.collect()
-    gc.freeze()
+    runs = _runs()
+    runs[page] += 1
+    if runs[page] <= FIRST_RUNS:
+        gc.collect()
+        gc.freeze()
+
+
+@st.cache_resource(show_spinner=False)
+def _runs() -> Counter[str]:
+    """How often each page ran."""
+    return Counter()

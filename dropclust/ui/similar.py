@@ -28,7 +28,7 @@ def experiment(said: Table2, command: str) -> None:
             if info is None:
                 no_twins(command)
             else:
-                controls.chart(info, curves(info, 420), f"table2-{name}", command)
+                controls.chart(info, curves, f"table2-{name}", command, height=420)
 
 
 def choose_network(recipe: str) -> Summary | None:
@@ -76,7 +76,7 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
     left, right = st.columns(2)
     with left:
         info = network.nulls(found, live.shuffled(run.key, layer, k, bias))
-        controls.chart(info, nulls_figure(info), "nulls", runs.command(run.spec))
+        controls.chart(info, nulls_figure, "nulls", runs.command(run.spec))
     with right:
         candidates = tuple(c for c in (2, *table2.CLUSTERS) if c < width)
         if candidates:
@@ -85,7 +85,7 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
             st.caption(picked.sentence)
     labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
     sheet = network.neurons(stored.weights, layer, *labels, agree, firing.dead if firing else None)
-    controls.picture(sheet, neuron_sheet(sheet), "similar-neurons", runs.command(run.spec))
+    controls.picture(sheet, neuron_sheet, "similar-neurons", runs.command(run.spec))
     chance = agreement_by_chance(found.incoming_labels, found.outgoing_labels)
     st.caption(
         f"Clusters of the two clusterings, of one neuron too, are matched one to one; they agree on a neuron when its two are "
