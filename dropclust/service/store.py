@@ -234,7 +234,7 @@ class Store:
             found["."] = _stamp(self.root.stat())
             for entry in os.scandir(self.root):
                 if _SHARD.fullmatch(entry.name) or entry.name == "SHIPPED":
-                    found[entry.name] = _stamp(os.stat(entry.path, follow_symlinks=False))
+                    found[entry.name] = _stamp(entry.stat(follow_symlinks=False))
         except FileNotFoundError:
             pass
         except OSError:
@@ -245,6 +245,7 @@ class Store:
         return found | {f"shipped/{name}": stamp for name, stamp in below.items()}
 
     def _list(self) -> Summaries:
+        shipped = self.shipped_keys
         found: dict[Path, tuple[Stamp, Summary]] = {}
         for path, status in self._runs():
             known = self._summaries.get(path)

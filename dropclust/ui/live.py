@@ -128,7 +128,7 @@ def missing(recipe: str, seed: int) -> list[RunSpec]:
     return [spec for spec in specs if store().get(spec.key) is None]
 
 
-@st.cache_resource(show_spinner="Laying out the neurons", max_entries=24)
+@st.cache_resource(show_spinner=False, max_entries=24)  # a spinner would stand where the rate is
 def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame:
     """The clusters of a layer's neurons at every rate: shipped for one seed, found here for another.
 
@@ -149,7 +149,7 @@ def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame:
     return pd.concat([table2.neurons(each.network(), mnist.load(), layer, k) for each in kept], ignore_index=True)
 
 
-@st.cache_resource(show_spinner="Laying out the neurons", max_entries=24)
+@st.cache_resource(show_spinner=False, max_entries=24)  # a spinner would stand where the rate is
 def scene(recipe: str, seed: int, layer: int, k: int) -> Scene:
     """The explorer's picture of one layer, the same object for all viewers.
 

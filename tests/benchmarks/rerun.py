@@ -1,4 +1,4 @@
-"""The server's processor time for a rerun in which nothing changed, page by page, beside an empty page's and an old commit's."""
+"""The server's processor time for a rerun in which nothing changed, beside an empty page's and an older commit's."""
 
 from __future__ import annotations
 
