@@ -378,11 +378,10 @@ def test_the_files_are_small_enough_and_equal_however_often_they_are_made(layer:
 
 
 def test_another_number_of_clusters_changes_one_file_alone():
-    table, neurons, networks = synthetic.make(1, 10, RATES, seeds=2)
-    ten = synthetic.scene(table, neurons, networks, layer=1, k=10).files
-    other = synthetic.scene(table.assign(k=12), neurons.assign(k=12), networks, layer=1, k=12).files
-    assert (other.layer, other.pictures) == (ten.layer, ten.pictures)
-    assert other.clusters != ten.clusters
+    made = synthetic.make(1, 10, RATES, seeds=2)
+    ten, five = synthetic.scene(*made, layer=1, k=10).files, synthetic.scene(*synthetic.coarser(*made), layer=1, k=5).files
+    assert (five.layer, five.pictures) == (ten.layer, ten.pictures)
+    assert five.clusters != ten.clusters
 
 
 @pytest.mark.parametrize(("h", "rows", "columns"), [(100, 28, 28), (7, 4, 25), (1, 1, 10), (11, 1, 1)])

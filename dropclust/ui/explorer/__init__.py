@@ -18,9 +18,14 @@ __all__ = ["Scene", "build_scene", "explorer"]
 @cache
 def _component() -> ComponentRenderer:
     """Register the component once a process, from the plain files beside this one."""
-    folder = Path(__file__).parent
-    html, css, js = ((folder / f"explorer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    html, css, js = (_text(name) for name in ("explorer.html", "explorer.css", "loader.js"))
     return st.components.v2.component("dropclust_explorer", html=html, css=css, js=js)
+
+
+@cache
+def _text(name: str) -> str:
+    """A plain file beside this one."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def explorer(scene: Scene, start: int, key: str, veiled: bool = False) -> int:
@@ -73,6 +78,7 @@ def _addresses(scene: Scene, key: str) -> dict[str, Any]:
         return f"/{base}{path}" if base else path
 
     return {
+        "code": address(_text("explorer.js").encode(), "text/javascript", "code"),
         "layer": address(files.layer, "application/gzip", "layer"),
         "clusters": address(files.clusters, "application/gzip", "clusters"),
         "pictures": [address(content, "image/webp", f"picture-{rate}") for rate, content in enumerate(files.pictures)],

@@ -249,7 +249,10 @@ function createExplorer(root) {
     input.style.setProperty("--done", `${(100 * index) / Math.max(1, scene.rates.length - 1)}%`);
     for (const chart of charts) chart.move(index);
     tell();
+    tellWaiting();
   }
+
+  const tellWaiting = () => field.setAttribute("aria-busy", String(!pictures[index]));
 
   function tell() {
     const neuron = lit();
@@ -388,7 +391,6 @@ function createExplorer(root) {
     const scale = canvas.width / width;
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, width, width / layout.aspect);
-    field.setAttribute("aria-busy", String(!pictures[index]));
     const size = layout.tile * width;
     drawRegions(size);
     const chosen = lit();
@@ -545,7 +547,9 @@ function createExplorer(root) {
       const picture = await fetched(address, levelsOf);
       if (gone || addresses[rate] !== address) return;
       pictures[rate] = picture;
-      if (rate === index) request();
+      if (rate !== index) return;
+      tellWaiting();
+      request();
     } catch {
       // Its tiles stay empty; it is asked for again when its rate is shown again.
     }
