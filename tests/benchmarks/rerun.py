@@ -54,7 +54,7 @@ class Viewer:
         await self.socket.send(asked.SerializeToString())
         self.received = 0
         while True:
-            raw = await asyncio.wait_for(self.socket.recv(), 120)
+            raw = await asyncio.wait_for(self.socket.recv(), 600)
             self.received += len(raw)
             message = ForwardMsg()
             message.ParseFromString(raw)
