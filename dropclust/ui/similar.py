@@ -43,6 +43,13 @@ def choose_network(recipe: str) -> Summary | None:
     return controls.choose_run(live.store().list(), table2.shown_spec(0.55, recipe).key)
 
 
+@live.of_run()
+def by_chance(key: str, layer: int, k: int, bias: bool) -> float:
+    """On how many neurons of a stored run's layer the two clusterings would agree by chance."""
+    found, _ = live.similarity(key, layer, k, bias)
+    return agreement_by_chance(found.incoming_labels, found.outgoing_labels)
+
+
 def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
     """A run's layer: agreement, chance, twins, number of clusters and the neurons themselves."""
     width = run.spec.hidden[layer - 1]
@@ -81,12 +88,12 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
         candidates = tuple(c for c in (2, *table2.CLUSTERS) if c < width)
         if candidates:
             picked = network.chosen(live.choices(run.key, layer, candidates))
-            st.table(picked.table().set_index("clusters").style.format("{:.4g}"))
+            st.table(picked.table().set_index("clusters").map("{:.4g}".format))
             st.caption(picked.sentence)
     labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
     sheet = network.neurons(stored.weights, layer, *labels, agree, firing.dead if firing else None)
     controls.picture(sheet, neuron_sheet, "similar-neurons", runs.command(run.spec))
-    chance = agreement_by_chance(found.incoming_labels, found.outgoing_labels)
+    chance = by_chance(run.key, layer, k, bias)
     st.caption(
         f"Clusters of the two clusterings, of one neuron too, are matched one to one; they agree on a neuron when its two are "
         f"a pair: {sum(agree)} of {width}, and {chance:.0f} when labels are permuted."
