@@ -5,9 +5,10 @@ from pathlib import Path
 import streamlit as st
 
 import dropclust.ui
+from dropclust.ui import live
 
 st.set_page_config("DropClust", page_icon=Path(dropclust.ui.__file__).with_name("icon.png"), layout="wide")
-st.navigation(
+page = st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/bubble_chart:", default=True),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
@@ -20,4 +21,6 @@ st.navigation(
         st.Page("pages/claims.py", title="Does it hold?", icon=":material/fact_check:"),
     ],
     position="top",
-).run()
+)
+page.run()
+live.settle(page.title)

@@ -43,10 +43,10 @@ if found:
     left, right = st.columns([3, 2])
     with left:
         info = found.accuracy.with_own(own)
-        controls.chart(info, figures.accuracy(info), "batch-accuracy", found.command)
+        controls.chart(info, figures.accuracy, "batch-accuracy", found.command)
     with right:
         if found.trend:
-            controls.chart(found.trend, figures.trend(found.trend), "batch-trend", found.command)
+            controls.chart(found.trend, figures.trend, "batch-trend", found.command)
         else:
             st.info("A trend needs two batch sizes with dropout and without.")
     st.header(f"{table1.EXPERIMENT.title}, made again")
@@ -55,5 +55,5 @@ if found:
     controls.behind(found.again, "table1", found.command)
     if found.spread:
         st.header("What a single run does")
-        controls.chart(found.spread, figures.spread(found.spread), "batch-spread", found.command)
+        controls.chart(found.spread, figures.spread, "batch-spread", found.command)
     batch.train_yourself(own, recipe)

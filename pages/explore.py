@@ -78,4 +78,3 @@ if found:
             st.caption(f"Paper: {paper.CITATION}.")
 
 live.queue()
-live.settle()

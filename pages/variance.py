@@ -56,7 +56,7 @@ if found:
             controls.behind(found.formula, "variance-formula", found.command)
     if found.sources:
         st.header("Is it the images?")
-        controls.chart(found.sources, figures.sources(found.sources), "variance-sources", found.command)
+        controls.chart(found.sources, figures.sources, "variance-sources", found.command)
     for sentence in found.missing:
         st.info(f"{capital(sentence)}.")
     st.header("Is sampling lower than scaling?")

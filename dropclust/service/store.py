@@ -28,6 +28,7 @@ except ImportError:  # Windows: threads of one process still wait for each other
     fcntl = None  # type: ignore[assignment]
 
 LIMIT_BYTES = 2_000_000_000
+RECENT_NS = 100_000_000  # a folder that changed within so long may change again without a sign
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a writer that died
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
@@ -37,6 +38,7 @@ _MAX_SHIPPED_BYTES = 2**20
 T = TypeVar("T")
 Stamp = tuple[int, int, int]  # inode, mtime in ns, size: a file that was not written since
 Summaries = list[Summary]
+Folders = dict[str, Stamp]
 
 
 class StoreError(OSError):
@@ -122,6 +124,7 @@ class Store:
         self.limit_bytes = limit_bytes
         self._shipped = None if shipped is None else Store(shipped)
         self._mutex = threading.Lock()
+        self._listed: tuple[Folders, Summaries] | None = None
         self._summaries: dict[Path, tuple[Stamp, Summary]] = {}
         self._reports: deque[str] = deque(maxlen=100)
         self._reported: deque[tuple[str, Stamp | None]] = deque(maxlen=1000)
@@ -209,7 +212,39 @@ class Store:
         return path
 
     def list(self) -> Summaries:
-        """All runs, newest first, from their headers alone; a file that did not change is not read again."""
+        """All runs, newest first, from their headers alone; while no folder changed, nothing is read again.
+
+        The runs are those of the last time as long as no file came, went or was replaced, by which a folder's time changes. A
+        file that is changed where it lies, which no writer here does, is noticed by `get`, and here when its folder changes.
+        """
+        folders = self._folders()
+        if folders is not None and self._listed is not None and self._listed[0] == folders:
+            return [*self._listed[1]]
+        listed = self._list()
+        self._listed = None if folders is None else (folders, listed)
+        return [*listed]
+
+    def _folders(self) -> Folders | None:
+        """What changes when a file comes, goes or is replaced; None while that is too recent for a time to tell.
+
+        A system's clock for files stands still for some milliseconds, within which two changes look like one.
+        """
+        found: dict[str, Stamp] = {}
+        try:
+            found["."] = _stamp(self.root.stat())
+            for entry in os.scandir(self.root):
+                if _SHARD.fullmatch(entry.name) or entry.name == "SHIPPED":
+                    found[entry.name] = _stamp(entry.stat(follow_symlinks=False))
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return None
+        below = self._shipped._folders() if self._shipped else {}
+        if below is None or any(time.time_ns() - changed < RECENT_NS for _, changed, _ in found.values()):
+            return None
+        return found | {f"shipped/{name}": stamp for name, stamp in below.items()}
+
+    def _list(self) -> Summaries:
         shipped = self.shipped_keys
         found: dict[Path, tuple[Stamp, Summary]] = {}
         for path, status in self._runs():

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,7 +140,7 @@ class Summary:
     bytes: int
     shipped: bool
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The spec's key: 64 hex digits."""
         return self.spec.key

@@ -77,9 +77,9 @@ def paper_again() -> None:
         st.caption(f"{shown.again.sentence} Paper: {paper.CITATION}, Table 3.")
         controls.behind(shown.again, "table3", shown.command)
     with left:
-        controls.chart(shown.losses, draw_table.losses(shown.losses), "table3-losses", shown.command)
+        controls.chart(shown.losses, draw_table.losses, "table3-losses", shown.command)
     with right:
-        controls.chart(shown.curves, lines.curves(shown.curves, 640), "table3-curves", shown.command)
+        controls.chart(shown.curves, lines.curves, "table3-curves", shown.command, height=640)
 
 
 def choose_source() -> Source | None:
@@ -180,7 +180,7 @@ def one_network(source: Source) -> None:
     st.subheader("Which neurons merged")
     old, new = (pictures([w.cpu().numpy() for w in each.weights], layer) for each in (network, small.network))
     merged = findings.merges(old, new, small.labels.numpy())
-    controls.picture(merged, sheet(merged), "merges", command)
+    controls.picture(merged, sheet, "merges", command)
     with curve:
         accuracy_curve(source, layer, method, seed, left)
 
@@ -222,7 +222,7 @@ def one_digit(found: Answers) -> None:
         info = findings.digit(found, image)
         st.image(compressing.picture(image), alt=f"Test image {image}: a {info.truth}.", width=160)
     with right:
-        controls.chart(info, draw.digit(info), "digit")
+        controls.chart(info, draw.digit, "digit")
 
 
 def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int) -> None:
@@ -249,4 +249,4 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
     others = compressing.controls_of(source.digest, layer, method, seed, findings.widths(choice, width), source.network)
     info = findings.held_curves(choice, others, method, left)
     with chart:
-        controls.chart(info, lines.curves(info, 440), "held-curve")
+        controls.chart(info, lines.curves, "held-curve", height=440)

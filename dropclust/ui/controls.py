@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -17,6 +17,7 @@ from dropclust.service.files import SUFFIXES, Described, to_bytes
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
 from dropclust.ui import runs
+from dropclust.ui.figures.once import draw_once
 from dropclust.ui.state import Parameter
 
 LISTED = 100  # finished runs that the list offers
@@ -35,6 +36,9 @@ class Info(Protocol):
 
     def table(self) -> pd.DataFrame:
         """Its numbers."""
+
+
+Shown = TypeVar("Shown", bound=Info)
 
 
 def choose(parameter: Parameter) -> Any:
@@ -72,23 +76,34 @@ def number(parameter: Parameter) -> Any:
     )
 
 
-def chart(info: Info, figure: go.Figure, key: str, command: str | None = None) -> None:
-    """A figure, under it what to see (also its alt text), and one click away its table, CSV and the command behind it."""
+def chart(info: Shown, draw: Callable[..., go.Figure], key: str, command: str | None = None, **options: object) -> None:
+    """A figure, under it what to see (also its alt text), and one click away its table, CSV and the command behind it.
+
+    It is ``draw(info, **options)``, drawn once for all viewers.
+    """
+    figure = draw_once(draw, info, **options)
     st.plotly_chart(figure, key=key, alt=info.sentence, config={"displayModeBar": False, "scrollZoom": False})
     st.markdown(info.sentence)
     behind(info, key, command)
 
 
-def picture(info: Info, png: bytes, key: str, command: str | None = None) -> None:
+def picture(info: Shown, draw: Callable[[Shown], bytes], key: str, command: str | None = None) -> None:
     """A picture as wide as the page, with what a chart has: its sentence, also its alt text, and its numbers."""
-    st.image(png, alt=info.sentence, width="stretch")
+    st.image(draw_once(draw, info), alt=info.sentence, width="stretch")
     st.markdown(info.sentence)
     behind(info, key, command)
 
 
+@st.fragment
 def behind(info: Info, key: str, command: str | None = None) -> None:
-    """The numbers behind a picture: a table that a screen reader can enter, its CSV, and the command that makes it again."""
-    with st.popover("Numbers", icon=":material/table:"):
+    """The numbers behind a picture: a table that a screen reader can enter, its CSV, and the command that makes it again.
+
+    They are made when they are asked for.
+    """
+    popover = st.popover("Numbers", icon=":material/table:", key=f"{key}-numbers", on_change="rerun")
+    if not popover.open:
+        return
+    with popover:
         table = info.table()
         st.download_button(
             "CSV", table.to_csv(index=False), f"{key}.csv", "text/csv", key=f"{key}-csv", on_click="ignore",

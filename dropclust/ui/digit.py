@@ -68,7 +68,7 @@ def block(network: Network, key: str) -> None:
             if image is not None:
                 info = _read(key, network, image, n_samples, rate)
                 _summary(image, info)
-                controls.chart(info, figures.answers(info), "digit-reading", _command(network.spec))
+                controls.chart(info, figures.answers, "digit-reading", _command(network.spec))
             if source == HALF_WAY:
                 _turning(network, key, n_samples, rate)
     except FileNotFoundError as error:
@@ -148,7 +148,7 @@ def _turning(network: Network, key: str, n_samples: int, rate: float | None) -> 
     digits = state.value(FROM), state.value(TO)
     if digits[0] != digits[1]:
         info = _turned(key, network, digits, n_samples, rate).marked(state.value(MIX))
-        controls.chart(info, figures.turning(info), "digit-half-way", _command(network.spec))
+        controls.chart(info, figures.turning, "digit-half-way", _command(network.spec))
 
 
 def _command(spec: RunSpec | None) -> str | None:

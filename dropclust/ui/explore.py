@@ -17,6 +17,7 @@ from dropclust.ui.explorer import Scene
 from dropclust.ui.figures.guess import compared_figure
 from dropclust.ui.figures.lines import curves
 from dropclust.ui.figures.network import neuron_sheet
+from dropclust.ui.figures.once import draw_once
 
 ASKED_RATE = 0.5
 WAYS = ("rand", "adjusted", "twins", "accuracy")  # what is drawn against the rate
@@ -68,7 +69,7 @@ def answered(shown: Shown, said: Table2) -> None:
     others = live.guesses(*question).others(value)
     info = guess.compare(f"Rand index at dropout {ASKED_RATE:g}", value, rand, chance, others)
     with st.popover(f"You expected {words.number(value)}; it is {words.number(rand)}", icon=":material/lightbulb:"):
-        st.plotly_chart(compared_figure(info), key="guess", alt=info.sentence, config={"displayModeBar": False})
+        st.plotly_chart(draw_once(compared_figure, info), key="guess", alt=info.sentence, config={"displayModeBar": False})
         st.caption(info.sentence)
 
 
@@ -96,7 +97,7 @@ def still(shown: Shown, rate: float, command: str) -> None:
         stored.weights, shown.layer, part["incoming"].tolist(), part["outgoing"].tolist(), (part["agree"] == 1).tolist(),
         int(part["dead"].sum()),
     )  # fmt: skip
-    controls.picture(sheet, neuron_sheet(sheet), "neurons", command)
+    controls.picture(sheet, neuron_sheet, "neurons", command)
     if "twin" in part:
         st.markdown(f"With dropout {rate:g}, {(part['twin'] >= 0).sum()} of {len(part)} neurons have a twin.")
 
@@ -109,7 +110,7 @@ def plain(said: Table2, rate: float, names: tuple[str, ...], command: str) -> No
             if info is None:
                 no_twins(command)
             else:
-                controls.chart(info, curves(info.marked(rate)), name, command)
+                controls.chart(info.marked(rate), curves, name, command)
 
 
 def no_twins(command: str) -> None:

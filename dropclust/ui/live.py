@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import gc
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -33,6 +34,7 @@ Found = TypeVar("Found")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+FIRST_RUNS = 2  # of a page, after which it has loaded what it keeps
 OfRun = Callable[Concatenate[str, P], T]  # computed of the stored run of a key
 
 
@@ -135,7 +137,7 @@ def missing(recipe: str, seed: int) -> list[RunSpec]:
     return [spec for spec in specs if store().get(spec.key) is None]
 
 
-@st.cache_resource(show_spinner="Laying out the neurons", max_entries=24)
+@st.cache_resource(show_spinner=False, max_entries=24)  # a spinner would stand where the rate is
 def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame:
     """The clusters of a layer's neurons at every rate: shipped for one seed, found here for another.
 
@@ -156,7 +158,7 @@ def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame:
     return pd.concat([table2.neurons(each.network(), mnist.load(), layer, k) for each in kept], ignore_index=True)
 
 
-@st.cache_resource(show_spinner="Laying out the neurons", max_entries=24)
+@st.cache_resource(show_spinner=False, max_entries=24)  # a spinner would stand where the rate is
 def scene(recipe: str, seed: int, layer: int, k: int) -> Scene:
     """The explorer's picture of one layer, the same object for all viewers.
 
@@ -270,11 +272,20 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@st.cache_resource(show_spinner=False)
-def settle() -> None:
-    """After the first page's imports: take them out of the garbage collector's sight, which the app runs itself no more.
+def settle(page: str) -> None:
+    """After each of a page's first runs: take what it loaded out of the garbage collector's sight, which the app runs no more.
 
-    Without this every collection walks half a million objects that live as long as the process.
+    Without this every collection walks half a million objects that live as long as the process. What a page loads and keeps is
+    all there after its second run.
     """
-    gc.collect()
-    gc.freeze()
+    runs = _runs()
+    runs[page] += 1
+    if runs[page] <= FIRST_RUNS:
+        gc.collect()
+        gc.freeze()
+
+
+@st.cache_resource(show_spinner=False)
+def _runs() -> Counter[str]:
+    """How often each page ran."""
+    return Counter()

@@ -35,9 +35,9 @@ def law(shown: Figure3) -> None:
     """MSTD against width twice, and under it what the slopes say."""
     left, right = st.columns(2)
     with left:
-        controls.chart(shown.linear, draw.power(shown.linear), "power-linear", shown.command)
+        controls.chart(shown.linear, draw.power, "power-linear", shown.command)
     with right:
-        controls.chart(shown.logarithmic, draw.power(shown.logarithmic), "power-log", shown.command)
+        controls.chart(shown.logarithmic, draw.power, "power-log", shown.command)
     theirs = f" Paper: {paper.CITATION}, {experiment.EXPERIMENT.title}. {figure3.base_note()}" if shown.linear.paper else ""
     st.caption(
         "Every network is sampled with dropout in layer 1 alone, those trained with dropout in all layers too. Open markers: "
@@ -50,7 +50,7 @@ def meaning(shown: Figure3) -> None:
     st.markdown(f"**{shown.verdict.sentence}**")
     left, right = st.columns([2, 3])
     with left:
-        controls.chart(shown.slopes, draw.slopes(shown.slopes), "power-slopes", shown.command)
+        controls.chart(shown.slopes, draw.slopes, "power-slopes", shown.command)
     with right:
         st.table(shown.verdict.table().set_index("question"))
         st.caption(
@@ -61,13 +61,13 @@ def meaning(shown: Figure3) -> None:
 
 def predicted(info: Prediction, command: str) -> None:
     """What clusters would give, beside what was measured."""
-    controls.chart(info, draw.prediction(info), "power-prediction", command)
+    controls.chart(info, draw.prediction, "power-prediction", command)
 
 
 def counted(shown: Figure3, weights: str) -> None:
     """The clusters that are there."""
     info = shown.counted[weights]
-    controls.chart(info, draw.counted(info), "power-clusters", shown.command)
+    controls.chart(info, draw.counted, "power-clusters", shown.command)
 
 
 def exponents(shown: Figure3, weights: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -22,6 +23,7 @@ def rates(spec: RunSpec) -> str:
     return " / ".join(f"{rate:.4g}" for rate in values)
 
 
+@lru_cache(maxsize=10_000)
 def label(spec: RunSpec, seed: bool = True) -> str:
     """A run's name for people: what differs from the default run, and always rates, widths and seed."""
     default = RunSpec()

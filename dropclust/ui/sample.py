@@ -95,15 +95,15 @@ def experiment(recipe: str, noise: str, metric: str, asking: Parameter) -> None:
         return
     command, shown = found[1], figure1_of(recipe, noise, metric)
     if ask(shown.comparison, recipe, asking):
-        controls.chart(shown.question, figure1_figures.levels(shown.question), "figure1-levels", command)
+        controls.chart(shown.question, figure1_figures.levels, "figure1-levels", command)
         return
     st.markdown(shown.overall.sentence)
     controls.behind(shown.overall, "figure1-overall", command)
     left, right = st.columns(2)
     with left:
-        controls.chart(shown.levels, figure1_figures.levels(shown.levels), "figure1-levels", command)
+        controls.chart(shown.levels, figure1_figures.levels, "figure1-levels", command)
     with right:
-        controls.chart(shown.differences, figure1_figures.differences(shown.differences), "figure1-difference", command)
+        controls.chart(shown.differences, figure1_figures.differences, "figure1-difference", command)
     st.caption(f"Paper: {paper.CITATION}, {EXPERIMENT.title}, whose values the text does not print.")
 
 
@@ -186,7 +186,7 @@ def masks_of(settling: Settling, masks: Parameter, command: str) -> None:
     for pair in pairs:
         for column, (info, name, log_y) in zip(st.columns(2), pair, strict=True):
             with column:
-                controls.chart(info, settling_figure(info, log_y), f"settling-{name}", command)
+                controls.chart(info, settling_figure, f"settling-{name}", command, log_y=log_y)
     st.caption(
         f"The first {settling.images:,} test images. ± and bands are two Monte Carlo standard errors: of the masks alone, not "
         "of the images or of training."
@@ -198,7 +198,7 @@ def confidence(key: str, rates: tuple[float, ...], command: str) -> None:
     info = reliability_of(key, rates)
     left, right = st.columns([3, 1])
     with left:
-        controls.chart(info, reliability_figure(info), "reliability", command)
+        controls.chart(info, reliability_figure, "reliability", command)
     with right:
         st.markdown("Expected calibration error")
         for name, error in info.calibration.errors.items():

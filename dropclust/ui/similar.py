@@ -28,7 +28,7 @@ def experiment(said: Table2, command: str) -> None:
             if info is None:
                 no_twins(command)
             else:
-                controls.chart(info, curves(info, 420), f"table2-{name}", command)
+                controls.chart(info, curves, f"table2-{name}", command, height=420)
 
 
 def choose_network(recipe: str) -> Summary | None:
@@ -41,6 +41,13 @@ def choose_network(recipe: str) -> Summary | None:
         if live.store().get(other):
             st.query_params["run"] = other
     return controls.choose_run(live.store().list(), table2.shown_spec(0.55, recipe).key)
+
+
+@live.of_run()
+def by_chance(key: str, layer: int, k: int, bias: bool) -> float:
+    """On how many neurons of a stored run's layer the two clusterings would agree by chance."""
+    found, _ = live.similarity(key, layer, k, bias)
+    return agreement_by_chance(found.incoming_labels, found.outgoing_labels)
 
 
 def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
@@ -76,17 +83,17 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
     left, right = st.columns(2)
     with left:
         info = network.nulls(found, live.shuffled(run.key, layer, k, bias))
-        controls.chart(info, nulls_figure(info), "nulls", runs.command(run.spec))
+        controls.chart(info, nulls_figure, "nulls", runs.command(run.spec))
     with right:
         candidates = tuple(c for c in (2, *table2.CLUSTERS) if c < width)
         if candidates:
             picked = network.chosen(live.choices(run.key, layer, candidates))
-            st.table(picked.table().set_index("clusters").style.format("{:.4g}"))
+            st.table(picked.table().set_index("clusters").map("{:.4g}".format))
             st.caption(picked.sentence)
     labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
     sheet = network.neurons(stored.weights, layer, *labels, agree, firing.dead if firing else None)
-    controls.picture(sheet, neuron_sheet(sheet), "similar-neurons", runs.command(run.spec))
-    chance = agreement_by_chance(found.incoming_labels, found.outgoing_labels)
+    controls.picture(sheet, neuron_sheet, "similar-neurons", runs.command(run.spec))
+    chance = by_chance(run.key, layer, k, bias)
     st.caption(
         f"Clusters of the two clusterings, of one neuron too, are matched one to one; they agree on a neuron when its two are "
         f"a pair: {sum(agree)} of {width}, and {chance:.0f} when labels are permuted."

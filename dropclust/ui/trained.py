@@ -12,6 +12,7 @@ from dropclust.service.jobs import ENDED, Run
 from dropclust.service.stored import Stored
 from dropclust.ui import controls, live, runs
 from dropclust.ui.figures.network import learning_figure, neuron_sheet
+from dropclust.ui.figures.once import draw_once
 from dropclust.ui.state import Parameter
 
 LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)
@@ -48,7 +49,7 @@ def progress(keys: list[str]) -> None:
         total = max(run.spec.examples for run in found)
         for column, what in zip(st.columns(2), ("accuracy", "loss"), strict=True):
             column.plotly_chart(
-                learning_figure(info, what, total), key=f"curve-{what}", alt=f"{what}: {info.sentence}",
+                draw_once(learning_figure, info, what=what, total=total), key=f"curve-{what}", alt=f"{what}: {info.sentence}",
                 config={"displayModeBar": False},
             )  # fmt: skip
         st.markdown(info.sentence)
@@ -91,7 +92,7 @@ def look_into(one: Stored) -> None:
         one.weights, layer, found.incoming_labels.tolist(), found.outgoing_labels.tolist(), agree,
         int(one.metrics.get(f"dead_{layer}", 0)),
     )  # fmt: skip
-    controls.picture(sheet, neuron_sheet(sheet), "run-neurons", runs.command(one.spec))
+    controls.picture(sheet, neuron_sheet, "run-neurons", runs.command(one.spec))
     controls.downloads(one, one.key[:12], {"metrics": one.metrics})
 
 

@@ -24,7 +24,7 @@ def side_by_side(pair: tuple[figure2.Chart, figure2.Chart], key: str, command: s
     """The paper's left and right chart."""
     for column, info, place in zip(st.columns(2), pair, figure2.PLACES.values(), strict=True):
         with column:
-            controls.chart(info, figures.chart(info), f"{key}-{place.replace(' ', '-')}", command)
+            controls.chart(info, figures.chart, f"{key}-{place.replace(' ', '-')}", command)
 
 
 def train_yourself(recipe: str) -> None:

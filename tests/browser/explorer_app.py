@@ -11,13 +11,14 @@ st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
 
 
 @st.cache_resource
-def scene(layer: int, k: int) -> Scene:
+def scene(layer: int, k: int, coarse: bool) -> Scene:
     """Build a scene once for all sessions."""
-    return synthetic.scene(*synthetic.make(layer, k), layer=layer, k=k)
+    made = synthetic.make(layer, k)
+    return synthetic.scene(*synthetic.coarser(*made), layer, k // 2) if coarse else synthetic.scene(*made, layer, k)
 
 
 query = st.query_params
-shown = scene(int(query.get("layer", "1")), int(query.get("k", "10")))
+shown = scene(int(query.get("layer", "1")), int(query.get("k", "10")), "coarse" in query)
 away = st.session_state.get("away", False)
 if not away:
     index = explorer(shown, int(query.get("start", "8")), "explorer")
@@ -25,6 +26,6 @@ if not away:
     st.write(f"Python heard of {shown.rates[index]:.2f}.")
 st.session_state.runs = st.session_state.get("runs", 0) + 1
 st.write(f"Run {st.session_state.runs}.")
-st.button("Five clusters", on_click=query.update, kwargs={"k": "5"})
+st.button("Five clusters", on_click=query.update, kwargs={"coarse": "1"})
 st.button("Go away", on_click=st.session_state.update, kwargs={"away": True})
 st.button("Come back at 0.10", on_click=lambda: (query.update(start="2"), st.session_state.update(away=False)))

@@ -51,6 +51,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Open]:
         page.goto(f"{address}/?{query}")
         expect(slider(page)).to_be_visible(timeout=60_000)
         expect(page.get_by_text(re.compile("Python heard of"))).to_be_visible()
+        pictured(page)
         return page
 
     yield start
@@ -89,6 +90,11 @@ def places(page: Page) -> list[dict[str, float]]:
     return page.locator(".tiles > div").evaluate_all(
         "all => all.map(tile => { const { x, y, width } = tile.getBoundingClientRect(); return { x, y, width }; })"
     )
+
+
+def pictured(page: Page) -> None:
+    """Wait until the shown rate's picture is there."""
+    expect(page.locator('.field[aria-busy="false"]')).to_have_count(1)
 
 
 def heard(page: Page, rate: float) -> None:
@@ -408,9 +414,9 @@ def test_screen_readers_find_everything_named(open_page: Open, scene: Scene):
     page = open_page("start=8")
     expect(page.get_by_role("listbox", name="Neurons of layer 1")).to_be_visible()
     assert page.get_by_role("option").count() == 100
-    expect(page.get_by_role("img", name=scene.payload()["alts"]["rand"])).to_be_visible()
-    expect(page.get_by_role("img", name=scene.payload()["alts"]["adjusted"])).to_be_visible()
-    expect(page.get_by_role("img", name=scene.payload()["alts"]["accuracy"])).to_be_visible()
+    expect(page.get_by_role("img", name=scene.clusters_part["alts"]["rand"])).to_be_visible()
+    expect(page.get_by_role("img", name=scene.clusters_part["alts"]["adjusted"])).to_be_visible()
+    expect(page.get_by_role("img", name=scene.clusters_part["alts"]["accuracy"])).to_be_visible()
     assert slider(page).get_attribute("aria-valuetext") == f"dropout rate 0.40: {text(scene, 8, 'rand')}"
     assert page.locator(".spoken").get_attribute("aria-live") == "polite"
     labels = page.get_by_role("option").evaluate_all("all => all.map(tile => tile.getAttribute('aria-label'))")
@@ -437,7 +443,7 @@ def test_another_scene_is_shown_at_the_rate_where_the_slider_stands(open_page: O
     heard(page, 0.45)
     page.get_by_role("button", name="Five clusters").click()
     expect(page.locator(".title")).to_contain_text("Layer 1 in 5 clusters")
-    few = synthetic.scene(*synthetic.make(1, 5), layer=1, k=5)
+    few = synthetic.scene(*synthetic.coarser(*synthetic.make(1, 10)), layer=1, k=5)
     expect(told(page, "agree")).to_have_text(text(few, 9, "agree"))
     expect(page.locator(".spoken")).to_have_count(1)
     heard(page, 0.45)
@@ -458,20 +464,96 @@ def test_after_it_was_away_it_starts_where_it_is_told(open_page: Open, scene: Sc
     heard(page, 0.15)
 
 
-def test_the_message_goes_over_the_wire_once(open_page: Open, browser: Browser, address: str):
-    sizes: list[int] = []
+class Wire:
+    """Bytes that a page received: by its websocket, and of files that it asked for by address."""
+
+    def __init__(self, page: Page) -> None:
+        self.frames, self.files = 0, 0
+        self.addresses: list[str] = []
+        asked: dict[str, str] = {}
+        page.on("websocket", lambda socket: socket.on("framereceived", self.frame))
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.on("Network.requestWillBeSent", lambda event: asked.update({event["requestId"]: event["request"]["url"]}))
+        network.on("Network.loadingFinished", lambda event: self.file(asked.get(event["requestId"], ""), event))
+
+    def frame(self, data: str | bytes) -> None:
+        """A message of the websocket."""
+        self.frames += len(data)
+
+    def file(self, url: str, event: dict[str, Any]) -> None:
+        """A file; nothing came for one that the browser had."""
+        if "/media/" in url and "/static/" not in url and event["encodedDataLength"]:
+            self.files += int(event["encodedDataLength"])
+            self.addresses.append(url)
+
+    def clear(self) -> None:
+        """Count from here."""
+        self.frames, self.files = 0, 0
+        self.addresses.clear()
+
+
+def test_pictures_come_once_when_they_are_needed_and_clusters_alone_when_their_number_changes(
+    browser: Browser, address: str, scene: Scene
+):
+    files = 3 + len(set(scene.files.pictures))  # equal pictures of two rates are one file
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     page = context.new_page()
-    page.on("websocket", lambda socket: socket.on("framereceived", lambda data: sizes.append(len(data))))
+    wire = Wire(page)
     page.goto(f"{address}/?start=8")
     expect(slider(page)).to_be_visible(timeout=60_000)
     heard(page, 0.40)
-    assert 1_500_000 < max(sizes) <= 2_500_000
-    sizes.clear()
+    pictured(page)
+    assert len(wire.addresses) == 4  # the explorer's code, the layer, its clusters, and one picture
+    assert wire.files + wire.frames < 300_000
+
+    page.mouse.move(*thumb(page, 8))
+    page.mouse.down()
+    for index in (*range(9, 19), *range(18, -1, -1)):
+        page.mouse.move(*thumb(page, index))
+        pictured(page)
+    page.mouse.up()
+    heard(page, 0.00)
+    for _ in range(100):
+        if len(wire.addresses) >= files:
+            break
+        page.wait_for_timeout(50)
+    assert len(set(wire.addresses)) == len(wire.addresses) == files
+    assert wire.files + wire.frames < 1_000_000
+
+    wire.clear()
     slider(page).focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
         page.wait_for_timeout(150)
-    heard(page, 0.55)
-    assert sum(sizes) < 100_000
+    heard(page, 0.15)
+    assert wire.files == 0
+    assert wire.frames < 100_000
+
+    wire.clear()
+    page.get_by_role("button", name="Five clusters").click()
+    expect(page.locator(".title")).to_contain_text("Layer 1 in 5 clusters")
+    pictured(page)
+    assert len(wire.addresses) == 1
+    assert wire.files + wire.frames < 60_000
+
+    wire.clear()
+    page.get_by_role("button", name="Go away").click()
+    expect(slider(page)).to_have_count(0)
+    page.get_by_role("button", name="Come back at 0.10").click()
+    pictured(page)
+    assert wire.files == 0
+    context.close()
+
+
+def test_what_cannot_be_fetched_is_said_and_tried_again_at_the_next_run(browser: Browser, address: str):
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/media/*.gz", lambda route: route.abort())
+    page.goto(f"{address}/?start=8")
+    expect(page.get_by_role("alert").filter(has_text="The neurons could not be fetched.")).to_be_visible(timeout=60_000)
+    page.unroute("**/media/*.gz")
+    page.get_by_role("button", name="Five clusters").click()
+    expect(slider(page)).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="The neurons could not be fetched.")).to_be_hidden()
     context.close()

@@ -97,6 +97,27 @@ def test_what_is_no_key_never_becomes_a_path(store: Store, key: object) -> None:
         store.get(key)  # type: ignore[arg-type]
 
 
+def test_a_list_is_read_again_only_when_a_folder_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    full = Store._list
+    monkeypatch.setattr(Store, "_list", lambda self: read.append(self) or full(self))
+    one, two = run(seed=1), run(seed=2)
+    store.put(one)
+    assert [summary.key for summary in store.list()] == [one.key]
+    assert [summary.key for summary in store.list()] == [one.key]
+    assert len(read) == 2  # what has just changed may change again within one tick of the clock
+    long_ago = time.time() - 60
+    for folder in (store.root, *filter(Path.is_dir, store.root.iterdir())):
+        os.utime(folder, (long_ago, long_ago))
+    listed = store.list()
+    listed.clear()  # a caller's own
+    assert [summary.key for summary in store.list()] == [one.key]
+    assert len(read) == 3
+    store.put(two)
+    assert {summary.key for summary in store.list()} == {one.key, two.key}
+    assert len(read) == 4
+
+
 def test_limit_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="limit_bytes must be 1 or more; got 0"):
         Store(tmp_path, 0)

@@ -112,3 +112,15 @@ def make(
                 }
             )
     return pd.DataFrame(rows), pd.concat(frames, ignore_index=True), networks
+
+
+def coarser(
+    table: pd.DataFrame, neurons: pd.DataFrame, networks: dict[float, SimpleNamespace]
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[float, SimpleNamespace]]:
+    """The same networks in half as many clusters, each of two before."""
+    halved = neurons.assign(k=neurons["k"] // 2, incoming=neurons["incoming"] // 2, outgoing=neurons["outgoing"] // 2)
+    for rate in networks:
+        rows = halved["dropout"] == rate
+        agree = agreement(halved.loc[rows, "incoming"].to_numpy(), halved.loc[rows, "outgoing"].to_numpy())
+        halved.loc[rows, "agree"] = agree.astype(int)
+    return table.assign(k=table["k"] // 2), halved, networks

@@ -66,6 +66,12 @@ def said(app: AppTest) -> str:
     return " ".join(element.value for kind in kinds for element in kind)
 
 
+def opened(app: AppTest) -> None:
+    """Open the numbers behind what was lost and gained, under which the command stands."""
+    app.session_state["compressed-numbers"] = True
+    app.run()
+
+
 def test_the_page_shows_table_3_and_makes_a_network_smaller(cache):
     app = open_page()
     text = said(app)
@@ -148,6 +154,7 @@ def test_what_is_kept_of_agreement_are_units(cache):
     assert ("Neurons left", f"{left} of 30") in [(metric.label, metric.value) for metric in app.metric]
     small = compression.compress(made((30, 20, 15)), 1, app.slider[0].value, "agreement", 0)
     assert str(small.network.hidden[0]) == left
+    opened(app)
     assert any(f"--units {app.slider[0].value} --method agreement" in code.value for code in app.code)
 
 
@@ -207,6 +214,7 @@ def test_a_file_is_made_smaller_and_goes_home_with_its_proof(cache, data):
     assert proof["original_sha256"] == files.digest(network)
     assert f"{found.network.n_parameters:,}" in [metric.value for metric in app.metric]
     again = "python -m dropclust compress mine.npz --layer 1 --units 9 --method least_squares"
+    opened(app)
     assert any(again in code.value for code in app.code)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import base64
+import gzip
 import inspect
+import io
 import itertools
 import json
 import math
@@ -21,17 +23,19 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dropclust.core.similarity import AGREEMENT_DRAWS, agreement, agreement_by_chance
 from dropclust.experiments.paper import TABLE_2
 from dropclust.findings.meaning import Meaning
-from dropclust.ui.explorer import Scene, scene
+from dropclust.ui.explorer import Scene, files, scene
 from dropclust.ui.style import style
 from tests.ui import synthetic
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
-LIMIT = 2_500_000  # bytes of the message
+# Bytes that a viewer fetches: when the number of clusters changes, for the first picture, and for the whole drag.
+MOST_OF_CLUSTERS, MOST_AT_FIRST, MOST_IN_ALL = 45_000, 150_000, 900_000
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,11 @@ def made() -> tuple[pd.DataFrame, pd.DataFrame, dict[float, SimpleNamespace]]:
 @pytest.fixture(scope="module")
 def built(made: tuple[pd.DataFrame, pd.DataFrame, dict[float, SimpleNamespace]]) -> Scene:
     return synthetic.scene(*made, layer=1, k=10)
+
+
+def payload_of(shown: Scene) -> dict[str, Any]:
+    """What the browser puts together of both parts."""
+    return {**shown.layer_part, **shown.clusters_part}
 
 
 def unpacked(payload: dict[str, Any], name: str) -> np.ndarray:
@@ -76,7 +85,7 @@ def test_other_widths_layers_and_numbers_of_clusters_are_left_out(made, built):
     strangers = [table.assign(**{name: value, "rand": 0.1}) for name, value in (("width", 500), ("layer", 2), ("k", 20))]
     aliens = [neurons.assign(**{name: value}) for name, value in (("layer", 2), ("k", 20))]
     mixed = synthetic.scene(pd.concat([*strangers, table]), pd.concat([*aliens, neurons]), networks, layer=1, k=10)
-    assert mixed.payload() == built.payload()
+    assert payload_of(mixed) == payload_of(built)
 
 
 def test_rows_and_networks_may_come_in_any_order_and_rates_as_a_csv_gives_them(made, built):
@@ -117,9 +126,9 @@ def test_dead_and_agreeing_neurons_are_counted_in_the_network_that_is_shown(made
 
 def test_one_seed_has_no_interval(made):
     table, neurons, networks = made
-    payload = synthetic.scene(table[table["seed"] == 3], neurons, networks, layer=1, k=10).payload()
+    payload = payload_of(synthetic.scene(table[table["seed"] == 3], neurons, networks, layer=1, k=10))
     assert payload["curves"]["rand"]["low"] == [None] * len(RATES)
-    json.dumps(payload, allow_nan=False)
+    files.packed(payload)
 
 
 def test_twins_are_counted_in_the_network_that_is_shown_and_averaged_over_seeds(made, built):
@@ -129,7 +138,7 @@ def test_twins_are_counted_in_the_network_that_is_shown_and_averaged_over_seeds(
         assert one.with_twin == (rows["twin"] >= 0).sum()
         assert one.twins.mean == pytest.approx(table[table["dropout"] == one.rate]["twins"].mean())
         np.testing.assert_array_equal(built.twin[i], np.where(rows["twin"] < 0, rows["neuron"], rows["twin"]))
-    payload = built.payload()
+    payload = payload_of(built)
     np.testing.assert_array_equal(unpacked(payload, "twin").reshape(built.twin.shape), built.twin)
     assert payload["curves"]["twins"]["mean"] == pytest.approx([one.twins.mean for one in built.readings], abs=1e-5)
 
@@ -140,18 +149,18 @@ def test_tables_of_before_have_no_twins_and_everything_else_stands(made, built):
         table.drop(columns=["twins", "twins_80", "twins_95", "nearest_cosine", "effective_rank"]),
         neurons.drop(columns=["twin", "twin_correlation"]), networks, layer=1, k=10,
     )  # fmt: skip
-    payload = old.payload()
+    payload = payload_of(old)
     assert payload["curves"]["twins"] is payload["twin"] is payload["twinCorrelations"] is None
     assert all(one.texts["twins"] == "twins: no result here" for one in old.readings)
     assert payload["alts"]["twins"] == "Twins: no result here."
-    assert payload["curves"]["rand"] == built.payload()["curves"]["rand"]
+    assert payload["curves"]["rand"] == payload_of(built)["curves"]["rand"]
 
 
 def test_curves_look_as_on_every_other_chart(built):
-    looks = built.payload()["looks"]
+    looks = payload_of(built)["looks"]
     assert looks["scaled"]["colour"] == style(Meaning.SCALED).colour
     assert looks["sampled"] == {"colour": style(Meaning.SAMPLED).colour, "dash": style(Meaning.SAMPLED).dash}
-    assert set(built.payload()["curves"]) < set(looks)
+    assert set(payload_of(built)["curves"]) < set(looks)
     for pair in (("rand", "chance"), ("scaled", "sampled")):  # lines of one small chart
         assert all(looks[pair[0]][name] != looks[pair[1]][name] for name in ("colour", "dash"))
 
@@ -161,8 +170,8 @@ def test_Rand_never_stands_without_chance(built):
         for name in ("brief", "rand"):
             assert "Rand" in one.texts[name]
             assert "chance" in one.texts[name]
-    assert "chance gives .75 to .75" in built.payload()["alts"]["rand"]
-    assert "chance gives 0" in built.payload()["alts"]["adjusted"]
+    assert "chance gives .75 to .75" in payload_of(built)["alts"]["rand"]
+    assert "chance gives 0" in payload_of(built)["alts"]["adjusted"]
 
 
 # ---- names of clusters ------------------------------------------------------------------------------------------------------
@@ -358,21 +367,42 @@ def test_where_nothing_changes_nothing_moves_and_where_one_neuron_changes_few_do
 
 
 @pytest.mark.parametrize(("layer", "k"), [(1, 5), (1, 40), (2, 40), (3, 20)])
-def test_the_message_is_small_enough_and_equal_at_every_rerun(layer: int, k: int):
+def test_the_files_are_small_enough_and_equal_however_often_they_are_made(layer: int, k: int):
     built = synthetic.scene(*synthetic.make(layer, k, seeds=2), layer=layer, k=k)
-    assert len(built.rates) == 19
-    text = json.dumps(built.payload(), allow_nan=False)
-    assert len(text) <= LIMIT
-    assert built.payload() is built.payload()
-    assert json.dumps(synthetic.scene(*synthetic.make(layer, k, seeds=2), layer=layer, k=k).payload()) == text
+    assert len(built.rates) == len(built.files.pictures) == 19
+    assert len(built.files.clusters) <= MOST_OF_CLUSTERS
+    assert len(built.files.layer) + len(built.files.clusters) + max(map(len, built.files.pictures)) <= MOST_AT_FIRST
+    assert len(built.files.layer) + len(built.files.clusters) + sum(map(len, built.files.pictures)) <= MOST_IN_ALL
+    assert built.files is built.files
+    assert synthetic.scene(*synthetic.make(layer, k, seeds=2), layer=layer, k=k).files == built.files
+
+
+def test_another_number_of_clusters_changes_one_file_alone():
+    made = synthetic.make(1, 10, RATES, seeds=2)
+    ten, five = synthetic.scene(*made, layer=1, k=10).files, synthetic.scene(*synthetic.coarser(*made), layer=1, k=5).files
+    assert (five.layer, five.pictures) == (ten.layer, ten.pictures)
+    assert five.clusters != ten.clusters
+
+
+@pytest.mark.parametrize(("h", "rows", "columns"), [(100, 28, 28), (7, 4, 25), (1, 1, 10), (11, 1, 1)])
+def test_a_picture_file_holds_every_weight_to_half_a_shade_ten_neurons_in_a_row(h: int, rows: int, columns: int):
+    levels = np.random.default_rng(3).integers(1, 256, (h, rows, columns), dtype=np.uint8)
+    levels[0] = 128
+    sheet = np.asarray(Image.open(io.BytesIO(files.picture(levels))).convert("L")).astype(int)
+    assert sheet.shape == (-(-h // 10) * rows, 10 * columns)
+    for neuron in range(h):
+        top, left = neuron // 10 * rows, neuron % 10 * columns
+        tile = sheet[top : top + rows, left : left + columns]
+        assert abs(tile - levels[neuron]).max() <= 127 / files.SHADES / 2 + 0.5
+    assert (sheet[:rows, :columns] == 128).all()
 
 
 def test_the_message_says_what_the_scene_holds(built):
-    payload = json.loads(json.dumps(built.payload()))
+    payload = {**json.loads(gzip.decompress(built.files.layer)), **json.loads(gzip.decompress(built.files.clusters))}
     shape = (len(RATES), 100)
     for name in ("incoming", "outgoing", "agree", "dead"):
         np.testing.assert_array_equal(unpacked(payload, name).reshape(shape), getattr(built, name))
-    np.testing.assert_array_equal(unpacked(payload["picture"], "values").reshape(built.pictures.shape), built.pictures)
+    assert payload["picture"] == {"rows": 28, "columns": 28, "across": 10}
     np.testing.assert_array_equal(unpacked(payload, "copies").reshape(built.copies.shape), built.copies)
     told = (unpacked(payload, "cosines").astype(float).reshape(built.cosines.shape) - 100) / 100
     np.testing.assert_allclose(told, built.cosines, atol=0.005 + 1e-9)

@@ -38,9 +38,48 @@ const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeA
 /** A share without its leading zero, as everywhere on the page. */
 const share = (value, digits) => (value < 0 ? "−" : "") + Math.abs(value).toFixed(digits).replace(/^0/, "");
 
+const KEPT = 200; // what was fetched and is kept at hand, for all explorers of this tab
+const kept = new Map();
+
+/** What lies at an address, which names its content: fetched once, kept by the browser, and asked for again where that failed. */
+function fetched(address, read) {
+  const known = kept.get(address);
+  if (known) {
+    kept.delete(address);
+    kept.set(address, known);
+    return known;
+  }
+  const answer = fetch(new URL(address, document.baseURI), { cache: "force-cache" })
+    .then((response) => {
+      if (!response.ok) throw new Error(`${response.status}`);
+      return read(response);
+    })
+    .catch((error) => {
+      kept.delete(address);
+      throw error;
+    });
+  kept.set(address, answer);
+  if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+  return answer;
+}
+
+const unzipped = (response) => new Response(response.body.pipeThrough(new DecompressionStream("gzip"))).json();
+
+/** The levels of a grey picture, and its size. */
+async function levelsOf(response) {
+  const picture = await createImageBitmap(await response.blob());
+  const { width, height } = picture;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(picture, 0, 0);
+  const { data } = context.getImageData(0, 0, width, height);
+  return { width, height, levels: Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]) };
+}
+
 /** The payload with its byte strings unpacked; indexed [rate * units + neuron]. */
 function unpack(payload) {
-  const scene = { ...payload, picture: { ...payload.picture, values: bytes(payload.picture.values) } };
+  const scene = { ...payload };
   for (const name of ["incoming", "outgoing", "agree", "dead", "copies", "cosines"]) scene[name] = bytes(payload[name]);
   for (const name of ["twin", "twinCorrelations"]) scene[name] = payload[name] && bytes(payload[name]);
   scene.parts = payload.texts.map((texts) =>
@@ -78,25 +117,14 @@ function readTheme(root) {
   return { background, text, dark, weights, palette: dark ? PALETTE.dark : PALETTE.light, font: style.fontFamily };
 }
 
-/** One picture a rate, holding all its neurons, ten in a row. */
-function drawAtlas(scene, theme, rate) {
-  const { rows, columns, values } = scene.picture;
-  const across = 10;
+/** A picture in the colours of the theme. */
+function drawAtlas({ width, height, levels }, theme) {
   const canvas = document.createElement("canvas");
-  canvas.width = across * columns;
-  canvas.height = Math.ceil(scene.units / across) * rows;
+  [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d");
-  const image = context.createImageData(canvas.width, canvas.height);
+  const image = context.createImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
-  let from = rate * scene.units * rows * columns;
-  for (let neuron = 0; neuron < scene.units; neuron++) {
-    const left = (neuron % across) * columns;
-    const top = Math.floor(neuron / across) * rows;
-    for (let row = 0; row < rows; row++) {
-      let to = (top + row) * canvas.width + left;
-      for (let column = 0; column < columns; column++) pixels[to++] = theme.weights[values[from++]];
-    }
-  }
+  for (let i = 0; i < levels.length; i++) pixels[i] = theme.weights[levels[i]];
   context.putImageData(image, 0, 0);
   return canvas;
 }
@@ -177,9 +205,13 @@ function createExplorer(root) {
   const texts = [...root.querySelectorAll("[data-text]")];
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-  let source, scene, theme, report, veiled;
-  let index = 0;
-  let atlases = [];
+  const lost = root.parentNode.querySelector(".lost");
+  let source, shown; // the addresses that were asked for last, and those of what is shown
+  let scene, theme, report, veiled, index;
+  let addresses = []; // of the pictures, one a rate
+  let pictures = []; // their levels, as far as they are there
+  let atlases = []; // the same in the theme's colours
+  let gone = false;
   let charts = [];
   let layout;
   let width = 0; // of the field, in CSS pixels
@@ -217,7 +249,10 @@ function createExplorer(root) {
     input.style.setProperty("--done", `${(100 * index) / Math.max(1, scene.rates.length - 1)}%`);
     for (const chart of charts) chart.move(index);
     tell();
+    tellWaiting();
   }
+
+  const tellWaiting = () => field.setAttribute("aria-busy", String(!pictures[index]));
 
   function tell() {
     const neuron = lit();
@@ -445,10 +480,11 @@ function createExplorer(root) {
   }
 
   function drawPicture(neuron, x, y, size) {
-    const { rows, columns } = scene.picture;
-    atlases[index] ??= drawAtlas(scene, theme, index);
-    const left = (neuron % 10) * columns;
-    const top = Math.floor(neuron / 10) * rows;
+    if (!pictures[index]) return; // on its way
+    const { rows, columns, across } = scene.picture;
+    atlases[index] ??= drawAtlas(pictures[index], theme);
+    const left = (neuron % across) * columns;
+    const top = Math.floor(neuron / across) * rows;
     context.imageSmoothingEnabled = rows > 4;
     if (rows > 4) {
       context.drawImage(atlases[index], left, top, columns, rows, x, y, size, size);
@@ -497,9 +533,32 @@ function createExplorer(root) {
 
   function show(next) {
     index = next;
+    fetchPicture(index);
     write();
     if (calm.matches) jump();
     request();
+  }
+
+  /** Fetch a rate's picture, and draw it when it is the one that is shown. */
+  async function fetchPicture(rate) {
+    const address = addresses[rate];
+    if (pictures[rate]) return;
+    try {
+      const picture = await fetched(address, levelsOf);
+      if (gone || addresses[rate] !== address) return;
+      pictures[rate] = picture;
+      if (rate !== index) return;
+      tellWaiting();
+      request();
+    } catch {
+      // Its tiles stay empty; it is asked for again when its rate is shown again.
+    }
+  }
+
+  /** A hand is on the slider: fetch the pictures that it may reach, nearest first. */
+  async function fetchAll() {
+    const order = [...addresses.keys()].sort((a, b) => Math.abs(a - index) - Math.abs(b - index));
+    for (const rate of order) await fetchPicture(rate);
   }
 
   function onInput() {
@@ -626,9 +685,14 @@ function createExplorer(root) {
     draw();
   }
 
-  function open(payload) {
+  function open(payload, pictureAddresses) {
     scene = unpack(payload);
-    atlases = [];
+    // Another number of clusters: the same pictures, which are not drawn anew.
+    if (pictureAddresses.join() !== addresses.join()) {
+      pictures = [];
+      atlases = [];
+    }
+    addresses = pictureAddresses;
     hovered = focused = -1;
     if (pinned >= scene.units) pinned = -1;
     walked = Math.min(walked, scene.units - 1);
@@ -660,23 +724,40 @@ function createExplorer(root) {
     name();
   }
 
-  function update(data, hear) {
+  async function update(data, hear) {
     report = hear;
-    const first = !scene;
-    if (first) index = data.start;
-    const changed = source !== data.scene;
-    source = data.scene;
-    root.hidden = false;
+    index ??= data.start;
     veiled = data.veiled;
     root.classList.toggle("veiled", veiled);
     theme = readTheme(root);
     root.toggleAttribute("data-dark", theme.dark);
     atlases = [];
-    if (changed) open(data.scene);
-    if (changed || !width) resize();
-    else {
-      write();
-      draw();
+    const wanted = [data.layer, data.clusters, ...data.pictures].join();
+    if (source === wanted) {
+      if (shown !== wanted) return; // on its way
+      if (!width) resize();
+      else {
+        write();
+        draw();
+      }
+    } else {
+      source = wanted;
+      let parts;
+      try {
+        parts = await Promise.all([data.layer, data.clusters].map((address) => fetched(address, unzipped)));
+      } catch {
+        if (gone || source !== wanted) return;
+        source = null; // asked for again at the next run of the page
+        lost.hidden = false;
+        return;
+      }
+      if (gone || source !== wanted) return;
+      shown = wanted;
+      lost.hidden = true;
+      root.hidden = false;
+      open({ ...parts[0], ...parts[1] }, data.pictures);
+      fetchPicture(index);
+      resize();
     }
     performance.mark("explorer drawn"); // what the timing of the first page waits for
   }
@@ -685,6 +766,9 @@ function createExplorer(root) {
     if (field.clientWidth !== width) resize();
   });
   const listeners = [
+    [input, "pointerenter", fetchAll],
+    [input, "pointerdown", fetchAll],
+    [input, "focus", fetchAll],
     [input, "input", onInput],
     [input, "change", onChange],
     [canvas, "pointermove", onPointerMove],
@@ -700,6 +784,7 @@ function createExplorer(root) {
   return {
     update,
     destroy() {
+      gone = true;
       observer.disconnect();
       cancelAnimationFrame(frame);
       clearTimeout(release);

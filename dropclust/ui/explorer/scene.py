@@ -1,4 +1,4 @@
-"""What the explorer draws, worked out once: pictures of neurons, their clusters, nearest others and places, and its message."""
+"""What the explorer draws, worked out once: pictures of neurons, their clusters, nearest others and places, and its files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from dropclust.experiments.paper import TABLE_2
 from dropclust.findings.explorer import Reading, alts, reading
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.table2 import Table2
+from dropclust.ui.explorer.files import ACROSS, packed, picture
+from dropclust.ui.figures.once import draw_once
 from dropclust.ui.style import style
 
 Floats = npt.NDArray[np.float64]
@@ -81,6 +83,14 @@ class Layout:
     tile: float
     tiles: Floats
     regions: Floats
+
+
+class Files(NamedTuple):
+    """What the browser fetches: two parts of a scene as compressed JSON, and a picture a rate."""
+
+    layer: bytes
+    clusters: bytes
+    pictures: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +160,30 @@ class Scene:
         return f"as its outgoing weights, a strip in {lines} lines" if lines > 1 else f"as its {columns} outgoing weights"
 
     @cached_property
-    def _payload(self) -> dict[str, Any]:
+    def layer_part(self) -> dict[str, Any]:
+        """What depends on recipe, seed and layer alone, as plain lists, numbers and text."""
+        return {
+            "layer": self.layer,
+            "recipe": self.recipe,
+            "units": self.units,
+            "drawn": self.drawn,
+            "copiesEach": self.copies.shape[-1],
+            "rates": list(self.rates),
+            "looks": {name: {"colour": style(of).colour, "dash": style(of).dash} for name, of in MEANINGS.items()},
+            "paper": [[rate, rand] for rate, rand in TABLE_2.items()],
+            "picture": {"rows": self.pictures.shape[2], "columns": self.pictures.shape[3], "across": ACROSS},
+            "dead": _base64(self.dead),
+            "twin": None if self.twin is None else _base64(self.twin),
+            "twinCorrelations": None if self.twin_correlation is None else _base64(_hundredths(self.twin_correlation)),
+            "copies": _base64(self.copies),
+            "cosines": _base64(_hundredths(self.cosines)),
+            "shuffled": np.round(self.shuffled, 4).tolist(),
+        }
+
+    @cached_property
+    def clusters_part(self) -> dict[str, Any]:
+        """What depends on the number of clusters as well: labels, places and what is said."""
+
         def curve(name: str) -> dict[str, list[float | None]]:
             intervals = [getattr(reading, name) for reading in self.readings]
             return {end: [_rounded(getattr(interval, end)) for interval in intervals] for end in ("mean", "low", "high")}
@@ -158,31 +191,16 @@ class Scene:
         chance = {"mean": "chance", "low": "chance_low", "high": "chance_high"}
         twins = curve("twins") if all(reading.twins for reading in self.readings) else None
         return {
-            "layer": self.layer,
             "k": self.k,
-            "recipe": self.recipe,
-            "units": self.units,
-            "drawn": self.drawn,
-            "copiesEach": self.copies.shape[-1],
-            "rates": list(self.rates),
             "texts": [reading.texts for reading in self.readings],
             "sentences": [reading.sentence for reading in self.readings],
             "alts": alts(self.readings, self.recipe, self.layer, self.k),
-            "looks": {name: {"colour": style(of).colour, "dash": style(of).dash} for name, of in MEANINGS.items()},
             "curves": {name: curve(name) for name in ("rand", "adjusted", "scaled", "sampled")}
             | {"chance": {end: [_rounded(getattr(r, field)) for r in self.readings] for end, field in chance.items()}}
             | {"twins": twins},
-            "paper": [[rate, rand] for rate, rand in TABLE_2.items()],
-            "picture": {"rows": self.pictures.shape[2], "columns": self.pictures.shape[3], "values": _base64(self.pictures)},
             "incoming": _base64(self.incoming),
             "outgoing": _base64(self.outgoing),
             "agree": _base64(self.agree),
-            "dead": _base64(self.dead),
-            "twin": None if self.twin is None else _base64(self.twin),
-            "twinCorrelations": None if self.twin_correlation is None else _base64(_hundredths(self.twin_correlation)),
-            "copies": _base64(self.copies),
-            "cosines": _base64(_hundredths(self.cosines)),
-            "shuffled": np.round(self.shuffled, 4).tolist(),
             "layouts": [
                 {
                     "aspect": layout.aspect,
@@ -194,9 +212,11 @@ class Scene:
             ],
         }
 
-    def payload(self) -> dict[str, Any]:
-        """All of it as plain lists, numbers and text, ready for JSON; built once, so that every rerun sends the same."""
-        return self._payload
+    @cached_property
+    def files(self) -> Files:
+        """All of it as files, made once: scenes of one layer share all but one."""
+        pictures = tuple(draw_once(picture, levels) for levels in self.pictures)
+        return Files(packed(self.layer_part), packed(self.clusters_part), pictures)
 
 
 def _rounded(value: float) -> float | None:

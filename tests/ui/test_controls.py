@@ -1,0 +1,64 @@
+"""Blocks that all pages share, each alone: a chart drawn once for two viewers, its numbers made when they are opened."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+
+def page() -> None:
+    import pandas as pd
+    import plotly.graph_objects as go
+    import streamlit as st
+
+    from dropclust.ui import controls
+
+    class Info:
+        sentence = "What to see."
+
+        def __reduce__(self) -> str | tuple[object, ...]:
+            return str, ("the content",)
+
+        def table(self) -> pd.DataFrame:
+            st.session_state["tables"] = st.session_state.get("tables", 0) + 1
+            return pd.DataFrame({"x": [1.23456]})
+
+    def draw(info: Info) -> go.Figure:
+        st.session_state["drawn"] = st.session_state.get("drawn", 0) + 1
+        return go.Figure([go.Scatter(x=[1, 2], y=[3, 4])])
+
+    controls.chart(Info(), draw, "key", "python -m dropclust")
+
+
+@pytest.fixture
+def viewer() -> AppTest:
+    return AppTest.from_function(page, default_timeout=60)
+
+
+def test_a_figure_is_drawn_once_for_two_viewers_and_all_reruns(viewer: AppTest, monkeypatch: pytest.MonkeyPatch):
+    from dropclust.ui.figures import once
+
+    monkeypatch.setattr(once, "_KEPT", once.Kept())
+    viewer.run().run()
+    other = AppTest.from_function(page, default_timeout=60).run()
+    assert not viewer.exception
+    assert not other.exception
+    assert viewer.session_state["drawn"] == 1
+    assert "drawn" not in other.session_state
+    assert [len(each.get("plotly_chart")) for each in (viewer, other)] == [1, 1]
+
+
+def test_numbers_are_made_when_they_are_opened_and_not_before(viewer: AppTest):
+    viewer.run()
+    assert "tables" not in viewer.session_state
+    assert len(viewer.table) == 0
+    viewer.session_state["key-numbers"] = True
+    viewer.run()
+    assert viewer.session_state["tables"] == 1
+    assert viewer.table[0].value["x"].tolist() == [1.2346]
+    assert viewer.code[0].value == "python -m dropclust"
+    assert len(viewer.get("download_button")) == 1
+    viewer.session_state["key-numbers"] = False
+    viewer.run()
+    assert len(viewer.table) == 0
+    assert viewer.session_state["tables"] == 1
