@@ -16,7 +16,7 @@ def shown_keys(specs: list[RunSpec]) -> list[str]:
     return [spec.key for spec in specs if spec.key in stored]
 
 
-state.enter([*training.PARAMETERS, *trained.PARAMETERS])
+state.enter([*training.PARAMETERS, *trained.PARAMETERS], ["run"])
 st.title("Train a network and watch it learn")
 said = st.container()
 left, right = st.columns([1, 2], gap="large")

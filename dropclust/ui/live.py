@@ -21,6 +21,7 @@ from dropclust.findings.network import Firing
 from dropclust.service.store import Stamp, Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.ui.explorer import Scene, build_scene
+from dropclust.ui.outside import as_text
 
 if TYPE_CHECKING:
     from dropclust.core.clustering import Choice
@@ -98,7 +99,7 @@ def network(key: str) -> Stored | None:
     said.update(damaged)
     needed = "a run's key is 64 hex digits, and its network must be in this machine's store."
     why = damaged[-1] if damaged else needed
-    st.warning(f"No run {key[:12]} is known here: {why[:1].lower()}{why[1:]}", icon=":material/link_off:")
+    st.warning(as_text(f"No run {key[:12]} is known here: {why[:1].lower()}{why[1:]}"), icon=":material/link_off:")
     return None
 
 
