@@ -18,6 +18,7 @@ from dropclust.findings import table2 as findings_of_table2
 from dropclust.findings import words
 from dropclust.findings.guess import Guesses
 from dropclust.findings.network import Firing
+from dropclust.service import overview
 from dropclust.service.store import Stamp, Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.ui.explorer import Scene, build_scene
@@ -49,6 +50,7 @@ def queue() -> Jobs:
 
     jobs = Jobs(store())
     atexit.register(jobs.close)
+    overview.watch(jobs)
     jobs.start()
     return jobs
 

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state import get_session_state
 from streamlit.runtime.state.query_params import EMBED_QUERY_PARAMS_KEYS
 
@@ -18,6 +19,7 @@ from dropclust.ui.outside import as_text
 
 _LARGEST = 2.0**53  # beyond it a browser's numbers are no longer whole
 _NAMED = 5  # unknown parameters that a sentence names
+_declared = {"run"}  # names that some page's address may hold, of all pages that were opened in this process
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class Parameter:
     help: str | None = None
     typed: bool = False
     aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _declared.update((self.name, *self.aliases))
 
     def parse(self, text: str) -> Any:
         """The value that a text of the address stands for.
@@ -112,7 +117,7 @@ def enter(parameters: Sequence[Parameter], also: Iterable[str] = ()) -> None:
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()
-    name_unknown({*(parameter.name for parameter in parameters), *also})
+    name_unknown({*_declared, *also})
     check(parameters)
 
 
@@ -137,7 +142,7 @@ def check(parameters: Sequence[Parameter]) -> None:
 
 
 def name_unknown(known: set[str]) -> None:
-    """Say once a session what the address holds that no page or block asks for."""
+    """Say once a session what the address holds that no page asks for; what another page left there is of no interest."""
     said: set[str] = st.session_state.setdefault("unknown parameters said", set())
     names = [name for name in st.query_params if name not in known]
     for name in names:
@@ -150,6 +155,12 @@ def name_unknown(known: set[str]) -> None:
             f"{as_text(f'The address holds {listed}{more}')}, which this page does not know: nothing depends on it.",
             icon=":material/link_off:",
         )
+
+
+def by_history() -> bool:
+    """Whether the viewer came to what the address holds by the browser's Back or Forward."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def drop(name: str) -> None:
