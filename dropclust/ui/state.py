@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,7 +77,7 @@ class Parameter:
                 value = kind(text)
             except ValueError:
                 value = None
-            if value is not None and not (math.isfinite(value) and abs(value) < _LARGEST):
+            if value is not None and not abs(value) < _LARGEST:  # nan is not either
                 value = None
             limits = None if self.low is None or self.high is None else (self.low, self.high)
             if value is not None and limits and (self.typed or limits[0] <= value <= limits[1]):

@@ -29,10 +29,10 @@ EXPLORE_TITLE, TRAIN_TITLE = "Do hidden neurons become alike as the dropout rate
 class App:
     """The dashboard as its own command starts it, over a cache folder of its own."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, *arguments: str) -> None:
         self.cache, port = cache, free_port()
         self.log = cache / "log.txt"
-        command = [sys.executable, "-m", "dropclust", "dashboard", "--port", str(port), "--no-browser"]
+        command = [sys.executable, "-m", "dropclust", "dashboard", "--port", str(port), "--no-browser", *arguments]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "DROPCLUST_CACHE": str(cache)}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -42,8 +42,10 @@ class App:
         until = time.monotonic() + START_SECONDS
         while True:
             try:
-                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=5).close()
-                return
+                if "Stop it with" in self.log.read_text():
+                    urllib.request.urlopen(f"{self.url}/healthz" if not arguments else self.url, timeout=5).close()
+                    return
+                raise OSError
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > until:
                     raise RuntimeError(f"the app did not start: {self.log.read_text()}") from None
