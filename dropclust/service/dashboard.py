@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import secrets
 import socket
 import threading
 import time
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropclust.core.paths import app_folder
-from dropclust.service import overview
 from dropclust.service.cluster import check_address
 
 if TYPE_CHECKING:
@@ -88,11 +88,14 @@ def start(
     if address in _LOOPBACK or hosts:
         options["server.allowedHosts"] = [*_LOOPBACK, *([] if address in (*_LOOPBACK, *_EVERYWHERE) else [address]), *hosts]
     bootstrap.load_config_options(flag_options=options)
-    _answer_healthz(base_path)
+    token = secrets.token_urlsafe(12)
+    _answer_beside_the_pages(token, base_path)
     here = url(address, port, base_path)
-    threading.Thread(
-        target=_when_it_answers, args=(here, lambda: _welcome(address, port, base_path, browser)), name="welcome", daemon=True
-    ).start()
+
+    def welcome() -> None:
+        _welcome(address, port, base_path, token, browser)
+
+    threading.Thread(target=_when_it_answers, args=(here, welcome), name="welcome", daemon=True).start()
     bootstrap.run(str(app_folder() / "app.py"), False, [], options)
     return 0
 
@@ -185,14 +188,15 @@ def check_free(port: int, address: str) -> str:
     return bare
 
 
-def _welcome(address: str, port: int, base_path: str, browser: bool) -> None:
-    """One line for a person at the terminal, and the browser."""
+def _welcome(address: str, port: int, base_path: str, token: str, browser: bool) -> None:
+    """What a person at the terminal needs, and the browser."""
     here = url(address, port, base_path)
     said = f"DropClust is at {here}"
     if address in _EVERYWHERE:
         lan = lan_address()
         said += f", for the class at {url(lan, port, base_path)}" if lan else ", and this machine is in no network"
-    print(f"{said}. Stop it with Ctrl-C.", flush=True)
+    print(f"{said}. Stop it with Ctrl-C.")
+    print(f"For you alone, who is there, what trains, and stop it all: {here}/teacher?token={token}", flush=True)
     if browser:
         webbrowser.open(here)
 
@@ -211,26 +215,19 @@ def _when_it_answers(place: str, then: Callable[[], None]) -> None:
     then()
 
 
-def _answer_healthz(base_path: str) -> None:
-    """Let the server answer /healthz with `overview.overview` as JSON: 200, or 503 when nothing can be trained."""
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse
-    from starlette.routing import Route
+def _answer_beside_the_pages(token: str, base_path: str) -> None:
+    """Let the server answer `teacher.routes` too."""
+    from dropclust.service import teacher
 
     starlette_server: Any = importlib.import_module("streamlit.web.server.starlette.starlette_server")
-
-    def healthz(request: Request) -> JSONResponse:
-        state = overview.overview()
-        return JSONResponse(state, 503 if state["failure"] else 200, {"Cache-Control": "no-store"})
-
     create = starlette_server.create_starlette_app
 
-    def with_healthz(runtime: Any) -> Starlette:
+    def with_ours(runtime: Any) -> Starlette:
         app: Starlette = create(runtime)
-        app.router.routes.insert(0, Route(f"/{base_path}/healthz".replace("//", "/"), healthz))
+        app.router.routes[:0] = teacher.routes(token, base_path)  # before Streamlit's, which take every path
         return app
 
-    starlette_server.create_starlette_app = with_healthz
+    starlette_server.create_starlette_app = with_ours
 
 
 def _send_at_once() -> None:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,16 +39,10 @@ class App:
             )
         self.url = f"http://localhost:{port}"
         until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                if "Stop it with" in self.log.read_text():
-                    urllib.request.urlopen(f"{self.url}/healthz" if not arguments else self.url, timeout=5).close()
-                    return
-                raise OSError
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError(f"the app did not start: {self.log.read_text()}") from None
-                time.sleep(0.1)
+        while "For you alone" not in self.log.read_text():  # what it says once it answers
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"the app did not start: {self.log.read_text()}")
+            time.sleep(0.1)
 
     def close(self) -> None:
         """Interrupt it, as somebody at a terminal does."""

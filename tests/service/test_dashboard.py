@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,7 @@ class Server:
 
     def wait(self, path: str = "") -> None:
         deadline = time.monotonic() + 60
-        while "Stop it with" not in self.log.read_text():
+        while "For you alone" not in self.log.read_text():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start: {self.log.read_text()}")
             time.sleep(0.05)
@@ -158,6 +159,22 @@ def test_healthz_tells_the_state_without_a_name(server: Server):
 def test_one_line_tells_a_person_where_it_is_and_how_to_stop_it(server: Server):
     lines = [line for line in server.log.read_text().splitlines() if line.startswith("DropClust")]
     assert lines == [f"DropClust is at http://localhost:{server.port}. Stop it with Ctrl-C."]
+
+
+def test_the_teachers_panel_is_there_for_whoever_has_the_token_alone(server: Server):
+    [line] = [line for line in server.log.read_text().splitlines() if line.startswith("For you alone")]
+    path = line[line.index("/teacher?") :]
+    status, body = server.get(path)
+    assert status == 200
+    assert "Open pages" in body.decode()
+    for wrong in ("/teacher", "/teacher?token=", f"{path[:-1]}"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            server.get(wrong)
+    address = f"http://127.0.0.1:{server.port}"
+    with urllib.request.urlopen(urllib.request.Request(address + path, b"", method="POST"), timeout=30) as answer:
+        assert b"Stop all runs" in answer.read()
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(urllib.request.Request(f"{address}/teacher", b"", method="POST"), timeout=30)
 
 
 def test_for_a_class_it_starts_without_the_internet_and_a_proxys_name_is_let_in(tmp_path: Path):
