@@ -92,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a further name under which browsers reach it, such as the reverse proxy's; on localhost no other is answered "
         "(may be repeated, default: none)",
     )  # fmt: skip
+    dashboard.add_argument(
+        "--framed", action="store_true", help="takes files in frames of other sites' pages too, which needs https (default: no)"
+    )
     dashboard.set_defaults(command=_dashboard)
 
     train = commands.add_parser("train", help="train a network on MNIST and write it to a file")
@@ -202,7 +205,7 @@ def _spec(parsed: argparse.Namespace) -> RunSpec:
 def _dashboard(parsed: argparse.Namespace) -> int:
     from dropclust.service.dashboard import start
 
-    return start(parsed.port, parsed.address, not parsed.no_browser, parsed.base_path, parsed.hosts)
+    return start(parsed.port, parsed.address, not parsed.no_browser, parsed.base_path, parsed.hosts, parsed.framed)
 
 
 def _check_suffix(path: Path) -> None:

@@ -30,7 +30,12 @@ _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, 10049, 10047}
 
 
 def start(
-    port: int = 8501, address: str = "localhost", browser: bool = True, base_path: str = "", hosts: Sequence[str] = ()
+    port: int = 8501,
+    address: str = "localhost",
+    browser: bool = True,
+    base_path: str = "",
+    hosts: Sequence[str] = (),
+    framed: bool = False,
 ) -> int:
     """Serve the dashboard until it is interrupted; returns 0.
 
@@ -47,6 +52,8 @@ def start(
     hosts
         Further names under which browsers reach it, such as a reverse proxy's. On localhost no others are answered, so that a
         foreign page whose name is made to point here gets nothing.
+    framed
+        Whether it stands in frames of other sites' pages, where files can be brought only so, and only by https.
 
     Raises
     ------
@@ -85,6 +92,8 @@ def start(
         "server.baseUrlPath": base_path,
         "logger.hideWelcomeMessage": True,
     }
+    if framed:
+        options["server.xsrfCookieSameSite"] = "none"
     if address in _LOOPBACK or hosts:
         options["server.allowedHosts"] = [*_LOOPBACK, *([] if address in (*_LOOPBACK, *_EVERYWHERE) else [address]), *hosts]
     bootstrap.load_config_options(flag_options=options)
