@@ -5,8 +5,10 @@ from pathlib import Path
 import streamlit as st
 
 import dropclust.ui
+from dropclust.service import dashboard
 from dropclust.ui import live
 
+dashboard.ask_nobody()  # `streamlit run` too must not freeze for all when a foreign page knocks
 st.set_page_config("DropClust", page_icon=Path(dropclust.ui.__file__).with_name("icon.png"), layout="wide")
 page = st.navigation(
     [

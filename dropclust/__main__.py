@@ -87,6 +87,17 @@ def _parser() -> argparse.ArgumentParser:
         "--address", default="localhost", help="0.0.0.0 serves a class (default %(default)s: this machine alone)"
     )
     dashboard.add_argument("--no-browser", action="store_true", help="open no browser window (default: open one)")
+    dashboard.add_argument(
+        "--base-path", default="", metavar="PATH", help="path below which a reverse proxy passes it on (default: none)"
+    )
+    dashboard.add_argument(
+        "--host", action="append", default=[], metavar="NAME", dest="hosts",
+        help="a further name under which browsers reach it, such as the reverse proxy's; on localhost no other is answered "
+        "(may be repeated, default: none)",
+    )  # fmt: skip
+    dashboard.add_argument(
+        "--framed", action="store_true", help="takes files in frames of other sites' pages too, which needs https (default: no)"
+    )
     dashboard.set_defaults(command=_dashboard)
 
     train = commands.add_parser("train", help="train a network on MNIST and write it to a file")
@@ -220,7 +231,7 @@ def _spec(parsed: argparse.Namespace) -> RunSpec:
 def _dashboard(parsed: argparse.Namespace) -> int:
     from dropclust.service.dashboard import start
 
-    return start(parsed.port, parsed.address, browser=not parsed.no_browser)
+    return start(parsed.port, parsed.address, not parsed.no_browser, parsed.base_path, parsed.hosts, parsed.framed)
 
 
 def _check_suffix(path: Path) -> None:

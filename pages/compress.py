@@ -4,7 +4,7 @@ import streamlit as st
 
 from dropclust.ui import compress, controls, live, state
 
-state.enter(compress.PARAMETERS)
+state.enter(compress.PARAMETERS, compress.CHECKED_LATER)
 st.title("Can neurons that act alike be merged?")
 st.markdown(
     "If neurons act alike, one can do the work of several: the paper clusters layer 1, replaces each cluster by **one "

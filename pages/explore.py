@@ -4,7 +4,7 @@ import streamlit as st
 
 from dropclust.experiments import paper, results, table2
 from dropclust.experiments.experiment import Settings
-from dropclust.ui import controls, explore, explorer, live, state
+from dropclust.ui import controls, explore, live, state
 from dropclust.ui.state import Parameter
 
 RATE = Parameter("rate", "Dropout rate", 0.4, table2.RATES, step=0.05, show="{:.2f}".format)
@@ -59,10 +59,10 @@ if found:
     scene = explore.drawn(shown)
     if scene and not as_plain:
         rate = state.value(RATE)
-        index = explorer.explorer(scene, scene.rates.index(rate), "explorer", still_open)
-        state.put(RATE, scene.rates[index])
+        rate = explore.dragged(scene, rate, still_open)
+        state.put(RATE, rate)
         if not still_open:
-            st.markdown(f"{scene.readings[index].sentence} {explore.compared(shown)}")
+            st.markdown(f"{scene.readings[scene.rates.index(rate)].sentence} {explore.compared(shown)}")
             if said.twins is None:
                 explore.no_twins(command)
             numbers = controls.side_by_side([info for way in explore.WAYS if (info := getattr(said, way))])

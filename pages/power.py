@@ -29,8 +29,10 @@ SHOWN = {
 KAPPA = Parameter("kappa", "kappa", 0.7, step=0.05, low=0.05, high=0.95)
 WEIGHTS = Parameter("by", "Clusters by weights", "incoming", tuple(findings.SIDES))
 
-state.enter([SAMPLED, MEASURE, RECIPE, *SHOWN.values(), KAPPA, WEIGHTS])
-asked, above = st.query_params.get_all(RANGE.name), st.container()
+state.enter([SAMPLED, MEASURE, RECIPE, *SHOWN.values(), KAPPA, WEIGHTS], [RANGE.name])
+if refused := power.range_refused(st.query_params.get_all(RANGE.name), ENDS):
+    st.warning(refused, icon=":material/link_off:")
+    state.drop(RANGE.name)
 st.title("Is the power law a sign of clusters?")
 st.markdown(
     "Sample a network with its dropout on, and its logits vary from mask to mask: the **MSTD** is the mean of their standard "
@@ -41,8 +43,6 @@ st.markdown(
 columns = st.columns([4, 2, 3, 2])
 with columns[0]:
     low, high = controls.slide(RANGE)
-    if refused := power.range_refused(asked, (low, high)):
-        above.warning(refused, icon=":material/link_off:")
 with columns[1]:
     rate = controls.choose(SAMPLED)
 with columns[2]:

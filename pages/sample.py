@@ -32,7 +32,7 @@ DROP = Parameter(
 RATE = Parameter("rate", "Dropout rate", 0.4, step=0.05, **within("dropout"))
 MASKS = Parameter("masks", "Masks in these charts", 50, NUMBERS)
 
-state.enter([controls.RECIPE, NOISE, METRIC, ASK, DROP, RATE, MASKS])
+state.enter([controls.RECIPE, NOISE, METRIC, ASK, DROP, RATE, MASKS, *digit.PARAMETERS], ["run"])
 st.title("Sample or scale?")
 st.markdown(
     "Dropout trains a network of many masks. To predict, one can **sample** it: draw masks and take the geometric mean of "

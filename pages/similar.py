@@ -15,7 +15,7 @@ BIAS = Parameter(
     help="With it, a neuron's bias is one more entry of its incoming weights. The paper clusters weights only.",
 )  # fmt: skip
 
-state.enter([RECIPE, WIDTH, LAYER, CLUSTERS, BIAS])
+state.enter([RECIPE, WIDTH, LAYER, CLUSTERS, BIAS], ["run"])
 st.title("Similar neurons, and what chance gives")
 st.markdown(
     "The paper clusters a layer's neurons twice, by **incoming** and by **outgoing** weights, and reads a high **Rand index** "
@@ -40,6 +40,7 @@ head = st.container()
 left, right = st.columns([3, 1])
 with left:
     run = similar.choose_network(recipe)
+    controls.damage(live.store())  # of the run that the address asks for
 head.header(f"One network, {run.spec.recipe} recipe" if run else "One network")
 if run:
     with right:

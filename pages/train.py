@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dropclust.core.spec import RunSpec
+from dropclust.findings import words
 from dropclust.service.jobs import ENDED
 from dropclust.ui import controls, live, runs, state, trained, training
 
@@ -16,7 +17,7 @@ def shown_keys(specs: list[RunSpec]) -> list[str]:
     return [spec.key for spec in specs if spec.key in stored]
 
 
-state.enter([*training.PARAMETERS, *trained.PARAMETERS])
+state.enter([*training.PARAMETERS, *trained.PARAMETERS], ["run"])
 st.title("Train a network and watch it learn")
 said = st.container()
 left, right = st.columns([1, 2], gap="large")
@@ -34,6 +35,8 @@ with start:
         st.session_state["watching"] = True
     if refusal:
         st.error(refusal)
+    if obstacle := live.store().obstacle():
+        st.warning(f"{words.capital(obstacle)}.", icon=":material/save:")
     if live.queue().failure:
         st.error(f"Nothing can be trained now: {live.queue().failure}")
     elif seconds:

@@ -60,10 +60,6 @@ def test_every_file_says_in_its_first_line_why_it_exists():
         assert first.endswith('"""') or len(first) > 40, file
 
 
-# Needed and never imported here: TLS between Dask's processes asks for it.
-UNSEEN = {"cryptography"}
-
-
 def imported(*files: Path) -> set[str]:
     """The packages from elsewhere that these files import, as registries call them."""
     names = set()
@@ -90,7 +86,7 @@ def plain(name: str) -> str:
 
 def test_what_is_imported_is_listed_and_nothing_else():
     files = [*(ROOT / "dropclust").rglob("*.py"), *(ROOT / "pages").glob("*.py"), ROOT / "app.py"]
-    assert imported(*files) | UNSEEN == listed("requirements.txt")
+    assert imported(*files) == listed("requirements.txt")
 
 
 def test_what_the_tests_import_is_listed():

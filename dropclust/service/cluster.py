@@ -22,6 +22,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ class PrivateCluster(Cluster):
 
     def open(self, closing: threading.Event) -> None:
         """Start the scheduler and the nannies, and connect; the workers come by themselves."""
-        self.folder = Path(tempfile.mkdtemp(prefix="dropclust-"))  # mode 0700
+        self.folder = _private_folder()
         self._security = _write_keys(self.folder)
         self.scheduler = self._start_scheduler()
         self._address = self._await_address(self.scheduler, closing)
@@ -169,6 +170,8 @@ class PrivateCluster(Cluster):
     def check(self) -> None:
         """Raise `ClusterLost` when the scheduler is dead; start a new nanny for one that died."""
         super().check()
+        if not (self.folder / "key.pem").exists():
+            raise ClusterLost("the folder with the keys of the background workers is gone")
         for number, nanny in enumerate(self.nannies):
             if nanny.poll() is None:
                 continue
@@ -192,7 +195,7 @@ class PrivateCluster(Cluster):
     def kill(self, address: str, pid: int) -> None:
         """End a worker process; it is one of ours, so the kernel does it at once."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # on Windows the second ends a process as the first does
 
     def close(self) -> None:
         """End all processes and remove the folder with the keys."""
@@ -291,16 +294,53 @@ def _connect(address: str, security: dict[str, Any]) -> Any:
 
 def _write_keys(folder: Path) -> dict[str, Any]:
     """One self-signed key pair for both ends of every connection, in files that only this user can read."""
-    pair = _dask().Security.temporary()
-    for name, text in (("ca", pair.tls_ca_file), ("cert", pair.tls_client_cert), ("key", pair.tls_client_key)):
+    certificate, key = _key_pair()
+    for name, content in (("ca", certificate), ("cert", certificate), ("key", key)):
         descriptor = os.open(folder / f"{name}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
     security: dict[str, Any] = {"require_encryption": True, "tls_ca_file": str(folder / "ca.pem")}
     for role in ("scheduler", "worker", "client"):
         security[f"tls_{role}_cert"] = str(folder / "cert.pem")
         security[f"tls_{role}_key"] = str(folder / "key.pem")
     return security
+
+
+def _key_pair() -> tuple[bytes, bytes]:
+    """A certificate and its private key, as PEM.
+
+    Dask's own (`Security.temporary`) is valid from the second of its making, so that no new worker gets in once the clock was
+    set back; this one is valid from the day before.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "dropclust")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("dropclust")]), critical=False)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return certificate.public_bytes(serialization.Encoding.PEM), private
+
+
+def _private_folder() -> Path:
+    """A new folder for keys and logs that only this user can enter; where it can be, not in /tmp, which others tidy up."""
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="workers-", dir=cache_folder().resolve()))  # mode 0700
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="dropclust-"))
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ import functools
 import io
 import os
 import re
+import shutil
 import stat
 import threading
 import time
@@ -29,6 +30,7 @@ except ImportError:  # Windows: threads of one process still wait for each other
 
 LIMIT_BYTES = 2_000_000_000
 RECENT_NS = 100_000_000  # a folder that changed within so long may change again without a sign
+FREE_BYTES = 50_000_000  # on the disk, below which nobody should begin to train
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a writer that died
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
@@ -210,6 +212,17 @@ class Store:
             raise StoreError(f"the run {stored.key[:12]} could not be stored: {error.strerror or error}") from error
         self._tidy(path)
         return path
+
+    def obstacle(self) -> str | None:
+        """Why a run could not be stored now, in one sentence; None when nothing is known to be in the way."""
+        folder = self.root
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return f"networks cannot be stored: the folder {folder.name} cannot be written"
+        if (free := shutil.disk_usage(folder).free) < FREE_BYTES:
+            return f"networks cannot be stored: {free / 1e6:.0f} MB are free on the disk, and {FREE_BYTES / 1e6:.0f} are needed"
+        return None
 
     def list(self) -> Summaries:
         """All runs, newest first, from their headers alone; while no folder changed, nothing is read again.

@@ -89,7 +89,7 @@ def _judged(finding: Finding) -> None:
     claim, recipe = finding.claim, finding.recipe
     own = verdicts.own(claim, recipe, live.fresh_runs().root)
     info = forest.forest(finding, own)
-    controls.chart(info, figures.forest(info), f"forest-{recipe}", finding.command)
+    controls.chart(info, figures.forest, f"forest-{recipe}", finding.command)
     with st.expander(
         f"The {words.count(len(finding.values()), 'value')} behind it, a {claim.per} each", icon=":material/list:"
     ):

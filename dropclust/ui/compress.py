@@ -23,6 +23,7 @@ from dropclust.ui.figures import compressing as draw
 from dropclust.ui.figures import lines
 from dropclust.ui.figures import table3 as draw_table
 from dropclust.ui.figures.network import neuron_sheet
+from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
 
 RECIPE = controls.RECIPE
@@ -45,6 +46,7 @@ IMAGE = Parameter("image", "Test image", 0, low=0, high=TEST_IMAGES - 1, step=1,
 SHARE_LEFT = 0.4  # as in the paper, 162 of 400
 # What the address may hold whatever network is chosen; the rest is checked where the network is known.
 PARAMETERS = (RECIPE, BEFORE, TRAINED, METHOD, SEED, TOLERANCE, IMAGE)
+CHECKED_LATER = (LAYER.name, UNITS.name, "run")
 
 
 def named(names: Mapping[str, str], shown: str) -> str:
@@ -113,7 +115,7 @@ def choose_source() -> Source | None:
                         icon=":material/upload_file:",
                     )
                 return brought[1]
-            st.error(f"{brought[1]}.", icon=":material/error:")
+            st.error(f"{as_text(brought[1])}.", icon=":material/error:")
     with left:
         run = controls.choose_run(live.store().list(), table2.shown_spec(0.5).key)
     stored = None if run is None else live.store().get(run.key)

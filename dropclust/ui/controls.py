@@ -16,8 +16,9 @@ from dropclust.findings.network import STATES
 from dropclust.service.files import SUFFIXES, Described, to_bytes
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
-from dropclust.ui import runs
+from dropclust.ui import runs, state
 from dropclust.ui.figures.once import draw_once
+from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
 
 LISTED = 100  # finished runs that the list offers
@@ -129,7 +130,7 @@ def damage(store: Store) -> None:
     for sentence in store.reports:
         if sentence not in said:
             said.add(sentence)
-            st.warning(sentence, icon=":material/healing:")
+            st.warning(as_text(sentence), icon=":material/healing:")
 
 
 def downloads(network: Described, name: str, proof: Mapping[str, Any]) -> None:
@@ -206,12 +207,17 @@ def choose_run(summaries: Sequence[Summary], default: str) -> Summary | None:
         return None
     asked = st.query_params.get("run")
     if asked is not None and asked not in listed:
-        st.warning(f"No run {asked[:12]} is known here. Shown instead: another.", icon=":material/link_off:")
-    st.session_state["network"] = asked if asked in listed else default if default in listed else next(iter(listed))
+        st.warning(f"No run {as_text(asked[:12])} is known here. Shown instead: another.", icon=":material/link_off:")
+        state.drop("run")
+    usual = default if default in listed else next(iter(listed))
+    st.session_state["network"] = asked if asked in listed else usual
 
     def put() -> None:
-        st.query_params["run"] = st.session_state["network"]
+        # The usual one leaves the address clean: writing it there would add an entry to the browser's history.
+        if st.session_state["network"] == usual:
+            st.query_params.pop("run", None)
+        else:
+            st.query_params["run"] = st.session_state["network"]
 
     st.selectbox("Network", list(listed), format_func=lambda key: runs.title(listed[key]), key="network", on_change=put)
-    put()
     return listed[st.session_state["network"]]

@@ -17,6 +17,7 @@ from dropclust.findings.series import Curves
 from dropclust.ui import controls, runs, state
 from dropclust.ui.drawing import draw
 from dropclust.ui.figures import reading as figures
+from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def block(network: Network, key: str) -> None:
     except FileNotFoundError as error:
         st.warning(f"No test image can be shown: {error}.", icon=":material/image_not_supported:")
     except ValueError as error:
-        st.error(f"{words.capital(str(error))}.")
+        st.error(as_text(f"{words.capital(str(error))}."))
 
 
 def _summary(image: Image, info: Answers) -> None:

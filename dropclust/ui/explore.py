@@ -12,8 +12,8 @@ from dropclust.experiments import results, table2
 from dropclust.findings import guess, network, words
 from dropclust.findings.table2 import Table2, by_recipe
 from dropclust.service.jobs import ENDED
-from dropclust.ui import controls, live, runs
-from dropclust.ui.explorer import Scene
+from dropclust.ui import controls, live, runs, state
+from dropclust.ui.explorer import Scene, explorer
 from dropclust.ui.figures.guess import compared_figure
 from dropclust.ui.figures.lines import curves
 from dropclust.ui.figures.network import neuron_sheet
@@ -71,6 +71,17 @@ def answered(shown: Shown, said: Table2) -> None:
     with st.popover(f"You expected {words.number(value)}; it is {words.number(rand)}", icon=":material/lightbulb:"):
         st.plotly_chart(draw_once(compared_figure, info), key="guess", alt=info.sentence, config={"displayModeBar": False})
         st.caption(info.sentence)
+
+
+def dragged(scene: Scene, rate: float, veiled: bool) -> float:
+    """Show the explorer at a rate; returns the one that the viewer let go at.
+
+    A component that stays on the page keeps what it was let go at. After Back or Forward the address decides, so a new one
+    takes its place.
+    """
+    turn = st.session_state.get("explorer's turn", 0) + state.by_history()
+    st.session_state["explorer's turn"] = turn
+    return scene.rates[explorer(scene, scene.rates.index(rate), f"explorer-{turn}", veiled)]
 
 
 def drawn(shown: Shown) -> Scene | None:

@@ -19,9 +19,11 @@ from dropclust.findings import table2 as findings_of_table2
 from dropclust.findings import words
 from dropclust.findings.guess import Guesses
 from dropclust.findings.network import Firing
+from dropclust.service import overview
 from dropclust.service.store import Stamp, Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.ui.explorer import Scene, build_scene
+from dropclust.ui.outside import as_text
 
 if TYPE_CHECKING:
     from dropclust.core.clustering import Choice
@@ -51,6 +53,7 @@ def queue() -> Jobs:
 
     jobs = Jobs(store())
     atexit.register(jobs.close)
+    overview.watch(jobs)
     jobs.start()
     return jobs
 
@@ -109,7 +112,7 @@ def network(key: str) -> Stored | None:
     said.update(damaged)
     needed = "a run's key is 64 hex digits, and its network must be in this machine's store."
     why = damaged[-1] if damaged else needed
-    st.warning(f"No run {key[:12]} is known here: {why[:1].lower()}{why[1:]}", icon=":material/link_off:")
+    st.warning(as_text(f"No run {key[:12]} is known here: {why[:1].lower()}{why[1:]}"), icon=":material/link_off:")
     return None
 
 

@@ -12,6 +12,7 @@ from dropclust.findings import figure3
 from dropclust.findings.figure3 import Figure3, Prediction
 from dropclust.ui import controls
 from dropclust.ui.figures import figure3 as draw
+from dropclust.ui.outside import as_text
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
@@ -27,7 +28,7 @@ def range_refused(asked: Sequence[str], shown: tuple[int, int]) -> str:
         return ""
     return (
         f"The fitted widths must be two of {', '.join(map(str, experiment.WIDTHS))}, the smaller first; the address gave "
-        f"{' and '.join(asked)[:40]!r}. Shown instead: {shown[0]} to {shown[1]}."
+        f"{as_text(repr(' and '.join(asked)[:40]))}. Shown instead: {shown[0]} to {shown[1]}."
     )
 
 

@@ -13,6 +13,7 @@ from dropclust.service.stored import Stored
 from dropclust.ui import controls, live, runs
 from dropclust.ui.figures.network import learning_figure, neuron_sheet
 from dropclust.ui.figures.once import draw_once
+from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
 
 LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)
@@ -39,7 +40,11 @@ def progress(keys: list[str]) -> None:
         st.progress(share, text)
     for run in found:
         if run.state in ENDED and run.message:
-            st.warning(f"{runs.label(run.spec)}: {network.STATES[run.state]}. {run.message}", icon=":material/error:")
+            said = f"{runs.label(run.spec)}: {network.STATES[run.state]}. {as_text(run.message)}"
+            if run.state == "done":  # what happened on the way; nothing is missing
+                st.caption(said)
+            else:
+                st.warning(said, icon=":material/error:")
     if active and st.button("Stop", icon=":material/stop_circle:", help="Keeps what was learnt so far."):
         for run in active:
             live.queue().stop(run.key)

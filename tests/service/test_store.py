@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -314,6 +316,15 @@ def test_a_read_only_store_reads_and_reports_damage_once(store: Store, monkeypat
         assert "it could not be moved away" in again.reports[0]
         with pytest.raises(StoreError, match=r"^the run [0-9a-f]{12} could not be stored: Read-only file system$"):
             again.put(good)
+
+
+def test_what_is_in_the_way_of_storing_is_said_before_anybody_trains(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store.obstacle() is None  # also before its folder was made
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda path, mode: False)
+        assert re.fullmatch(r"networks cannot be stored: the folder .* cannot be written", store.obstacle() or "")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=3_000_000))
+    assert store.obstacle() == "networks cannot be stored: 3 MB are free on the disk, and 50 are needed"
 
 
 def test_a_file_that_cannot_be_read_now_is_reported_and_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
