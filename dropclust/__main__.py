@@ -21,7 +21,7 @@ from dropclust.core.spec import HELD_OUT_IMAGES, LIMITS, MAIN_RECIPES, NOISES, P
 from dropclust.service.cluster import ClusterError, RemoteCluster
 
 if TYPE_CHECKING:
-    from dropclust.core.compression import Choice
+    from dropclust.core.methods import Choice
 
 _DEVICE_HELP = "auto: DROPCLUST_DEVICE, or a GPU where there is one and it pays (default auto)"
 _RECIPE_HELP = f"{' or '.join(MAIN_RECIPES)} (default {RunSpec().recipe}); or one choice changed: " + ", ".join(
@@ -44,7 +44,7 @@ class _ListMethods(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Print them and end."""
-        from dropclust.core.compression import METHODS
+        from dropclust.core.methods import METHODS
 
         for method in METHODS.values():
             print(f"{method.name}{' (control)' if method.control else ''}: {method.sentence} Source: {method.source}.")
@@ -233,7 +233,8 @@ def _compress(parsed: argparse.Namespace) -> None:
     _check_suffix(parsed.out)
     network = load(parsed.network)
     from dropclust.core import mnist
-    from dropclust.core.compression import METHODS, choose_units, compress
+    from dropclust.core.compression import choose_units, compress
+    from dropclust.core.methods import METHODS
     from dropclust.service.proof import compression_proof, sentence
 
     data, units, chosen = mnist.load(), parsed.units, ""

@@ -29,7 +29,7 @@ with left:
 with start:
     seconds = training.expected_seconds(specs) if specs else None
     if st.button("Train", type="primary", icon=":material/play_arrow:", disabled=not specs, width="stretch"):
-        keys = [live.queue().submit(spec, controls.submitter()).key for spec in specs]
+        keys = [live.queue().submit(spec, live.session()).key for spec in specs]
         st.query_params["run"] = keys
         st.session_state["watching"] = True
     if refusal:

@@ -192,7 +192,7 @@ class PrivateCluster(Cluster):
     def kill(self, address: str, pid: int) -> None:
         """End a worker process; it is one of ours, so the kernel does it at once."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # on Windows the second ends a process as the first does
 
     def close(self) -> None:
         """End all processes and remove the folder with the keys."""

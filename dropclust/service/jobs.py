@@ -70,6 +70,7 @@ MAX_RESTARTS = 3
 REMEMBERED = 500  # runs that ended in this process and are still listed
 
 _TICK_SECONDS = 0.2
+_COUNT_SECONDS = 5.0  # between two questions how many workers there are, when no run waits for one
 _RESULT_SECONDS = 30.0  # to fetch a finished network
 _FINISH_SECONDS = 120.0  # to measure a network after it was stopped
 _NO_WORKER_SECONDS = 120.0  # a cluster without any worker for so long is given up
@@ -157,7 +158,10 @@ class Jobs:
     store
         Where results go, and where finished runs are found again.
     workers
-        Worker processes of the private cluster (default: one a core, at most 8).
+        How many runs the private cluster trains at once (default: one a core, at most 8).
+    kept
+        Workers that train no run where there are more, so that small tasks (`dropclust.service.tasks`) are not behind long
+        trainings; the private cluster has so many worker processes more.
     scheduler
         ``tls://host:port`` of a real Dask cluster to use instead (default: the environment variable DROPCLUST_SCHEDULER).
     task
@@ -181,6 +185,7 @@ class Jobs:
         workers: int | None = None,
         scheduler: str | None = None,
         *,
+        kept: int = 1,
         task: Callable[[str, str, str], dict[str, Any]] = worker.run,
         calibrate: Callable[[], Any] | None = worker.calibrate,
         preload: str = PRELOAD,
@@ -192,7 +197,7 @@ class Jobs:
             raise ValueError(f"workers must be a whole number of 1 or more; got {workers!r}")
         scheduler = scheduler or os.environ.get("DROPCLUST_SCHEDULER")
         self._address = check_address(scheduler) if scheduler else None
-        self._store, self._workers, self._preload = store, workers, preload
+        self._store, self._workers, self._kept, self._preload = store, workers, kept, preload
         self._task, self._calibrate, self._stop_seconds = task, calibrate, stop_seconds
 
         self._lock = threading.RLock()  # guards the records, and everything read from them
@@ -207,6 +212,8 @@ class Jobs:
         self._failure: str | None = None
         self._calibration: Any = None
         self._calibrating: Any = None  # the future of it, while there is one
+        self._cluster: Cluster | None = None  # while it is up
+        self._threads = 0  # how many tasks its workers can run at once, when last asked
 
     # ---- for everybody, from any thread
 
@@ -229,7 +236,7 @@ class Jobs:
 
     @property
     def workers(self) -> int:
-        """Worker processes of the private cluster; how many runs train at once."""
+        """How many runs train at once in the private cluster."""
         return self._workers
 
     @property
@@ -311,6 +318,54 @@ class Jobs:
             runs = [record.run for record in self._records.values()]
         active = sorted((run for run in runs if run.state not in ENDED), key=lambda run: run.position or 0)
         return active + [run for run in reversed(runs) if run.state in ENDED]
+
+    @property
+    def same_machine(self) -> bool:
+        """Whether the workers see this machine's files: those of the private cluster do."""
+        return self._address is None
+
+    @property
+    def spare(self) -> int:
+        """How many workers have nothing to do, whoever gave it to them; 0 before there are any."""
+        cluster = self._cluster
+        client = cluster.client if cluster is not None else None
+        if client is None or not self.ready:
+            return 0
+        busy: int = sum(state.status == "pending" for state in list(client.futures.values()))
+        return max(0, self._threads - busy)
+
+    def ahead(self, function: Callable[..., Any], *arguments: Any, key: str, topic: str, hear: Callable[[Any], None]) -> Any:
+        """Hand a function to a worker, ahead of all runs that wait; returns Dask's future of what it returns.
+
+        Parameters
+        ----------
+        function, arguments
+            What is called.
+        key
+            Its name with Dask, given to nothing else.
+        topic, hear
+            A Dask topic, and what is called with each of its events, a pair of time and message.
+
+        Raises
+        ------
+        dropclust.service.cluster.ClusterError
+            When no worker is there at this moment.
+        """
+        cluster = self._cluster
+        client = cluster.client if cluster is not None else None
+        if client is None:
+            raise ClusterError("no worker is there")
+        try:
+            client.subscribe_topic(topic, hear)  # asking again is free
+            return client.submit(function, *arguments, key=key, pure=False, priority=1)
+        except Exception as error:  # whatever a connection raises that breaks this moment
+            raise ClusterLost("the Dask scheduler does not answer") from error
+
+    def end_worker(self, address: str, pid: int) -> None:
+        """End a worker process at once, whatever it does; another takes its place."""
+        cluster = self._cluster
+        if cluster is not None:
+            cluster.kill(address, pid)
 
     def close(self) -> None:
         """Let go of the cluster. What trains is given up."""
@@ -420,9 +475,11 @@ class Jobs:
     def _supervise(self) -> None:
         losses: deque[float] = deque(maxlen=_LOSSES)
         while self._wanted.wait() and not self._closing.is_set():
-            cluster = RemoteCluster(self._address) if self._address else PrivateCluster(self._workers, self._preload)
+            number = self._workers + self._kept
+            cluster = RemoteCluster(self._address) if self._address else PrivateCluster(number, self._preload)
             try:
                 cluster.open(self._closing)
+                self._cluster = cluster
                 self._serve(cluster)
             except ClusterLost as lost:
                 now = time.monotonic()
@@ -439,7 +496,7 @@ class Jobs:
                 self._give_up(f"Training is not possible now: {worker.sentence(error)}.")
             finally:
                 self._ready.clear()
-                self._calibrating = None
+                self._cluster = self._calibrating = None
                 cluster.close()
 
     def _give_up(self, why: str) -> None:
@@ -452,7 +509,7 @@ class Jobs:
 
     def _serve(self, cluster: Cluster) -> None:
         topic = f"dropclust-{uuid.uuid4().hex}"
-        threads, asked, seen = 0, 0.0, time.monotonic()
+        asked, seen = 0.0, time.monotonic()
         while not self._closing.is_set():
             for message in self._messages():
                 self._hear(cluster, message)
@@ -465,15 +522,14 @@ class Jobs:
             now = time.monotonic()
             with self._lock:
                 wanted = not self.ready or any(record.attempt is None for record in self._queue())
+            if now - asked > (_TICK_SECONDS if wanted else _COUNT_SECONDS):
+                self._threads, asked = cluster.threads(), now
             if not wanted:
                 seen = now
-                continue
-            if now - asked > _TICK_SECONDS:
-                threads, asked = cluster.threads(), now
-            if threads:
+            elif self._threads:
                 seen = now
                 self._ready.set()
-                self._dispatch(cluster, topic, threads)
+                self._dispatch(cluster, topic, self._threads)
             elif now - seen > _NO_WORKER_SECONDS:
                 raise ClusterError("no worker is there")
 
@@ -516,12 +572,13 @@ class Jobs:
             self._change(record, steps=message["steps"])
 
     def _dispatch(self, cluster: Cluster, topic: str, threads: int) -> None:
-        """Hand over as many runs as there are idle workers."""
+        """Hand over as many runs as there are idle workers, but for what is kept for tasks."""
         if self._calibrate is not None and self._calibrating is None:
             self._calibrating = cluster.client.submit(self._calibrate, key=f"calibrate-{uuid.uuid4().hex}")
         with self._lock:
             busy = len(self._attempts) + (self._calibrating is not None)
-            chosen = [record for record in self._queue() if record.attempt is None][: max(0, threads - busy)]
+            training = max(1, threads - self._kept)
+            chosen = [record for record in self._queue() if record.attempt is None][: max(0, training - busy)]
             for record in chosen:
                 # A key that no other attempt and no other app has: Dask may still be busy with an earlier attempt.
                 record.attempt = f"{record.run.key}-{uuid.uuid4().hex}"

@@ -127,6 +127,11 @@ class Store:
         self._reported: deque[tuple[str, Stamp | None]] = deque(maxlen=1000)
 
     @property
+    def roots(self) -> tuple[Path, Path | None]:
+        """The folder of runs, and the one that came with an installed package, if there is one."""
+        return self.root, self._shipped.root if self._shipped else None
+
+    @property
     def reports(self) -> tuple[str, ...]:
         """One sentence for each file found damaged or unreadable, oldest first, the last hundred."""
         return tuple(self._reports) + (self._shipped.reports if self._shipped else ())

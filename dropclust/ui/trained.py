@@ -77,7 +77,10 @@ def look_into(one: Stored) -> None:
         st.info("One neuron alone cannot be clustered.")
         return
     k = min(k, width)
-    found, agree = live.similarity(one.key, layer, k)
+    similar = live.similarity(one.key, layer, k)
+    if similar is None:
+        return
+    found, agree = similar
     numbers = st.columns(4)
     numbers[0].metric("Rand index", f"{found.rand:.3f}")
     numbers[1].metric(

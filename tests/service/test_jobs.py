@@ -53,7 +53,7 @@ class Recorded(Jobs):
 
 
 def fake_queue(store=None, **kwargs):
-    kwargs = {"workers": 1, "calibrate": None, "preload": LIGHT, "stop_seconds": 3.0, "task": fakes.task} | kwargs
+    kwargs = {"workers": 1, "kept": 0, "calibrate": None, "preload": LIGHT, "stop_seconds": 3.0, "task": fakes.task} | kwargs
     return Recorded(store or MemoryStore(), **kwargs)
 
 
