@@ -78,7 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
-    dashboard = commands.add_parser("dashboard", help="open the dashboard in a browser")
+    from dropclust.service import bounds
+
+    dashboard = commands.add_parser(
+        "dashboard",
+        help="open the dashboard in a browser",
+        epilog=f"How much is taken on, by environment variables, with their defaults:\n{bounds.listed()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     dashboard.add_argument("--port", type=int, default=8501, help="port to serve on, 1 to 65535 (default %(default)s)")
     dashboard.add_argument(
         "--address", default="localhost", help="0.0.0.0 serves a class (default %(default)s: this machine alone)"

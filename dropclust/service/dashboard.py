@@ -8,6 +8,7 @@ from asyncio import base_events
 from pathlib import Path
 
 from dropclust.core.paths import app_folder
+from dropclust.service import bounds
 from dropclust.service.cluster import check_address
 
 
@@ -27,7 +28,7 @@ def start(port: int = 8501, address: str = "localhost", browser: bool = True) ->
     ------
     ValueError
         When the port is not one, or something else listens there, or the environment names a Dask scheduler that is not safe
-        to use.
+        to use, or sets a bound to what is no bound.
 
     Examples
     --------
@@ -38,6 +39,7 @@ def start(port: int = 8501, address: str = "localhost", browser: bool = True) ->
     if isinstance(port, bool) or not 1 <= port <= 65_535:
         raise ValueError(f"port must be a whole number from 1 to 65535; got {port}")
     _check_free(port, address)
+    bounds.check()
     if scheduler := os.environ.get("DROPCLUST_SCHEDULER"):
         check_address(scheduler)
     # Streamlit reads its settings from the folder it is started in.

@@ -42,6 +42,7 @@ from typing import Any, Protocol
 
 from dropclust.core.spec import RunSpec
 from dropclust.service import worker
+from dropclust.service.bounds import WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
 from dropclust.service.cluster import (
     PRELOAD,
     Cluster,
@@ -64,6 +65,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "done": frozenset({"waiting"}),  # when the store has lost it
 }
 ENDED = frozenset({"done", "stopped", "failed"})
+WAITING = frozenset({"waiting", "lost", "restarted"})
 
 MAX_WORKERS = 8
 MAX_RESTARTS = 3
@@ -265,6 +267,11 @@ class Jobs:
             The run.
         submitter
             Who asks, such as a browser session: each in turn gets the next free worker.
+
+        Raises
+        ------
+        dropclust.service.bounds.BoundReached
+            When the submitter, or everybody together, has too many runs waiting.
         """
         key = spec.key
         if (active := self._active(key)) is not None:
@@ -276,6 +283,7 @@ class Jobs:
             if stored is not None and stored.status == "done":
                 self._records.pop(key, None)  # what the store has, another process may have put there since
                 return self._found(stored)
+            self._check_bounds(submitter)
             self.start()
             if key not in self._records:
                 self._records[key] = _Record(Run(key, spec, "waiting"), next(self._arrivals), submitter)
@@ -306,11 +314,22 @@ class Jobs:
             if record.run.state == "training":
                 record.told, record.deadline = False, time.monotonic() + self._stop_seconds
                 self._change(record, "stopping")
-            elif record.run.state in ("waiting", "lost", "restarted"):
+            elif record.run.state in WAITING:
                 self._end(record, "stopped", "It was stopped before it began.")
             run = record.run
         self._inbox.put(None)
         return run
+
+    def stop_all(self, submitter: str) -> list[Run]:
+        """Ask all runs of one submitter that have not ended to stop; returns them."""
+        return [run for key in self.asked_by(submitter) if (run := self.stop(key))]
+
+    def asked_by(self, submitter: str) -> list[str]:
+        """Keys of the runs of one submitter that have not ended."""
+        with self._lock:
+            return [
+                key for key, record in self._records.items() if record.submitter == submitter and record.run.state not in ENDED
+            ]
 
     def runs(self) -> list[Run]:
         """What trains, what waits in the order of its turn, and what ended in this process, the latest first."""
@@ -377,6 +396,13 @@ class Jobs:
             self._thread.join()
 
     # ---- the state machine; the lock is held
+
+    def _check_bounds(self, submitter: str) -> None:
+        waiting = Counter(record.submitter for record in self._records.values() if record.run.state in WAITING)
+        if waiting.total() >= (most := WAITING_IN_ALL.value()):
+            raise BoundReached(f"At most {most:,} runs may wait in all, and so many do: try again when some are trained.")
+        if submitter and waiting[submitter] >= (most := WAITING_OF_ONE.value()):
+            raise BoundReached(f"At most {most:,} runs of one session may wait, and so many do: stop some, or let them train.")
 
     def _active(self, key: str) -> Run | None:
         with self._lock:
@@ -446,7 +472,7 @@ class Jobs:
         First what is with Dask already, then what was lost; then everybody's first run before anybody's second, counting
         those that train, and among equals whoever was served longest ago.
         """
-        waiting = [record for record in self._records.values() if record.run.state in ("waiting", "lost", "restarted")]
+        waiting = [record for record in self._records.values() if record.run.state in WAITING]
         turns = Counter(record.submitter for record in self._records.values() if record.attempt is not None)
         served: dict[str, int] = {}
         for record in self._records.values():

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from dropclust.core.paths import cache_folder, shipped_folder
 from dropclust.service.atomic import discard, is_temporary, sync_folder, write_temporary
+from dropclust.service.bounds import STORE_BYTES
 from dropclust.service.files.common import MAX_FILE_BYTES, LoadError
 from dropclust.service.stored import Stored, Summary, from_bytes, read_summary, to_bytes
 
@@ -27,7 +28,7 @@ try:
 except ImportError:  # Windows: threads of one process still wait for each other there, processes do not
     fcntl = None  # type: ignore[assignment]
 
-LIMIT_BYTES = 2_000_000_000
+LIMIT_BYTES = STORE_BYTES.default * STORE_BYTES.unit
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a writer that died
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
@@ -369,4 +370,4 @@ class Store:
 def open_store() -> Store:
     """The project's own runs: the shipped ones and the user's."""
     shipped = shipped_folder()
-    return Store(cache_folder() / "runs", shipped=shipped and shipped / "runs")
+    return Store(cache_folder() / "runs", STORE_BYTES.value(), shipped=shipped and shipped / "runs")

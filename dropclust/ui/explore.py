@@ -140,9 +140,9 @@ def offer(shown: Shown) -> None:
     )
     if waiting:
         st.fragment(watch, run_every=0.5)(shown)
-    elif st.button(f"Train them{about}", type="primary", icon=":material/play_arrow:"):
-        for spec in absent:
-            live.queue().submit(spec, live.session())
+    elif st.button(f"Train them{about}", type="primary", icon=":material/play_arrow:") and len(live.submit(absent)) == len(
+        absent
+    ):
         st.rerun()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -56,6 +56,17 @@ def queue() -> Jobs:
     atexit.register(jobs.close)
     jobs.start()
     return jobs
+
+
+def submit(specs: Sequence[RunSpec]) -> list[str]:
+    """Ask for runs, in the name of this session; returns the keys of those that are taken, and says why no more are."""
+    keys: list[str] = []
+    try:
+        for spec in specs:
+            keys.append(queue().submit(spec, session()).key)
+    except BoundReached as reached:
+        st.warning(f"{reached} Taken: {len(keys)} of {len(specs)}.", icon=":material/hourglass_disabled:")
+    return keys
 
 
 def calibration() -> Calibration | None:

@@ -59,6 +59,13 @@ def progress(keys: list[str]) -> None:
         st.session_state["watching"] = True
 
 
+def stop_all() -> None:
+    """Offer to stop everything that this session asked for, where that is more than the page shows a button for."""
+    own = live.queue().asked_by(live.session())
+    if len(own) > 1 and st.button(f"Stop all mine ({len(own)})", icon=":material/stop_circle:", help="Waiting or training."):
+        live.queue().stop_all(live.session())
+
+
 def finished(key: str) -> Stored | None:
     """The network of a run; where one that is done has none, the page says why."""
     run = live.queue().get(key)

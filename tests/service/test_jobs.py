@@ -23,6 +23,7 @@ from distributed import Client
 from distributed.security import Security
 
 from dropclust.service import cluster, jobs
+from dropclust.service.bounds import WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
 from dropclust.service.jobs import ENDED, TRANSITIONS, Jobs
 from dropclust.service.stored import Stored
 from tests.service import fakes, light_preload
@@ -106,6 +107,47 @@ def nothing_left_running(request):
         for run in queue.runs():
             queue.stop(run.key)
         until(lambda: all(run.state in ENDED for run in queue.runs()), "the end of all runs")
+
+
+# ---- bounds
+
+
+class Unstarted(Jobs):
+    """A queue that never starts a cluster: what is submitted waits."""
+
+    def start(self):
+        """Nothing."""
+
+
+def test_so_many_runs_of_one_session_may_wait_and_so_many_in_all(monkeypatch):
+    monkeypatch.setenv(WAITING_OF_ONE.variable, "3")
+    monkeypatch.setenv(WAITING_IN_ALL.variable, "5")
+    queue = Unstarted(MemoryStore(), 1)
+    waiting = specs("quick", 7)
+    for spec in waiting[:3]:
+        queue.submit(spec, "ann")
+    with pytest.raises(BoundReached, match=r"At most 3 runs of one session may wait, and so many do: stop some, or let them"):
+        queue.submit(waiting[3], "ann")
+    assert queue.submit(waiting[0], "ann").position == 1  # what waits already still does
+    for spec in waiting[3:5]:
+        queue.submit(spec, "bob")
+    with pytest.raises(BoundReached, match="At most 5 runs may wait in all"):
+        queue.submit(waiting[5], "eve")
+    queue.stop(waiting[4].key)
+    assert queue.submit(waiting[5], "eve").state == "waiting"
+
+
+def test_all_runs_of_one_session_are_stopped_and_no_others():
+    queue = Unstarted(MemoryStore(), 1)
+    own, others = specs("quick", 3), specs("quick", 2)
+    for spec in own:
+        queue.submit(spec, "ann")
+    for spec in others:
+        queue.submit(spec, "bob")
+    assert queue.asked_by("ann") == [spec.key for spec in own]
+    assert [run.state for run in queue.stop_all("ann")] == ["stopped"] * 3
+    assert queue.asked_by("ann") == []
+    assert queue.asked_by("bob") == [spec.key for spec in others]
 
 
 # ---- the machine
