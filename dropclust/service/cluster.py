@@ -154,7 +154,7 @@ class PrivateCluster(Cluster):
 
     def open(self, closing: threading.Event) -> None:
         """Start the scheduler and the nannies, and connect; the workers come by themselves."""
-        self.folder = Path(tempfile.mkdtemp(prefix="dropclust-"))  # mode 0700
+        self.folder = _private_folder()
         self._security = _write_keys(self.folder)
         self.scheduler = self._start_scheduler()
         self._address = self._await_address(self.scheduler, closing)
@@ -167,8 +167,10 @@ class PrivateCluster(Cluster):
             raise ClusterError(f"the scheduler of the background workers does not answer: {self._last_words()}") from error
 
     def check(self) -> None:
-        """Raise `ClusterLost` when the scheduler is dead; start a new nanny for one that died."""
+        """Raise `ClusterLost` when the scheduler is dead or the folder gone; start a new nanny for one that died."""
         super().check()
+        if not self.folder.is_dir():  # without its keys no worker can join any more
+            raise ClusterLost(f"the folder {self.folder} of the background workers was deleted")
         for number, nanny in enumerate(self.nannies):
             if nanny.poll() is None:
                 continue
@@ -279,8 +281,29 @@ def check_address(address: str) -> str:
     return address
 
 
+def _private_folder() -> Path:
+    """A new folder that this user alone can read, for keys and logs: not where whatever cleans /tmp would end all training.
+
+    It lies beside the runs; where nothing can be written there, among the temporary files after all.
+    """
+    folder = cache_folder() / "workers"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        made = tempfile.mkdtemp(prefix="dropclust-", dir=folder)  # mode 0700
+    except OSError:
+        made = tempfile.mkdtemp(prefix="dropclust-")
+    return Path(made).resolve()
+
+
 def _dask() -> Any:
-    """Dask's distributed, imported late: it costs half a second that the first page need not wait for."""
+    """Dask's distributed, imported late: it costs half a second that the first page need not wait for.
+
+    Its tracebacks of connections that break are not for the terminal: the queue says in a sentence what happened.
+    """
+    if "distributed" not in sys.modules:
+        config = importlib.import_module("dask.config")
+        quiet = dict.fromkeys(("distributed", "distributed.client", "tornado.application"), "critical")
+        config.set({"logging": config.get("logging", {}) or quiet})
     return importlib.import_module("distributed")
 
 

@@ -141,6 +141,7 @@ class _Record:
     run: Run
     arrival: int
     submitter: str
+    wanted_by: set[str] = field(default_factory=set)  # who asked for it and did not let go
     served: int = -1  # when it was last handed to Dask, counted in such events
     attempt: str | None = None  # None while it is not with Dask
     future: Any = None
@@ -148,6 +149,7 @@ class _Record:
     past_lives: set[str] = field(default_factory=set)
     address: str = ""
     pid: int = 0
+    stopped_by: str = ""
     told: bool = False  # its worker was asked to stop
     deadline: float = 0.0  # for a run that is stopping
 
@@ -166,6 +168,8 @@ class Jobs:
         trainings; the private cluster has so many worker processes more.
     scheduler
         ``tls://host:port`` of a real Dask cluster to use instead (default: the environment variable DROPCLUST_SCHEDULER).
+    alive
+        Whether a browser session that asked for a run is still connected.
     task
         What a worker runs: ``task(spec_json, attempt, topic) -> dict`` as `dropclust.service.worker.run`.
     calibrate
@@ -188,6 +192,7 @@ class Jobs:
         scheduler: str | None = None,
         *,
         kept: int = 1,
+        alive: Callable[[str], bool] = lambda submitter: True,
         task: Callable[[str, str, str], dict[str, Any]] = worker.run,
         calibrate: Callable[[], Any] | None = worker.calibrate,
         preload: str = PRELOAD,
@@ -200,6 +205,7 @@ class Jobs:
         scheduler = scheduler or os.environ.get("DROPCLUST_SCHEDULER")
         self._address = check_address(scheduler) if scheduler else None
         self._store, self._workers, self._kept, self._preload = store, workers, kept, preload
+        self._alive = alive
         self._task, self._calibrate, self._stop_seconds = task, calibrate, stop_seconds
 
         self._lock = threading.RLock()  # guards the records, and everything read from them
@@ -274,11 +280,11 @@ class Jobs:
             When the submitter, or everybody together, has too many runs waiting.
         """
         key = spec.key
-        if (active := self._active(key)) is not None:
+        if (active := self._share(key, submitter)) is not None:
             return active
         stored = self._store.get(key)
         with self._lock:
-            if (active := self._active(key)) is not None:
+            if (active := self._share(key, submitter)) is not None:
                 return active
             if stored is not None and stored.status == "done":
                 self._records.pop(key, None)  # what the store has, another process may have put there since
@@ -292,6 +298,7 @@ class Jobs:
                 record.arrival, record.submitter = next(self._arrivals), submitter
                 self._records[key] = record
                 self._change(record, "waiting", curve=(), message="", restarts=0, started=None, seconds=0.0, steps=0)
+            self._records[key].wanted_by = {submitter} - {""}
             self._renumber()
             run = self._records[key].run
         self._inbox.put(None)
@@ -305,30 +312,43 @@ class Jobs:
         stored = self._store.get(key) if re.fullmatch(r"[0-9a-f]{64}", key) else None
         return None if stored is None else self._found(stored)
 
-    def stop(self, key: str) -> Run | None:
-        """Ask a run to stop. One that has not begun is dropped at once; one that trains keeps what it learnt so far."""
+    def stop(self, key: str, by: str = "") -> Run | None:
+        """Ask a run to stop. One that has not begun is dropped at once; one that trains keeps what it learnt so far.
+
+        Parameters
+        ----------
+        key
+            The run.
+        by
+            Who asks. A run that others asked for too, whose sessions are still there, goes on: it stops when all have let go.
+            "" is whoever runs the app: it stops for everybody.
+        """
         with self._lock:
             record = self._records.get(key)
             if record is None:
                 return None
+            record.wanted_by = {other for other in record.wanted_by if other != by and self._alive(other)} if by else set()
+            if record.wanted_by:
+                return record.run
+            record.stopped_by = "whoever asked for it" if by else "whoever runs this app"
             if record.run.state == "training":
                 record.told, record.deadline = False, time.monotonic() + self._stop_seconds
                 self._change(record, "stopping")
             elif record.run.state in WAITING:
-                self._end(record, "stopped", "It was stopped before it began.")
+                self._end(record, "stopped", f"It was stopped by {record.stopped_by} before it began.")
             run = record.run
         self._inbox.put(None)
         return run
 
     def stop_all(self, submitter: str) -> list[Run]:
-        """Ask all runs of one submitter that have not ended to stop; returns them."""
-        return [run for key in self.asked_by(submitter) if (run := self.stop(key))]
+        """Ask all runs of one submitter that have not ended to stop, as `stop` does; returns them."""
+        return [run for key in self.asked_by(submitter) if (run := self.stop(key, submitter))]
 
     def asked_by(self, submitter: str) -> list[str]:
-        """Keys of the runs of one submitter that have not ended."""
+        """Keys of the runs that one submitter asked for, has not let go and that have not ended."""
         with self._lock:
             return [
-                key for key, record in self._records.items() if record.submitter == submitter and record.run.state not in ENDED
+                key for key, record in self._records.items() if submitter in record.wanted_by and record.run.state not in ENDED
             ]
 
     def runs(self) -> list[Run]:
@@ -404,10 +424,15 @@ class Jobs:
         if submitter and waiting[submitter] >= (most := WAITING_OF_ONE.value()):
             raise BoundReached(f"At most {most:,} runs of one session may wait, and so many do: stop some, or let them train.")
 
-    def _active(self, key: str) -> Run | None:
+    def _share(self, key: str, submitter: str) -> Run | None:
+        """The run of that key while it waits or trains, from now on wanted by the submitter too."""
         with self._lock:
             record = self._records.get(key)
-            return record.run if record is not None and record.run.state not in ENDED else None
+            if record is None or record.run.state in ENDED:
+                return None
+            if submitter:
+                record.wanted_by.add(submitter)
+            return record.run
 
     @staticmethod
     def _found(stored: Stored) -> Run:
@@ -698,7 +723,7 @@ class Jobs:
         if status == "diverged" or problem is not None:
             self._end(record, "failed", problem or result["message"], **learnt)
         else:
-            message = f"It was stopped after {result['steps']:,} of {record.run.spec.steps:,} steps."
+            message = f"It was stopped by {record.stopped_by} after {result['steps']:,} of {record.run.spec.steps:,} steps."
             self._end(record, status, message if status == "stopped" else record.run.message, **learnt)
 
     def _press_stops(self, cluster: Cluster) -> None:

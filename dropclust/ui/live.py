@@ -52,7 +52,7 @@ def queue() -> Jobs:
     """The background queue; its workers start while the page is already up."""
     from dropclust.service.jobs import Jobs
 
-    jobs = Jobs(store())
+    jobs = Jobs(store(), alive=_connected)
     atexit.register(jobs.close)
     jobs.start()
     return jobs

@@ -41,7 +41,9 @@ def progress(keys: list[str]) -> None:
             st.warning(f"{runs.label(run.spec)}: {network.STATES[run.state]}. {run.message}", icon=":material/error:")
     if active and st.button("Stop", icon=":material/stop_circle:", help="Keeps what was learnt so far."):
         for run in active:
-            live.queue().stop(run.key)
+            after = live.queue().stop(run.key, live.session())
+            if after and after.state not in {*ENDED, "stopping"}:
+                st.toast(f"{runs.label(run.spec)}: others asked for it too, so it goes on for them.", icon=":material/group:")
         st.rerun(scope="fragment")
     if found:
         info = network.learning([(runs.label(run.spec), run.curve) for run in found])

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import ssl
 import stat
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 from distributed import Client
 from distributed.security import Security
 
+from dropclust.core.paths import cache_folder
 from dropclust.service import cluster, jobs
 from dropclust.service.bounds import WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
 from dropclust.service.jobs import ENDED, TRANSITIONS, Jobs
@@ -150,6 +152,43 @@ def test_all_runs_of_one_session_are_stopped_and_no_others():
     assert queue.asked_by("bob") == [spec.key for spec in others]
 
 
+def test_a_run_that_several_asked_for_stops_when_all_have_let_go():
+    connected = {"ann", "bob", "eve"}
+    queue = Unstarted(MemoryStore(), 1, alive=connected.__contains__)
+    [spec] = specs("quick")
+    for submitter in ("ann", "bob", "eve"):
+        queue.submit(spec, submitter)
+    assert queue.stop(spec.key, "ann").state == "waiting"
+    assert queue.asked_by("ann") == []
+    assert queue.asked_by("bob") == [spec.key]
+    connected.remove("eve")  # who has gone holds nobody up
+    stopped = queue.stop(spec.key, "bob")
+    assert (stopped.state, stopped.message) == ("stopped", "It was stopped by whoever asked for it before it began.")
+
+
+def test_whoever_runs_the_app_stops_a_run_for_everybody():
+    queue = Unstarted(MemoryStore(), 1)
+    [spec] = specs("quick")
+    for submitter in ("ann", "bob"):
+        queue.submit(spec, submitter)
+    assert queue.stop(spec.key).message == "It was stopped by whoever runs this app before it began."
+
+
+def test_a_folder_of_keys_that_is_deleted_costs_a_start_and_no_run():
+    queue = fake_queue()
+    try:
+        [spec] = specs("slow")
+        queue.submit(spec)
+        until_state(queue, spec, "training")
+        folder = queue.cluster.folder
+        assert folder.parent == (cache_folder() / "workers").resolve()  # not among the temporary files
+        shutil.rmtree(folder, ignore_errors=True)
+        until(lambda: queue.get(spec.key).restarts and queue.get(spec.key).state == "training", "another start")
+        assert queue.cluster.folder != folder
+    finally:
+        queue.close()
+
+
 # ---- the machine
 
 
@@ -188,7 +227,11 @@ def test_waiting_to_stopped(queue):
     queue.submit(second)
     until_state(queue, first, "training")
     run = queue.stop(second.key)
-    assert (run.state, run.position, run.message) == ("stopped", None, "It was stopped before it began.")
+    assert (run.state, run.position, run.message) == (
+        "stopped",
+        None,
+        "It was stopped by whoever runs this app before it began.",
+    )
     queue.stop(first.key)
     until_state(queue, first, "stopped")
     assert queue.path[second.key] == ["waiting", "stopped"]
@@ -280,7 +323,7 @@ def test_stopping_to_stopped(queue):
     assert stored.status == "stopped"
     assert stored.steps == run.steps > 3
     assert len(run.curve) == run.steps == len(stored.curve)
-    assert run.message == f"It was stopped after {run.steps} of 2,500 steps."
+    assert run.message == f"It was stopped by whoever runs this app after {run.steps} of 2,500 steps."
 
 
 def test_stopping_to_done(queue):
