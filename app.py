@@ -5,8 +5,10 @@ from pathlib import Path
 import streamlit as st
 
 import dropclust.ui
+from dropclust.ui import live
 
 st.set_page_config("DropClust", page_icon=Path(dropclust.ui.__file__).with_name("icon.png"), layout="wide")
+live.admit()
 st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/bubble_chart:", default=True),

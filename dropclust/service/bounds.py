@@ -53,7 +53,8 @@ class Bound:
         return int(text) * self.unit
 
 
-WAITING_OF_ONE = Bound("DROPCLUST_MAX_WAITING", 16, "runs, and as many other tasks, that one session may have waiting")
+# One click on the Explore page asks for the nineteen networks of a seed.
+WAITING_OF_ONE = Bound("DROPCLUST_MAX_WAITING", 20, "runs, and as many other tasks, that one session may have waiting")
 WAITING_IN_ALL = Bound("DROPCLUST_MAX_WAITING_IN_ALL", 500, "runs, and as many other tasks, that may wait in all")
 TASK_SECONDS = Bound("DROPCLUST_MAX_TASK_SECONDS", 300, "seconds that a task other than a training may take")
 ANSWER_BYTES = Bound("DROPCLUST_MAX_ANSWERS_MIB", 96, "MiB of finished answers that the server keeps in memory", MIB)
@@ -83,6 +84,6 @@ def listed() -> str:
     Examples
     --------
     >>> print(listed().splitlines()[0])
-    DROPCLUST_MAX_WAITING=16: runs, and as many other tasks, that one session may have waiting
+    DROPCLUST_MAX_WAITING=20: runs, and as many other tasks, that one session may have waiting
     """
     return "\n".join(f"{bound.variable}={bound.default}: {bound.about}" for bound in BOUNDS.values())

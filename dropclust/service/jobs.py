@@ -16,6 +16,7 @@ A run is a small state machine; `TRANSITIONS` is this picture as a table, and no
     lost, restarted                --- no cluster, or its worker dies again and again ---> failed
     done, stopped, failed          --- submitted again ---> waiting  done only when the store has lost it
 
+A run that several sessions asked for is stopped when all of them have let go, or for everybody by whoever runs the app.
 While it waits, a run is not with Dask yet: as many are handed over as there are workers, so that the position in the queue is
 true, everybody who asks gets a fair turn, and a run that nobody has begun is dropped without a word to Dask.
 

@@ -23,7 +23,7 @@ from dropclust.findings import table2 as findings_of_table2
 from dropclust.findings import words
 from dropclust.findings.guess import Guesses
 from dropclust.findings.network import Firing
-from dropclust.service.bounds import BoundReached
+from dropclust.service.bounds import SESSIONS, BoundReached
 from dropclust.service.requests import Origin, Request
 from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
@@ -208,6 +208,25 @@ def session() -> str:
 
     context = get_script_run_ctx()
     return context.session_id if context else ""
+
+
+@st.cache_resource(show_spinner=False)
+def _sessions() -> dict[str, None]:
+    return {}
+
+
+def admit() -> None:
+    """What the router calls first: beyond so many sessions at once a new one reads a sentence in place of a page."""
+    own, known = session(), _sessions()
+    if own in known:
+        return
+    for other in list(known):
+        if not _connected(other):
+            known.pop(other, None)
+    if len(known) >= (most := SESSIONS.value()):
+        st.error(f"At most {most:,} browser sessions are served at once, and so many are open: try again in a moment.")
+        st.stop()
+    known[own] = None
 
 
 def _connected(asker: str) -> bool:

@@ -23,7 +23,7 @@ PAGES = {
     f"train?run={table2.shown_spec(0.4).key}": r"Rand by chance",
     "sample?guess=off": r"Masks disagree",
     "batch": r"made again",
-    "variance": r"interval",
+    "variance": r"Model variance|model variance",
     "similar": r"Clusters of the two clusterings",
     "power": r"Drag the range",
     "compress": r"Which neurons merged",

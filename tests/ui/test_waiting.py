@@ -8,7 +8,7 @@ import sys
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dropclust.service.bounds import WAITING_OF_ONE, BoundReached
+from dropclust.service.bounds import SESSIONS, WAITING_OF_ONE, BoundReached
 from dropclust.service.tasks import Task
 from dropclust.ui import live
 from tests.ui.test_compress import cache, open_page, said  # noqa: F401
@@ -78,8 +78,8 @@ def test_what_else_fails_the_page_says(monkeypatch):
 
 
 def test_a_bound_is_said_and_the_page_goes_on(monkeypatch):
-    app = opened(monkeypatch, BoundReached("At most 16 tasks of one session may wait."))
-    assert [warning.value for warning in app.warning] == ["Clustering: At most 16 tasks of one session may wait."]
+    app = opened(monkeypatch, BoundReached("At most 20 tasks of one session may wait."))
+    assert [warning.value for warning in app.warning] == ["Clustering: At most 20 tasks of one session may wait."]
     assert "The answer is None." in said(app)
 
 
@@ -129,3 +129,31 @@ def test_no_torch_is_needed_to_import_what_serves_pages(subprocess_environment):
         [sys.executable, "-c", program], env=subprocess_environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def admitting() -> None:
+    """A page behind the door."""
+    import streamlit as st
+
+    from dropclust.ui import live
+
+    live.admit()
+    st.markdown("Come in.")
+
+
+def test_beyond_so_many_sessions_a_new_one_is_told_so(cache, monkeypatch):  # noqa: F811
+    monkeypatch.setenv(SESSIONS.variable, "2")
+    connected = {"ann", "bob", "eve"}
+    monkeypatch.setattr(live, "_connected", connected.__contains__)
+
+    def come(who: str) -> AppTest:
+        monkeypatch.setattr(live, "session", lambda: who)
+        return AppTest.from_function(admitting, default_timeout=60).run()
+
+    for who in ("ann", "bob", "ann"):
+        assert said(come(who)) == "Come in."
+    refused = "At most 2 browser sessions are served at once, and so many are open: try again in a moment."
+    assert said(come("eve")) == refused
+    connected.remove("ann")
+    assert said(come("eve")) == "Come in."
+    assert said(come("bob")) == "Come in."
