@@ -121,7 +121,9 @@ class Queue(Protocol):
 
 @dataclass(eq=False)
 class _Record:
-    request: Request
+    key: str
+    label: str
+    request: Request | None  # None when it has ended: what was sent, a file perhaps, is not kept
     arrival: int
     state: str = "waiting"
     seen: dict[str, float] = field(default_factory=dict)  # who waits, and when each asked last
@@ -199,7 +201,9 @@ class Tasks:
             self._latest[asker] = now
             if record is None:
                 self._check_bounds(asker, now)
-                record = self._records[request.key] = _Record(request, next(self._arrivals), asker=asker)
+                record = self._records[request.key] = _Record(
+                    request.key, request.label, request, next(self._arrivals), asker=asker
+                )
                 self._positions = None
                 self._begin_thread()
             self._records.move_to_end(request.key)
@@ -262,9 +266,10 @@ class Tasks:
             self._attempts.pop(record.attempt, None)
             record.attempt, record.future, record.address = "", None, ""
         if not TRANSITIONS[state]:
+            record.request = None
             record.ended.set()
         if state == "dropped":
-            self._records.pop(record.request.key, None)
+            self._records.pop(record.key, None)
 
     def _fail(self, record: _Record, error: str, message: str) -> None:
         record.error, record.message = error, message
@@ -317,12 +322,12 @@ class Tasks:
 
     def _snapshot(self, record: _Record) -> Task:
         if self._positions is None:
-            self._positions = {each.request.key: place for place, each in enumerate(self._order(), start=1)}
+            self._positions = {each.key: place for place, each in enumerate(self._order(), start=1)}
         return Task(
-            record.request.key,
-            record.request.label,
+            record.key,
+            record.label,
             record.state,
-            self._positions.get(record.request.key, 0) if record.state == "waiting" else 0,
+            self._positions.get(record.key, 0) if record.state == "waiting" else 0,
             time.monotonic() - record.began if record.state in UNDER_WAY else 0.0,
             record.answer,
             record.error,
@@ -435,15 +440,17 @@ class Tasks:
             number = max(self._queue.spare, 1 - len(self._attempts))
             chosen = self._order()[: max(0, number)]
             for record in chosen:
-                record.attempt, record.began = f"task-{record.request.key[:16]}-{uuid.uuid4().hex}", time.monotonic()
+                record.attempt, record.began = f"task-{record.key[:16]}-{uuid.uuid4().hex}", time.monotonic()
                 record.tries += 1
                 self._attempts[record.attempt] = record
                 self._served[record.asker] = next(self._servings)
                 self._change(record, "working")
         for record in chosen:
-            attempt = record.attempt
+            attempt, request = record.attempt, record.request
+            if request is None:
+                continue
             try:
-                sent = record.request.sent(self._queue.same_machine)
+                sent = request.sent(self._queue.same_machine)
                 future = self._queue.ahead(
                     self._perform, *sent, attempt, self._topic, key=attempt, topic=self._topic, hear=self._hear
                 )

@@ -182,7 +182,7 @@ def one_network(source: Source) -> None:
     # Widgets are drawn while their numbers are waited for, too: one that is not drawn forgets what was chosen.
     with drawn:
         st.subheader("A digit through both")
-        st.fragment(one_digit)(small and small.answers)
+        st.fragment(one_digit)(small.answers if small else None)
     left = None
     if small:
         left = small.network.hidden[layer - 1]

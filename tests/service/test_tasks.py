@@ -92,7 +92,7 @@ class Recorded(Tasks):
         """None: `_step` is the test's."""
 
     def _change(self, record, state):
-        path = self.path.setdefault(record.request.key, [record.state])
+        path = self.path.setdefault(record.key, [record.state])
         super()._change(record, state)
         path.append(state)
 
@@ -205,6 +205,7 @@ def test_working_to_done(tasks, queue):
     tasks._step()
     assert len(queue.handed) == 1
     assert queue.futures[0].calls == ["release"]
+    assert tasks._records[request.key].request is None  # what was sent is not kept
 
 
 def test_working_to_failed(tasks, queue):
