@@ -10,6 +10,7 @@ from dropclust.ui import live
 
 dashboard.ask_nobody()  # `streamlit run` too must not freeze for all when a foreign page knocks
 st.set_page_config("DropClust", page_icon=Path(dropclust.ui.__file__).with_name("icon.png"), layout="wide")
+live.admit()
 page = st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/bubble_chart:", default=True),

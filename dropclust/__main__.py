@@ -24,7 +24,7 @@ from dropclust.findings import verdicts
 from dropclust.service.cluster import ClusterError, RemoteCluster
 
 if TYPE_CHECKING:
-    from dropclust.core.compression import Choice
+    from dropclust.core.methods import Choice
 
 _DEVICE_HELP = "auto: DROPCLUST_DEVICE, or a GPU where there is one and it pays (default auto)"
 _RECIPE_HELP = f"{' or '.join(MAIN_RECIPES)} (default {RunSpec().recipe}); or one choice changed: " + ", ".join(
@@ -47,7 +47,7 @@ class _ListMethods(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Print them and end."""
-        from dropclust.core.compression import METHODS
+        from dropclust.core.methods import METHODS
 
         for method in METHODS.values():
             print(f"{method.name}{' (control)' if method.control else ''}: {method.sentence} Source: {method.source}.")
@@ -81,7 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
-    dashboard = commands.add_parser("dashboard", help="open the dashboard in a browser")
+    from dropclust.service import bounds
+
+    dashboard = commands.add_parser(
+        "dashboard",
+        help="open the dashboard in a browser",
+        epilog=f"How much is taken on, by environment variables, with their defaults:\n{bounds.listed()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     dashboard.add_argument("--port", type=int, default=8501, help="port to serve on, 1 to 65535 (default %(default)s)")
     dashboard.add_argument(
         "--address", default="localhost", help="0.0.0.0 serves a class (default %(default)s: this machine alone)"
@@ -270,7 +277,8 @@ def _compress(parsed: argparse.Namespace) -> None:
     _check_suffix(parsed.out)
     network = load(parsed.network)
     from dropclust.core import mnist
-    from dropclust.core.compression import METHODS, choose_units, compress
+    from dropclust.core.compression import choose_units, compress
+    from dropclust.core.methods import METHODS
     from dropclust.service.proof import compression_proof, sentence
 
     data, units, chosen = mnist.load(), parsed.units, ""

@@ -30,9 +30,10 @@ with left:
 with start:
     seconds = training.expected_seconds(specs) if specs else None
     if st.button("Train", type="primary", icon=":material/play_arrow:", disabled=not specs, width="stretch"):
-        keys = [live.queue().submit(spec, controls.submitter()).key for spec in specs]
-        st.query_params["run"] = keys
-        st.session_state["watching"] = True
+        keys = live.submit(specs)
+        if keys:
+            st.query_params["run"] = keys
+            st.session_state["watching"] = True
     if refusal:
         st.error(refusal)
     if obstacle := live.store().obstacle():
@@ -49,6 +50,7 @@ with right:
         st.info("Press **Train**: the curve grows here while the network learns. Or open a finished run below.")
     elif not st.query_params.get_all("run"):
         st.caption("These settings were trained before; this is what came of them. Choose others, and press **Train**.")
+    trained.stop_all()
     running = any(run.state not in ENDED for key in keys if (run := live.queue().get(key)))
     st.fragment(trained.progress, run_every=0.5 if running else None)(keys)
     trained.results(keys)

@@ -237,7 +237,8 @@ def _rows(
     networks: Sequence[Network], units_of: Callable[[int], Iterable[int]], data: Data, settings: Settings
 ) -> pd.DataFrame:
     """Each network compressed to each of the numbers of units that belong to its width, by every method."""
-    from dropclust.core.compression import METHODS, side_by_side
+    from dropclust.core.compression import side_by_side
+    from dropclust.core.methods import METHODS
     from dropclust.core.metrics import accuracy
     from dropclust.core.prediction import hidden_activations, scaled_logits
     from dropclust.core.twins import twins_of

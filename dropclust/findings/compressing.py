@@ -19,7 +19,7 @@ from dropclust.findings.series import Curves, Series
 from dropclust.findings.table3 import CONTROLS, CURVES, NAMES
 
 if TYPE_CHECKING:
-    from dropclust.core.compression import Choice, CurvePoint
+    from dropclust.core.methods import Choice, CurvePoint
 
 TRIED = 8  # numbers of units on the curve, before the gap is closed
 

@@ -168,9 +168,9 @@ class PrivateCluster(Cluster):
             raise ClusterError(f"the scheduler of the background workers does not answer: {self._last_words()}") from error
 
     def check(self) -> None:
-        """Raise `ClusterLost` when the scheduler is dead; start a new nanny for one that died."""
+        """Raise `ClusterLost` when the scheduler is dead or the folder gone; start a new nanny for one that died."""
         super().check()
-        if not (self.folder / "key.pem").exists():
+        if not (self.folder / "key.pem").exists():  # without its keys no worker can join any more
             raise ClusterLost("the folder with the keys of the background workers is gone")
         for number, nanny in enumerate(self.nannies):
             if nanny.poll() is None:
@@ -282,8 +282,29 @@ def check_address(address: str) -> str:
     return address
 
 
+def _private_folder() -> Path:
+    """A new folder that this user alone can read, for keys and logs: not where whatever cleans /tmp would end all training.
+
+    It lies beside the runs; where nothing can be written there, among the temporary files after all.
+    """
+    folder = cache_folder() / "workers"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        made = tempfile.mkdtemp(prefix="dropclust-", dir=folder)  # mode 0700
+    except OSError:
+        made = tempfile.mkdtemp(prefix="dropclust-")
+    return Path(made).resolve()
+
+
 def _dask() -> Any:
-    """Dask's distributed, imported late: it costs half a second that the first page need not wait for."""
+    """Dask's distributed, imported late: it costs half a second that the first page need not wait for.
+
+    Its tracebacks of connections that break are not for the terminal: the queue says in a sentence what happened.
+    """
+    if "distributed" not in sys.modules:
+        config = importlib.import_module("dask.config")
+        quiet = dict.fromkeys(("distributed", "distributed.client", "tornado.application"), "critical")
+        config.set({"logging": config.get("logging", {}) or quiet})
     return importlib.import_module("distributed")
 
 
@@ -332,15 +353,6 @@ def _key_pair() -> tuple[bytes, bytes]:
     )
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return certificate.public_bytes(serialization.Encoding.PEM), private
-
-
-def _private_folder() -> Path:
-    """A new folder for keys and logs that only this user can enter; where it can be, not in /tmp, which others tidy up."""
-    try:
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="workers-", dir=cache_folder().resolve()))  # mode 0700
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="dropclust-"))
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropclust.core.paths import app_folder
+from dropclust.service import bounds
 from dropclust.service.cluster import check_address
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def start(
     Raises
     ------
     ValueError
-        When the port is not one, or something else listens there, when the address is not one of this machine, or when the
-        environment names a Dask scheduler that is not safe to use.
+        When the port is not one, or something else listens there, when the address is not one of this machine, when the
+        environment names a Dask scheduler that is not safe to use, or sets a bound to what is no bound.
 
     Examples
     --------
@@ -73,6 +74,7 @@ def start(
     if isinstance(port, bool) or not 1 <= port <= 65_535:
         raise ValueError(f"port must be a whole number from 1 to 65535; got {port}")
     address = check_free(port, address)
+    bounds.check()
     if scheduler := os.environ.get("DROPCLUST_SCHEDULER"):
         check_address(scheduler)
     # Streamlit reads its settings from the folder it is started in.

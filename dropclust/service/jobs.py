@@ -16,6 +16,7 @@ A run is a small state machine; `TRANSITIONS` is this picture as a table, and no
     lost, restarted                --- no cluster, or its worker dies again and again ---> failed
     done, stopped, failed          --- submitted again ---> waiting  done only when the store has lost it
 
+A run that several sessions asked for is stopped when all of them have let go, or for everybody by whoever runs the app.
 While it waits, a run is not with Dask yet: as many are handed over as there are workers, so that the position in the queue is
 true, everybody who asks gets a fair turn, and a run that nobody has begun is dropped without a word to Dask.
 
@@ -42,6 +43,7 @@ from typing import Any, Protocol
 
 from dropclust.core.spec import RunSpec
 from dropclust.service import worker
+from dropclust.service.bounds import WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
 from dropclust.service.cluster import (
     PRELOAD,
     Cluster,
@@ -64,12 +66,14 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "done": frozenset({"waiting"}),  # when the store has lost it
 }
 ENDED = frozenset({"done", "stopped", "failed"})
+WAITING = frozenset({"waiting", "lost", "restarted"})
 
 MAX_WORKERS = 8
 MAX_RESTARTS = 3
 REMEMBERED = 500  # runs that ended in this process and are still listed
 
 _TICK_SECONDS = 0.2
+_COUNT_SECONDS = 5.0  # between two questions how many workers there are, when no run waits for one
 _RESULT_SECONDS = 30.0  # to fetch a finished network
 _FINISH_SECONDS = 120.0  # to measure a network after it was stopped
 _NO_WORKER_SECONDS = 120.0  # a cluster without any worker for so long is given up
@@ -138,6 +142,7 @@ class _Record:
     run: Run
     arrival: int
     submitter: str
+    wanted_by: set[str] = field(default_factory=set)  # who asked for it and did not let go
     served: int = -1  # when it was last handed to Dask, counted in such events
     attempt: str | None = None  # None while it is not with Dask
     future: Any = None
@@ -145,6 +150,7 @@ class _Record:
     past_lives: set[str] = field(default_factory=set)
     address: str = ""
     pid: int = 0
+    stopped_by: str = ""
     told: bool = False  # its worker was asked to stop
     deadline: float = 0.0  # for a run that is stopping
 
@@ -157,9 +163,14 @@ class Jobs:
     store
         Where results go, and where finished runs are found again.
     workers
-        Worker processes of the private cluster (default: one a core, at most 8).
+        How many runs the private cluster trains at once (default: one a core, at most 8).
+    kept
+        Workers that train no run where there are more, so that small tasks (`dropclust.service.tasks`) are not behind long
+        trainings; the private cluster has so many worker processes more.
     scheduler
         ``tls://host:port`` of a real Dask cluster to use instead (default: the environment variable DROPCLUST_SCHEDULER).
+    alive
+        Whether a browser session that asked for a run is still connected.
     task
         What a worker runs: ``task(spec_json, attempt, topic) -> dict`` as `dropclust.service.worker.run`.
     calibrate
@@ -181,6 +192,8 @@ class Jobs:
         workers: int | None = None,
         scheduler: str | None = None,
         *,
+        kept: int = 1,
+        alive: Callable[[str], bool] = lambda submitter: True,
         task: Callable[[str, str, str], dict[str, Any]] = worker.run,
         calibrate: Callable[[], Any] | None = worker.calibrate,
         preload: str = PRELOAD,
@@ -192,7 +205,8 @@ class Jobs:
             raise ValueError(f"workers must be a whole number of 1 or more; got {workers!r}")
         scheduler = scheduler or os.environ.get("DROPCLUST_SCHEDULER")
         self._address = check_address(scheduler) if scheduler else None
-        self._store, self._workers, self._preload = store, workers, preload
+        self._store, self._workers, self._kept, self._preload = store, workers, kept, preload
+        self._alive = alive
         self._task, self._calibrate, self._stop_seconds = task, calibrate, stop_seconds
 
         self._lock = threading.RLock()  # guards the records, and everything read from them
@@ -208,6 +222,7 @@ class Jobs:
         self._cluster: Cluster | None = None  # while it is up
         self._calibration: Any = None
         self._calibrating: Any = None  # the future of it, while there is one
+        self._threads = 0  # how many tasks its workers can run at once, when last asked
 
     # ---- for everybody, from any thread
 
@@ -230,7 +245,7 @@ class Jobs:
 
     @property
     def workers(self) -> int:
-        """Worker processes of the private cluster; how many runs train at once."""
+        """How many runs train at once in the private cluster."""
         return self._workers
 
     @property
@@ -285,17 +300,23 @@ class Jobs:
             The run.
         submitter
             Who asks, such as a browser session: each in turn gets the next free worker.
+
+        Raises
+        ------
+        dropclust.service.bounds.BoundReached
+            When the submitter, or everybody together, has too many runs waiting.
         """
         key = spec.key
-        if (active := self._active(key)) is not None:
+        if (active := self._share(key, submitter)) is not None:
             return active
         stored = self._store.get(key)
         with self._lock:
-            if (active := self._active(key)) is not None:
+            if (active := self._share(key, submitter)) is not None:
                 return active
             if stored is not None and stored.status == "done":
                 self._records.pop(key, None)  # what the store has, another process may have put there since
                 return self._found(stored)
+            self._check_bounds(submitter)
             self.start()
             if key not in self._records:
                 self._records[key] = _Record(Run(key, spec, "waiting"), next(self._arrivals), submitter)
@@ -304,6 +325,7 @@ class Jobs:
                 record.arrival, record.submitter = next(self._arrivals), submitter
                 self._records[key] = record
                 self._change(record, "waiting", curve=(), message="", restarts=0, started=None, seconds=0.0, steps=0)
+            self._records[key].wanted_by = {submitter} - {""}
             self._renumber()
             run = self._records[key].run
         self._inbox.put(None)
@@ -317,20 +339,44 @@ class Jobs:
         stored = self._store.get(key) if re.fullmatch(r"[0-9a-f]{64}", key) else None
         return None if stored is None else self._found(stored)
 
-    def stop(self, key: str) -> Run | None:
-        """Ask a run to stop. One that has not begun is dropped at once; one that trains keeps what it learnt so far."""
+    def stop(self, key: str, by: str = "") -> Run | None:
+        """Ask a run to stop. One that has not begun is dropped at once; one that trains keeps what it learnt so far.
+
+        Parameters
+        ----------
+        key
+            The run.
+        by
+            Who asks. A run that others asked for too, whose sessions are still there, goes on: it stops when all have let go.
+            "" is whoever runs the app: it stops for everybody.
+        """
         with self._lock:
             record = self._records.get(key)
             if record is None:
                 return None
+            record.wanted_by = {other for other in record.wanted_by if other != by and self._alive(other)} if by else set()
+            if record.wanted_by:
+                return record.run
+            record.stopped_by = "whoever asked for it" if by else "whoever runs this app"
             if record.run.state == "training":
                 record.told, record.deadline = False, time.monotonic() + self._stop_seconds
                 self._change(record, "stopping")
-            elif record.run.state in ("waiting", "lost", "restarted"):
-                self._end(record, "stopped", "It was stopped before it began.")
+            elif record.run.state in WAITING:
+                self._end(record, "stopped", f"It was stopped by {record.stopped_by} before it began.")
             run = record.run
         self._inbox.put(None)
         return run
+
+    def stop_all(self, submitter: str) -> list[Run]:
+        """Ask all runs of one submitter that have not ended to stop, as `stop` does; returns them."""
+        return [run for key in self.asked_by(submitter) if (run := self.stop(key, submitter))]
+
+    def asked_by(self, submitter: str) -> list[str]:
+        """Keys of the runs that one submitter asked for, has not let go and that have not ended."""
+        with self._lock:
+            return [
+                key for key, record in self._records.items() if submitter in record.wanted_by and record.run.state not in ENDED
+            ]
 
     def runs(self) -> list[Run]:
         """What trains, what waits in the order of its turn, and what ended in this process, the latest first."""
@@ -338,6 +384,54 @@ class Jobs:
             runs = [record.run for record in self._records.values()]
         active = sorted((run for run in runs if run.state not in ENDED), key=lambda run: run.position or 0)
         return active + [run for run in reversed(runs) if run.state in ENDED]
+
+    @property
+    def same_machine(self) -> bool:
+        """Whether the workers see this machine's files: those of the private cluster do."""
+        return self._address is None
+
+    @property
+    def spare(self) -> int:
+        """How many workers have nothing to do, whoever gave it to them; 0 before there are any."""
+        cluster = self._cluster
+        client = cluster.client if cluster is not None else None
+        if client is None or not self.ready:
+            return 0
+        busy: int = sum(state.status == "pending" for state in list(client.futures.values()))
+        return max(0, self._threads - busy)
+
+    def ahead(self, function: Callable[..., Any], *arguments: Any, key: str, topic: str, hear: Callable[[Any], None]) -> Any:
+        """Hand a function to a worker, ahead of all runs that wait; returns Dask's future of what it returns.
+
+        Parameters
+        ----------
+        function, arguments
+            What is called.
+        key
+            Its name with Dask, given to nothing else.
+        topic, hear
+            A Dask topic, and what is called with each of its events, a pair of time and message.
+
+        Raises
+        ------
+        dropclust.service.cluster.ClusterError
+            When no worker is there at this moment.
+        """
+        cluster = self._cluster
+        client = cluster.client if cluster is not None else None
+        if client is None:
+            raise ClusterError("no worker is there")
+        try:
+            client.subscribe_topic(topic, hear)  # asking again is free
+            return client.submit(function, *arguments, key=key, pure=False, priority=1)
+        except Exception as error:  # whatever a connection raises that breaks this moment
+            raise ClusterLost("the Dask scheduler does not answer") from error
+
+    def end_worker(self, address: str, pid: int) -> None:
+        """End a worker process at once, whatever it does; another takes its place."""
+        cluster = self._cluster
+        if cluster is not None:
+            cluster.kill(address, pid)
 
     def close(self) -> None:
         """Let go of the cluster. What trains is given up."""
@@ -350,10 +444,22 @@ class Jobs:
 
     # ---- the state machine; the lock is held
 
-    def _active(self, key: str) -> Run | None:
+    def _check_bounds(self, submitter: str) -> None:
+        waiting = Counter(record.submitter for record in self._records.values() if record.run.state in WAITING)
+        if waiting.total() >= (most := WAITING_IN_ALL.value()):
+            raise BoundReached(f"At most {most:,} runs may wait in all, and so many do: try again when some are trained.")
+        if submitter and waiting[submitter] >= (most := WAITING_OF_ONE.value()):
+            raise BoundReached(f"At most {most:,} runs of one session may wait, and so many do: stop some, or let them train.")
+
+    def _share(self, key: str, submitter: str) -> Run | None:
+        """The run of that key while it waits or trains, from now on wanted by the submitter too."""
         with self._lock:
             record = self._records.get(key)
-            return record.run if record is not None and record.run.state not in ENDED else None
+            if record is None or record.run.state in ENDED:
+                return None
+            if submitter:
+                record.wanted_by.add(submitter)
+            return record.run
 
     @staticmethod
     def _found(stored: Stored) -> Run:
@@ -418,7 +524,7 @@ class Jobs:
         First what is with Dask already, then what was lost; then everybody's first run before anybody's second, counting
         those that train, and among equals whoever was served longest ago.
         """
-        waiting = [record for record in self._records.values() if record.run.state in ("waiting", "lost", "restarted")]
+        waiting = [record for record in self._records.values() if record.run.state in WAITING]
         turns = Counter(record.submitter for record in self._records.values() if record.attempt is not None)
         served: dict[str, int] = {}
         for record in self._records.values():
@@ -447,7 +553,8 @@ class Jobs:
     def _supervise(self) -> None:
         losses: deque[float] = deque(maxlen=_LOSSES)
         while self._wanted.wait() and not self._closing.is_set():
-            cluster = RemoteCluster(self._address) if self._address else PrivateCluster(self._workers, self._preload)
+            number = self._workers + self._kept
+            cluster = RemoteCluster(self._address) if self._address else PrivateCluster(number, self._preload)
             try:
                 cluster.open(self._closing)
                 self._cluster = cluster
@@ -480,7 +587,7 @@ class Jobs:
 
     def _serve(self, cluster: Cluster) -> None:
         topic = f"dropclust-{uuid.uuid4().hex}"
-        threads, asked, seen = 0, 0.0, time.monotonic()
+        asked, seen = 0.0, time.monotonic()
         while not self._closing.is_set():
             for message in self._messages():
                 self._hear(cluster, message)
@@ -493,15 +600,14 @@ class Jobs:
             now = time.monotonic()
             with self._lock:
                 wanted = not self.ready or any(record.attempt is None for record in self._queue())
+            if now - asked > (_TICK_SECONDS if wanted else _COUNT_SECONDS):
+                self._threads, asked = cluster.threads(), now
             if not wanted:
                 seen = now
-                continue
-            if now - asked > _TICK_SECONDS:
-                threads, asked = cluster.threads(), now
-            if threads:
+            elif self._threads:
                 seen = now
                 self._ready.set()
-                self._dispatch(cluster, topic, threads)
+                self._dispatch(cluster, topic, self._threads)
             elif now - seen > _NO_WORKER_SECONDS:
                 raise ClusterError("no worker is there")
 
@@ -544,12 +650,13 @@ class Jobs:
             self._change(record, steps=message["steps"])
 
     def _dispatch(self, cluster: Cluster, topic: str, threads: int) -> None:
-        """Hand over as many runs as there are idle workers."""
+        """Hand over as many runs as there are idle workers, but for what is kept for tasks."""
         if self._calibrate is not None and self._calibrating is None:
             self._calibrating = cluster.client.submit(self._calibrate, key=f"calibrate-{uuid.uuid4().hex}")
         with self._lock:
             busy = len(self._attempts) + (self._calibrating is not None)
-            chosen = [record for record in self._queue() if record.attempt is None][: max(0, threads - busy)]
+            training = max(1, threads - self._kept)
+            chosen = [record for record in self._queue() if record.attempt is None][: max(0, training - busy)]
             for record in chosen:
                 # A key that no other attempt and no other app has: Dask may still be busy with an earlier attempt.
                 record.attempt = f"{record.run.key}-{uuid.uuid4().hex}"
@@ -643,7 +750,7 @@ class Jobs:
         if status == "diverged" or problem is not None:
             self._end(record, "failed", problem or result["message"], **learnt)
         else:
-            message = f"It was stopped after {result['steps']:,} of {record.run.spec.steps:,} steps."
+            message = f"It was stopped by {record.stopped_by} after {result['steps']:,} of {record.run.spec.steps:,} steps."
             self._end(record, status, message if status == "stopped" else record.run.message, **learnt)
 
     def _press_stops(self, cluster: Cluster) -> None:

@@ -72,12 +72,15 @@ def end_with_nanny() -> None:
 
 
 def warm() -> None:
-    """Import torch, read MNIST and train a few steps, all on one thread, so that the first run starts at once."""
+    """Import torch, read MNIST, train a few steps and cluster a few neurons, so that the first run and look start at once."""
     import torch
 
     torch.set_num_threads(1)
     from dropclust.core import metrics, mnist, prediction, training  # noqa: F401
+    from dropclust.core.similarity import neuron_similarity
     from dropclust.core.spec import RunSpec
 
     with contextlib.suppress(OSError):  # a missing file of MNIST is the run's to report, in its own words
-        training.fit([RunSpec(hidden=(8, 8, 8), examples=1_280)], data=mnist.load(), threads=1)
+        [trained] = training.fit([RunSpec(hidden=(8, 8, 8), examples=1_280)], data=mnist.load(), threads=1)
+        if trained.network is not None:
+            neuron_similarity(trained.network, 1, 2)

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from dropclust.core.paths import cache_folder, shipped_folder
 from dropclust.service.atomic import discard, is_temporary, sync_folder, write_temporary
+from dropclust.service.bounds import STORE_BYTES
 from dropclust.service.files.common import MAX_FILE_BYTES, LoadError
 from dropclust.service.stored import Stored, Summary, from_bytes, read_summary, to_bytes
 
@@ -28,7 +29,7 @@ try:
 except ImportError:  # Windows: threads of one process still wait for each other there, processes do not
     fcntl = None  # type: ignore[assignment]
 
-LIMIT_BYTES = 2_000_000_000
+LIMIT_BYTES = STORE_BYTES.default * STORE_BYTES.unit
 RECENT_NS = 100_000_000  # a folder that changed within so long may change again without a sign
 FREE_BYTES = 50_000_000  # on the disk, below which nobody should begin to train
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a writer that died
@@ -130,6 +131,11 @@ class Store:
         self._summaries: dict[Path, tuple[Stamp, Summary]] = {}
         self._reports: deque[str] = deque(maxlen=100)
         self._reported: deque[tuple[str, Stamp | None]] = deque(maxlen=1000)
+
+    @property
+    def roots(self) -> tuple[Path, Path | None]:
+        """The folder of runs, and the one that came with an installed package, if there is one."""
+        return self.root, self._shipped.root if self._shipped else None
 
     @property
     def reports(self) -> tuple[str, ...]:
@@ -412,4 +418,4 @@ class Store:
 def open_store() -> Store:
     """The project's own runs: the shipped ones and the user's."""
     shipped = shipped_folder()
-    return Store(cache_folder() / "runs", shipped=shipped and shipped / "runs")
+    return Store(cache_folder() / "runs", STORE_BYTES.value(), shipped=shipped and shipped / "runs")

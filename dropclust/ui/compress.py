@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from dropclust.core.methods import METHODS
 from dropclust.core.spec import LIMITS, TEST_IMAGES
 from dropclust.experiments import paper, table2
 from dropclust.experiments.results import ResultError
@@ -17,6 +18,8 @@ from dropclust.findings import table3, words
 from dropclust.findings.compressing import Answers, Effect, Merges
 from dropclust.findings.network import Neurons, pictures
 from dropclust.service import files
+from dropclust.service.bounds import MIB, UPLOAD_BYTES
+from dropclust.service.work import TIMED_IMAGES
 from dropclust.ui import compressing, controls, live, state
 from dropclust.ui.compressing import Source
 from dropclust.ui.figures import compressing as draw
@@ -91,7 +94,8 @@ def choose_source() -> Source | None:
         file = st.file_uploader(
             "Or a file of your own: .safetensors or .npz",
             key="file",
-            help="A perceptron with ReLU, 784 inputs, one to six hidden layers and 10 outputs, of at most 20 MB: a file of "
+            help="A perceptron with ReLU, 784 inputs, one to six hidden layers and 10 outputs, of at most "
+            f"{UPLOAD_BYTES.value() // MIB} MB: a file of "
             "this project, or one with torch's names (fc1.weight). It stays in this session alone.",
         )
         if file is None:
@@ -100,10 +104,12 @@ def choose_source() -> Source | None:
             brought = st.session_state.get("compress_file")
             if brought is None or brought[0] != file.file_id:
                 try:
-                    network = files.from_bytes(file.getvalue(), file.name)
+                    network = compressing.read(file.getvalue(), file.name)
+                    if network is None:
+                        return None
                     begins = f"python -m dropclust compress {shlex.quote(file.name)} "
                     brought = file.file_id, Source.of(network, file.name, begins)
-                except files.LoadError as error:
+                except ValueError as error:
                     brought = file.file_id, str(error)
                 st.session_state["compress_file"] = brought
             if isinstance(brought[1], Source):
@@ -122,24 +128,28 @@ def choose_source() -> Source | None:
     return None if stored is None else compressing.source_of(stored.key, stored.created, stored)
 
 
-def choose_units(source: Source, layer: int, method: str, seed: int) -> int:
-    """How many units are left: two fifths, as in the paper, until the viewer says otherwise.
+def choose_units(source: Source, layer: int, method: str, seed: int) -> int | None:
+    """How many units are left: two fifths, as in the paper, until the viewer says otherwise; None while it is waited for.
 
     For "agreement" they follow from the number of clusters, which is what is chosen: at first the one that leaves as many, and
     when the method changes as many as were left, so that methods are compared at equal width.
     """
-    network, width = source.network, source.network.hidden[layer - 1]
+    width = source.network.hidden[layer - 1]
     if width == 1:
         return 1
 
-    def asked(units: int) -> int:
-        return compressing.clusters_for(source.digest, layer, units, seed, network) if method == "agreement" else units
+    def asked(units: int) -> int | None:
+        return compressing.clusters_for(source, layer, units, seed) if method == "agreement" else units
 
     this, before, left = st.session_state.get("compress_left", (None, None, 0))
     if this == (source.digest, layer) and "agreement" in {method, before} and method != before:
-        st.session_state["units"] = asked(left)
+        if (wanted := asked(left)) is None:
+            return None
+        st.session_state["units"] = wanted
+    if (default := asked(math.ceil(SHARE_LEFT * width))) is None:
+        return None
     counted = "Units left" if method != "agreement" else "Clusters of each clustering: the units left follow from them"
-    parameter = replace(UNITS, label=counted, default=asked(math.ceil(SHARE_LEFT * width)), high=width)
+    parameter = replace(UNITS, label=counted, default=default, high=width)
     state.check([parameter])
     units: int = controls.drag(parameter)
     return units
@@ -156,33 +166,33 @@ def one_network(source: Source) -> None:
     wide, narrow = st.columns([3, 1])
     with wide:
         method = named(table3.NAMES, controls.choose(METHOD))
-        about = compressing.methods()[method]
+        about = METHODS[method]
         st.caption(f"{about.sentence} Source: {about.source}.{' A control.' if about.control else ''}")
     with narrow:
         layer = controls.choose(of_layer)
         seed = controls.number(SEED)
     units = choose_units(source, layer, method, seed)
-    arguments = source.digest, layer, units, method, seed, network
     curve = st.container()
-    small = compressing.compressed(*arguments)
-    found = compressing.answers(*arguments)
-    left = small.network.hidden[layer - 1]
-    st.session_state["compress_left"] = (source.digest, layer), method, left
-    proof = compressing.proof(*arguments)
-    info = findings.effect(proof, found, compressing.passes(*arguments), compressing.TIMED_IMAGES)
     said, drawn = st.columns([2, 3])
     command = f"{source.command}--layer {layer} --units {units} --method {method} --seed {seed} --out small.safetensors"
     with said:
         st.subheader("Lost and gained")
-        effect(info, command)
-        controls.downloads(small.network, f"smaller-{files.digest(small.network)[:12]}", proof)
+        small = None if units is None else compressing.compressed(source, layer, units, method, seed)
+        if small:
+            effect(findings.effect(small.proof, small.answers, small.times, TIMED_IMAGES), command)
+            controls.downloads(small.network, f"smaller-{small.network.digest[:12]}", small.proof)
+    # Widgets are drawn while their numbers are waited for, too: one that is not drawn forgets what was chosen.
     with drawn:
         st.subheader("A digit through both")
-        st.fragment(one_digit)(found)
-    st.subheader("Which neurons merged")
-    old, new = (pictures([w.cpu().numpy() for w in each.weights], layer) for each in (network, small.network))
-    merged = findings.merges(old, new, small.labels.numpy())
-    controls.picture(merged, sheet, "merges", command)
+        st.fragment(one_digit)(small.answers if small else None)
+    left = None
+    if small:
+        left = small.network.hidden[layer - 1]
+        st.session_state["compress_left"] = (source.digest, layer), method, left
+        st.subheader("Which neurons merged")
+        old, new = (pictures(each.weights, layer) for each in (network, small.network))
+        merged = findings.merges(old, new, small.labels)
+        controls.picture(merged, sheet, "merges", command)
     with curve:
         accuracy_curve(source, layer, method, seed, left)
 
@@ -208,27 +218,35 @@ def effect(info: Effect, command: str) -> None:
     controls.behind(info, "compressed", command)
 
 
-def one_digit(found: Answers) -> None:
-    """A test image through both networks."""
+def one_digit(found: Answers | None) -> None:
+    """A test image through both networks, once their answers are there."""
+
+    def to_next() -> None:
+        if found is not None:
+            st.session_state["image"] = findings.next_differing(found, st.session_state["image"])
+
     left, right = st.columns([1, 2])
     with left:
         image = controls.number(IMAGE)
         st.button(
             "Next difference",
-            on_click=lambda: st.session_state.update(image=findings.next_differing(found, st.session_state["image"])),
-            disabled=not len(found.differing),
+            on_click=to_next,
+            disabled=found is None or not len(found.differing),
             icon=":material/skip_next:",
             help="The next test image that the two classify differently.",
             width="stretch",
         )
+        if found is None:
+            return
         info = findings.digit(found, image)
-        st.image(compressing.picture(image), alt=f"Test image {image}: a {info.truth}.", width=160)
+        if images := live.test_images():
+            st.image(compressing.picture(images.pixels(image)), alt=f"Test image {image}: a {info.truth}.", width=160)
     with right:
         controls.chart(info, draw.digit, "digit")
 
 
-def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int) -> None:
-    """What other numbers of units would leave; for a wide layer when asked for."""
+def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int | None) -> None:
+    """What other numbers of units would leave; for a wide layer when asked for; ``left`` is None until it is known."""
     asked = st.session_state.setdefault("compress_curves", set())
     this, width = (source.digest, layer, method, seed), source.network.hidden[layer - 1]
     if width > compressing.AUTOMATIC and this not in asked:
@@ -238,7 +256,9 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
     chart, choose = st.columns([3, 1])
     with choose:
         tolerance = controls.choose(TOLERANCE)
-        choice = compressing.chosen(source.digest, layer, method, tolerance, seed, source.network)
+        choice = compressing.chosen(source, layer, method, tolerance, seed)
+        if choice is None:
+            return
         kept = findings.fewest(choice)
         st.button(
             f"Keep {kept.width} units", on_click=lambda: st.session_state.update(units=kept.units), type="primary",
@@ -248,7 +268,9 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
             f"{100 * (kept.accuracy - choice.accuracy_before):+.2f} points on the held-out images, by which they are chosen. "
             "The test images are counted afterwards and may lose more."
         )
-    others = compressing.controls_of(source.digest, layer, method, seed, findings.widths(choice, width), source.network)
-    info = findings.held_curves(choice, others, method, left)
     with chart:
+        others = compressing.controls_of(source, layer, method, seed, findings.widths(choice, width))
+        if others is None or left is None:
+            return
+        info = findings.held_curves(choice, others, method, left)
         controls.chart(info, lines.curves, "held-curve", height=440)

@@ -116,14 +116,6 @@ def behind(info: Info, key: str, command: str | None = None) -> None:
         st.table(table.round(4))
 
 
-def submitter() -> str:
-    """Who asks for a run: this browser session, so that each viewer in turn gets the next free worker."""
-    from streamlit.runtime.scriptrunner import get_script_run_ctx
-
-    context = get_script_run_ctx()
-    return context.session_id if context else ""
-
-
 def damage(store: Store) -> None:
     """Say, once a session, which stored runs were found damaged and set aside."""
     said: set[str] = st.session_state.setdefault("damage_said", set())

@@ -10,11 +10,11 @@ import streamlit as st
 
 from dropclust.core import uncertainty
 from dropclust.core.spec import LIMITS, OUTPUTS, TEST_IMAGES, RunSpec
-from dropclust.core.uncertainty import MIXES, Image, mixed
+from dropclust.core.uncertainty import MIXES, Image
 from dropclust.findings import words
-from dropclust.findings.reading import Answers, answers, favourites, turning
-from dropclust.findings.series import Curves
-from dropclust.ui import controls, runs, state
+from dropclust.findings.reading import favourites
+from dropclust.service.requests import Request
+from dropclust.ui import controls, live, runs, state
 from dropclust.ui.drawing import draw
 from dropclust.ui.figures import reading as figures
 from dropclust.ui.outside import as_text
@@ -23,9 +23,13 @@ from dropclust.ui.state import Parameter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dropclust.core.network import Network
+    from dropclust.findings.reading import Answers
+    from dropclust.findings.series import Curves
+    from dropclust.service.requests import Origin
     from dropclust.service.stored import Stored
+    from dropclust.ui.live import TestImages
 
+PATIENCE = 0.4  # seconds that the page waits for the reading of an image before it says that it does
 DRAW, HARD_IMAGE, HALF_WAY = "draw", "hard image", "half-way"
 SOURCE = Parameter("digit", "Which digit", DRAW, (DRAW, HARD_IMAGE, HALF_WAY))
 MASK_COUNT = Parameter("digit_masks", "Masks that read the digit", uncertainty.MASKS, low=1, high=2_000, step=50)
@@ -42,12 +46,12 @@ def section(stored: Stored) -> None:
 
     It declares and checks its own address parameters, which all begin with ``digit``, and reruns alone while it is used.
     """
-    block(stored.network(), stored.key)
+    block(live.origin(stored.key), stored.spec)
 
 
 @st.fragment
-def block(network: Network, key: str) -> None:
-    """The same for a network that need not be stored; ``key`` names it, so that nothing is computed twice.
+def block(network: Origin, spec: RunSpec | None) -> None:
+    """The same for a network that need not be stored; ``spec`` is the run that made it, None for one from elsewhere.
 
     Whatever is wrong (an empty canvas, a rate or a number of masks that cannot be, missing images) costs one sentence.
     """
@@ -58,20 +62,19 @@ def block(network: Network, key: str) -> None:
     with second:
         n_samples = controls.number(MASK_COUNT)
     rate = None  # the network's own
-    if network.spec is None or not any(network.spec.dropout):
+    if spec is None or not any(spec.dropout):
         with third:
             rate = controls.drag(RATE)
     left, right = st.columns([1, 2], gap="large")
     try:
         with left:
-            image = _SOURCES[source](network, key, rate)
+            image = _SOURCES[source](network, rate)
         with right:
-            if image is not None:
-                info = _read(key, network, image, n_samples, rate)
+            if image is not None and (info := _read(network, image, n_samples, rate)):
                 _summary(image, info)
-                controls.chart(info, figures.answers, "digit-reading", _command(network.spec))
+                controls.chart(info, figures.answers, "digit-reading", _command(spec))
             if source == HALF_WAY:
-                _turning(network, key, n_samples, rate)
+                _turning(network, spec, n_samples, rate)
     except FileNotFoundError as error:
         st.warning(f"No test image can be shown: {error}.", icon=":material/image_not_supported:")
     except ValueError as error:
@@ -104,52 +107,63 @@ def _summary(image: Image, info: Answers) -> None:
             st.metric(label, number, note, delta_color="off", delta_arrow="off", help=about, width=140)
 
 
-def _drawn(network: Network, key: str, rate: float | None) -> Image | None:
+def _drawn(network: Origin, rate: float | None) -> Image | None:
     """The canvas; while it is empty the hardest test image stands in, so that there is something to see."""
     image = draw("digit-canvas")
-    if image is None:
-        index = _hard(key, network, rate)[0]
+    if image is None and (found := _hard(network, rate)):
+        images, order = found
         st.info(
-            f"Nothing is drawn yet. Until then: {_test_image(index)}, of all {TEST_IMAGES:,} the one about which this "
+            f"Nothing is drawn yet. Until then: {images.name(order[0])}, of all {TEST_IMAGES:,} the one about which this "
             "network's masks disagree most (mutual information).",
             icon=":material/draw:",
         )
-        image = _pixels(index)
+        image = images.pixels(order[0])
     return image
 
 
-def _hardest(network: Network, key: str, rate: float | None) -> Image:
+def _hardest(network: Origin, rate: float | None) -> Image | None:
     rank = controls.choose(HARD)
-    index = _hard(key, network, rate)[rank - 1]
+    found = _hard(network, rate)
+    if found is None:
+        return None
+    images, order = found
     place = f"number {rank} of {TEST_IMAGES:,} by how much the masks disagree (mutual information)"
-    st.caption(f"{words.capital(_test_image(index))}: {place}.")
-    return _pixels(index)
+    st.caption(f"{words.capital(images.name(order[rank - 1]))}: {place}.")
+    return images.pixels(order[rank - 1])
 
 
-def _between(network: Network, key: str, rate: float | None) -> Image | None:
+def _between(network: Origin, rate: float | None) -> Image | None:
     digits = controls.choose(FROM), controls.choose(TO)
     share = controls.slide(MIX)
     if digits[0] == digits[1]:
         st.info("Choose two different digits.")
         return None
+    images = live.test_images()
+    if images is None:
+        return None
     parts = (f"{words.share(part)} of a typical {digit}" for part, digit in zip((1 - share, share), digits, strict=True))
     st.caption(f"{' and '.join(parts)}, pixel by pixel.")
-    return _mixed(digits, share)
+    return images.between(digits, share)
 
 
-_SOURCES: dict[str, Callable[[Network, str, float | None], Image | None]] = {
+_SOURCES: dict[str, Callable[[Origin, float | None], Image | None]] = {
     DRAW: _drawn,
     HARD_IMAGE: _hardest,
     HALF_WAY: _between,
 }
 
 
-def _turning(network: Network, key: str, n_samples: int, rate: float | None) -> None:
+def _turning(network: Origin, spec: RunSpec | None, n_samples: int, rate: float | None) -> None:
     """The way between two digits as curves, with the viewer's place marked."""
     digits = state.value(FROM), state.value(TO)
-    if digits[0] != digits[1]:
-        info = _turned(key, network, digits, n_samples, rate).marked(state.value(MIX))
-        controls.chart(info, figures.turning, "digit-half-way", _command(network.spec))
+    if digits[0] == digits[1] or (images := live.test_images()) is None:
+        return
+    way = np.stack([images.between(digits, share) for share in MIXES])
+    arguments = {"digits": digits, "n_samples": n_samples, "rate": rate}
+    found: Curves | None = live.ask(Request("turning", arguments, (network,), "Classifying the way", way.tobytes()), 480)
+    if found is not None:
+        info = found.marked(state.value(MIX))
+        controls.chart(info, figures.turning, "digit-half-way", _command(spec))
 
 
 def _command(spec: RunSpec | None) -> str | None:
@@ -162,45 +176,17 @@ def _picture(image: Image) -> npt.NDArray[np.uint8]:
     return np.kron(levels, np.ones((8, 8), np.uint8))
 
 
-@st.cache_data(show_spinner=False, max_entries=500)
-def _read(key: str, _network: Network, image: Image, n_samples: int, rate: float | None) -> Answers:
-    return answers(*uncertainty.read_images(_network, [image], n_samples, rate))
+def _read(network: Origin, image: Image, n_samples: int, rate: float | None) -> Answers | None:
+    """What the network says; so quick that the page waits a moment for it."""
+    arguments = {"n_samples": n_samples, "rate": rate}
+    request = Request("reading", arguments, (network,), "Classifying it", np.asarray(image, np.float32).tobytes())
+    found: Answers | None = live.ask(request, 640, PATIENCE)
+    return found
 
 
-@st.cache_data(show_spinner=False, max_entries=100)
-def _turned(key: str, _network: Network, digits: tuple[int, int], n_samples: int, rate: float | None) -> Curves:
-    way = [_mixed(digits, share) for share in MIXES]
-    return turning(uncertainty.read_images(_network, way, n_samples, rate), digits)
-
-
-def _mixed(digits: tuple[int, int], share: float) -> Image:
-    """The image on the way between two typical digits."""
-    first, second = (_pixels(_typical()[digit]) for digit in digits)
-    return mixed(first, second, share)
-
-
-@st.cache_data(show_spinner="Looking for the test images about which the masks disagree most", max_entries=100)
-def _hard(key: str, _network: Network, rate: float | None) -> tuple[int, ...]:
-    from dropclust.core import mnist
-
-    return uncertainty.hard_images(_network, mnist.load(), len(HARD.options), rate)
-
-
-@st.cache_data(show_spinner=False)
-def _typical() -> tuple[int, ...]:
-    from dropclust.core import mnist
-
-    return uncertainty.typical_images(mnist.load())
-
-
-def _pixels(index: int) -> Image:
-    from dropclust.core import mnist
-
-    image: Image = mnist.load().test_x[index].numpy()
-    return image
-
-
-def _test_image(index: int) -> str:
-    from dropclust.core import mnist
-
-    return f"test image {index:,}, {words.a_digit(int(mnist.load().test_y[index]))}"
+def _hard(network: Origin, rate: float | None) -> tuple[TestImages, tuple[int, ...]] | None:
+    """The test images, and the places of those about which the masks disagree most."""
+    images = live.test_images()
+    label = "Looking for the test images about which the masks disagree most"
+    order: tuple[int, ...] | None = live.ask(Request("hard_images", {"n": len(HARD.options), "rate": rate}, (network,), label))
+    return None if images is None or order is None else (images, order)

@@ -85,7 +85,7 @@ def dragged(scene: Scene, rate: float, veiled: bool) -> float:
 
 
 def drawn(shown: Shown) -> Scene | None:
-    """What the explorer shows; where that is not there, what can be done about it."""
+    """What the explorer shows; where that is not there, what can be done about it, or what is waited for."""
     if not live.table(results.file_name("table2-neurons", shown.recipe)):
         return None
     try:
@@ -103,6 +103,8 @@ def still(shown: Shown, rate: float, command: str) -> None:
     if stored is None:
         return
     every = live.neurons(shown.recipe, shown.seed, shown.layer, shown.k)
+    if every is None:
+        return
     part = every[every["dropout"].round(4) == rate].sort_values("neuron")
     sheet = network.neurons(
         stored.weights, shown.layer, part["incoming"].tolist(), part["outgoing"].tolist(), (part["agree"] == 1).tolist(),
@@ -150,9 +152,9 @@ def offer(shown: Shown) -> None:
     )
     if waiting:
         st.fragment(watch, run_every=0.5)(shown)
-    elif st.button(f"Train them{about}", type="primary", icon=":material/play_arrow:"):
-        for spec in absent:
-            live.queue().submit(spec, controls.submitter())
+    elif st.button(f"Train them{about}", type="primary", icon=":material/play_arrow:") and len(live.submit(absent)) == len(
+        absent
+    ):
         st.rerun()
 
 

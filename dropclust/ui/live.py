@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import gc
 from collections import Counter
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import streamlit as st
+from streamlit import runtime
 
 from dropclust.core.cost import Calibration
 from dropclust.core.spec import RunSpec
+from dropclust.core.uncertainty import Image, mixed
 from dropclust.experiments import results, table2
 from dropclust.findings import table2 as findings_of_table2
 from dropclust.findings import words
 from dropclust.findings.guess import Guesses
 from dropclust.findings.network import Firing
 from dropclust.service import overview
-from dropclust.service.store import Stamp, Store, open_store
+from dropclust.service.bounds import SESSIONS, BoundReached
+from dropclust.service.requests import Origin, Request
+from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
+from dropclust.service.tasks import Tasks
 from dropclust.ui.explorer import Scene, build_scene
 from dropclust.ui.outside import as_text
 
@@ -33,11 +41,9 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-
-P = ParamSpec("P")
-T = TypeVar("T")
 FIRST_RUNS = 2  # of a page, after which it has loaded what it keeps
-OfRun = Callable[Concatenate[str, P], T]  # computed of the stored run of a key
+POLL_SECONDS = 0.2  # between two looks whether an answer is there
+_ERRORS = MappingProxyType({kind.__name__: kind for kind in (FileNotFoundError, LookupError, ValueError)})
 
 
 @st.cache_resource(show_spinner=False)
@@ -51,7 +57,7 @@ def queue() -> Jobs:
     """The background queue; its workers start while the page is already up."""
     from dropclust.service.jobs import Jobs
 
-    jobs = Jobs(store())
+    jobs = Jobs(store(), alive=_connected)
     atexit.register(jobs.close)
     overview.watch(jobs)
     jobs.start()
@@ -64,6 +70,17 @@ def fresh_runs() -> FreshRuns:
     from dropclust.service.fresh import FreshRuns
 
     return FreshRuns(queue())
+
+
+def submit(specs: Sequence[RunSpec]) -> list[str]:
+    """Ask for runs, in the name of this session; returns the keys of those that are taken, and says why no more are."""
+    keys: list[str] = []
+    try:
+        for spec in specs:
+            keys.append(queue().submit(spec, session()).key)
+    except BoundReached as reached:
+        st.warning(f"{reached} Taken: {len(keys)} of {len(specs)}.", icon=":material/hourglass_disabled:")
+    return keys
 
 
 def calibration() -> Calibration | None:
@@ -140,9 +157,8 @@ def missing(recipe: str, seed: int) -> list[RunSpec]:
     return [spec for spec in specs if store().get(spec.key) is None]
 
 
-@st.cache_resource(show_spinner=False, max_entries=24)  # a spinner would stand where the rate is
-def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame:
-    """The clusters of a layer's neurons at every rate: shipped for one seed, found here for another.
+def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame | None:
+    """The clusters of a layer's neurons at every rate: shipped for one seed, found by a worker for another, None until then.
 
     Raises
     ------
@@ -150,20 +166,19 @@ def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame:
         When the shipped table is missing or damaged.
     FileNotFoundError
         When another seed is asked for and MNIST is not there.
+    LookupError
+        When a network of another seed is not stored here.
     """
     if seed == table2.SHOWN_SEED:
         listed = result(results.file_name("table2-neurons", recipe)).table
         return listed[(listed["layer"] == layer) & (listed["k"] == k)]
-    from dropclust.core import mnist
-
-    one_thread()
-    kept = [_stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES]
-    return pd.concat([table2.neurons(each.network(), mnist.load(), layer, k) for each in kept], ignore_index=True)
+    networks = tuple(origin(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES)
+    found: pd.DataFrame | None = ask(Request("neurons", {"layer": layer, "k": k}, networks, "Laying out the neurons"))
+    return found
 
 
-@st.cache_resource(show_spinner=False, max_entries=24)  # a spinner would stand where the rate is
-def scene(recipe: str, seed: int, layer: int, k: int) -> Scene:
-    """The explorer's picture of one layer, the same object for all viewers.
+def scene(recipe: str, seed: int, layer: int, k: int) -> Scene | None:
+    """The explorer's picture of one layer, the same object for all viewers; None while its neurons are waited for.
 
     Raises
     ------
@@ -172,89 +187,15 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene:
     dropclust.experiments.results.ResultError
         When a table is missing or damaged.
     """
+    listed = neurons(recipe, seed, layer, k)
+    return None if listed is None else _scene(recipe, seed, layer, k, listed)
+
+
+@st.cache_resource(show_spinner=False, max_entries=24)  # a spinner would stand where the rate is
+def _scene(recipe: str, seed: int, layer: int, k: int, _neurons: pd.DataFrame) -> Scene:
     networks = {rate: _stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES}
     said = table_2(recipe, layer, k, table2.HIDDEN[layer - 1])
-    return build_scene(said, neurons(recipe, seed, layer, k), networks, layer, k)
-
-
-def of_run(spinner: str | bool = False) -> Callable[[OfRun[P, T]], OfRun[P, T]]:
-    """Keep what is computed of a stored run, for all viewers and as long as its file stays the same.
-
-    The function's first argument is the run's key, and it raises `LookupError` when the run is not there: that is not kept.
-    """
-
-    def keep(function: OfRun[P, T]) -> OfRun[P, T]:
-        @st.cache_data(show_spinner=spinner, max_entries=500)
-        @functools.wraps(function)
-        def kept(stamp: Stamp | None, key: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            return function(key, *args, **kwargs)
-
-        @functools.wraps(function)
-        def current(key: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            found: T = kept(store().stamp(key), key, *args, **kwargs)
-            return found
-
-        return current
-
-    return keep
-
-
-@of_run()
-def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Similarity, list[bool]]:
-    """How far the two clusterings of a stored run's layer agree, and on which neurons.
-
-    Raises
-    ------
-    LookupError
-        When the run is not there.
-    """
-    from dropclust.core.similarity import agreement, neuron_similarity
-
-    stored = _stored(key)
-    found = neuron_similarity(stored, layer, k, bias=bias)
-    return found, agreement(found.incoming_labels, found.outgoing_labels).tolist()
-
-
-@of_run("Shuffling each neuron's weights and clustering again")
-def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights:
-    """What agreement is left in a stored run's layer when each neuron's own weights are shuffled."""
-    from dropclust.core.clustering import incoming, outgoing
-    from dropclust.core.similarity import shuffled_weights_similarity
-
-    stored = _stored(key)
-    vectors = incoming(stored.weights, stored.biases, layer, bias), outgoing(stored.weights, layer)
-    return shuffled_weights_similarity(*vectors, k)
-
-
-@of_run("Choosing the number of clusters in three ways")
-def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choice]:
-    """The number of clusters that each criterion prefers for a stored run's incoming weights."""
-    from dropclust.core.clustering import choose_k, incoming
-
-    stored = _stored(key)
-    vectors = incoming(stored.weights, stored.biases, layer)
-    names = {"held-out vectors": "held_out", "Calinski-Harabasz": "calinski_harabasz", "BIC": "bic"}
-    return {name: choose_k(vectors, candidates, method) for name, method in names.items()}
-
-
-@of_run("Looking which neurons fire together")
-def firing(key: str, layer: int, k: int, bias: bool) -> Firing:
-    """What the neurons of a stored run's layer do on the held-out images: the dead, twins, correlation within clusters.
-
-    The one look that needs images, and so torch, in this process; the first page never takes it.
-    """
-    from dropclust.core import mnist
-    from dropclust.core.clustering import cluster, incoming
-    from dropclust.core.prediction import hidden_activations
-    from dropclust.core.twins import activation_correlation, nearest_cosine, twins_of
-
-    one_thread()
-    stored = _stored(key)
-    activations = hidden_activations(stored.network(), mnist.load().held_x)[layer - 1].numpy()
-    vectors, twins = incoming(stored.weights, stored.biases, layer, bias), twins_of(activations)
-    within, across = activation_correlation(activations, cluster(vectors, k))
-    cosine = nearest_cosine(vectors[~twins.dead]) if twins.living else float("nan")
-    return Firing(int(twins.dead.sum()), len(twins.dead), within, across, twins.number, cosine)
+    return build_scene(said, _neurons, networks, layer, k)
 
 
 def _stored(key: str) -> Stored:
@@ -264,15 +205,161 @@ def _stored(key: str) -> Stored:
     return stored
 
 
+# ---- what the workers are asked: the answer, or None while the page shows that it waits ------------------------------------
+
+
 @st.cache_resource(show_spinner=False)
-def one_thread() -> None:
-    """Torch computes on one thread in this process: the workers have the cores, and viewers are served side by side.
+def tasks() -> Tasks:
+    """What viewers ask the queue's workers for besides trainings."""
+    made = Tasks(queue(), _connected)
+    atexit.register(made.close)
+    return made
 
-    Two threads on small products wait for each other as soon as anything else runs.
+
+def session() -> str:
+    """Who asks: this browser session, so that each viewer in turn gets the next free worker."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
+
+
+@st.cache_resource(show_spinner=False)
+def _sessions() -> dict[str, None]:
+    return {}
+
+
+def admit() -> None:
+    """What the router calls first: beyond so many sessions at once a new one reads a sentence in place of a page."""
+    own, known = session(), _sessions()
+    if own in known:
+        return
+    for other in list(known):
+        if not _connected(other):
+            known.pop(other, None)
+    if len(known) >= (most := SESSIONS.value()):
+        st.error(f"At most {most:,} browser sessions are served at once, and so many are open: try again in a moment.")
+        st.stop()
+    known[own] = None
+
+
+def _connected(asker: str) -> bool:
+    return not asker or not runtime.exists() or runtime.get_instance().is_active_session(asker)
+
+
+def origin(key: str) -> Origin:
+    """A stored run, for a request; raises `LookupError` when it is not there."""
+    return Origin.stored(store(), key)
+
+
+def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
+    """The workers' answer; None while it is waited for, with its place held and said what it waits for.
+
+    Parameters
+    ----------
+    request
+        The question. Equal ones, whoever asks, are answered once.
+    height
+        Pixels of what the answer will be drawn as, so that nothing jumps when it is there.
+    patience
+        Seconds to wait before the page goes on, for what is quick.
+
+    Raises
+    ------
+    FileNotFoundError, LookupError, ValueError
+        As the function raised it, with its sentence. Whatever else went wrong the page says, and None is returned.
     """
-    import torch
+    try:
+        task = tasks().ask(request, session(), patience)
+    except BoundReached as reached:
+        st.warning(f"{request.label}: {reached}", icon=":material/hourglass_disabled:")
+        return None
+    if task.state == "done":
+        return task.answer
+    if task.state == "failed":
+        if task.error in _ERRORS:
+            raise _ERRORS[task.error](task.message)
+        st.error(f"{request.label}: {task.message}.", icon=":material/error:")
+        return None
+    with st.container(height=height, border=False):
+        st.fragment(_wait, run_every=POLL_SECONDS)(request)
+    return None
 
-    torch.set_num_threads(1)
+
+def _wait(request: Request) -> None:
+    """Say what is waited for; once it is there, run the page again."""
+    try:
+        task = tasks().ask(request, session())
+    except BoundReached:  # the page says it
+        st.rerun()
+    if task.state in ("done", "failed"):
+        st.rerun()
+    where = (
+        f", number {task.position} in the queue" if task.position else f", {task.seconds:.0f} s" if task.seconds >= 1 else ""
+    )
+    st.caption(f":material/hourglass_top: {request.label}{where}")
+
+
+def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Similarity, list[bool]] | None:
+    """How far the two clusterings of a stored run's layer agree, and on which neurons."""
+    arguments = {"layer": layer, "k": k, "bias": bias}
+    return cast("tuple[Similarity, list[bool]] | None", ask(Request("similarity", arguments, (origin(key),), "Clustering"), 96))
+
+
+def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights | None:
+    """What agreement is left in a stored run's layer when each neuron's own weights are shuffled."""
+    label = "Shuffling each neuron's weights and clustering again"
+    request = Request("shuffled", {"layer": layer, "k": k, "bias": bias}, (origin(key),), label)
+    return cast("ShuffledWeights | None", ask(request, 450))
+
+
+def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choice] | None:
+    """The number of clusters that each criterion prefers for a stored run's incoming weights."""
+    label = "Choosing the number of clusters in three ways"
+    request = Request("choices", {"layer": layer, "candidates": candidates}, (origin(key),), label)
+    return cast("dict[str, Choice] | None", ask(request, 450))
+
+
+def firing(key: str, layer: int, k: int, bias: bool) -> Firing | None:
+    """What the neurons of a stored run's layer do on the held-out images: the dead, twins, correlation within clusters."""
+    label = "Looking which neurons fire together"
+    request = Request("firing", {"layer": layer, "k": k, "bias": bias}, (origin(key),), label)
+    return cast("Firing | None", ask(request))
+
+
+@dataclass(frozen=True, eq=False)
+class TestImages:
+    """MNIST's test images: ``levels`` uint8 ``[n, 784]``, ``digits`` uint8 ``[n]``, ``typical``: an index for each digit."""
+
+    levels: npt.NDArray[np.uint8]
+    digits: npt.NDArray[np.uint8]
+    typical: tuple[int, ...]
+
+    def pixels(self, index: int) -> Image:
+        """One image, float32 ``[784]`` in [0, 1]."""
+        image: Image = self.levels[index].astype(np.float32) / np.float32(255)
+        return image
+
+    def name(self, index: int) -> str:
+        """What people call it: "test image 1,234, a 5"."""
+        return f"test image {index:,}, {words.a_digit(int(self.digits[index]))}"
+
+    def between(self, digits: tuple[int, int], share: float) -> Image:
+        """The image on the way between two typical digits."""
+        first, second = (self.pixels(self.typical[digit]) for digit in digits)
+        return mixed(first, second, share)
+
+
+def test_images() -> TestImages | None:
+    """MNIST's test images; None while they are waited for.
+
+    Raises
+    ------
+    FileNotFoundError
+        When MNIST is not there.
+    """
+    found = ask(Request("test_images", {}, label="Fetching the test images"), patience=0.5)
+    return None if found is None else TestImages(*found)
 
 
 def settle(page: str) -> None:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
 import streamlit as st
 
-from dropclust.core.convergence import Settling, settle
+from dropclust.core.convergence import Settling
 from dropclust.core.spec import RunSpec
-from dropclust.core.uncertainty import calibration
 from dropclust.experiments import paper, results
 from dropclust.experiments.figure1 import EXPERIMENT, SAMPLES
 from dropclust.findings import figure1, words
 from dropclust.findings.guess import Guesses
-from dropclust.findings.reliability import CALIBRATION_ERROR, PREDICTIONS, Reliability, reliability
+from dropclust.findings.reliability import CALIBRATION_ERROR, Reliability
 from dropclust.findings.settling import settled
+from dropclust.service.requests import Request
 from dropclust.ui import controls, live, runs, state
 from dropclust.ui.figures import figure1 as figure1_figures
 from dropclust.ui.figures.reliability import reliability as reliability_figure
 from dropclust.ui.figures.settling import settling as settling_figure
 from dropclust.ui.state import Parameter
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from dropclust.core.network import Network
 
 ALL_LAYERS, LAST_LAYER, AS_TRAINED = "all layers", "last layer", "as trained"
 IMAGES = 500  # test images that masks are tried on
@@ -121,9 +116,8 @@ def images_for(hidden: Sequence[int]) -> int:
     return min(IMAGES, max(20, 4 * IMAGES * 21_000 // products))  # 21,000: those of three layers of a hundred
 
 
-@st.cache_data(show_spinner="Drawing masks, a thousand and more", max_entries=500)
-def settling_of(key: str, rates: tuple[float, ...]) -> Settling:
-    """How a stored run's predictions settle.
+def settling_of(key: str, spec: RunSpec, rates: tuple[float, ...]) -> Settling | None:
+    """How a stored run's predictions settle; None while it is waited for.
 
     Raises
     ------
@@ -132,13 +126,12 @@ def settling_of(key: str, rates: tuple[float, ...]) -> Settling:
     LookupError
         When the run is not.
     """
-    network, noise, x, y = _opened(key)
-    n = images_for(network.hidden)
-    return settle(network, x[:n], y[:n], rates, noise)
+    arguments = {"images": images_for(spec.hidden), "rates": rates, "noise": spec.noise}
+    request = Request("settling", arguments, (live.origin(key),), "Drawing masks, a thousand and more")
+    return cast("Settling | None", live.ask(request, 1_100))
 
 
-@st.cache_data(show_spinner=f"Predicting all test images with {SAMPLES} masks", max_entries=500)
-def reliability_of(key: str, rates: tuple[float, ...]) -> Reliability:
+def reliability_of(key: str, spec: RunSpec, rates: tuple[float, ...]) -> Reliability | None:
     """The reliability diagram of a stored run: scaled, and with masks at the rates the two means of their probabilities.
 
     Raises
@@ -148,33 +141,18 @@ def reliability_of(key: str, rates: tuple[float, ...]) -> Reliability:
     LookupError
         When the run is not.
     """
-    from dropclust.core.prediction import sample, scaled_logits
-
-    network, _, x, y = _opened(key)
-    n = 20 * images_for(network.hidden)
-    x, y = x[:n], y[:n]
-    probs = [scaled_logits(network, x).softmax(1)]
-    if any(rates):
-        sampled = sample(network, x, SAMPLES, dropout=rates)
-        probs += [sampled.log_probs.exp(), sampled.mean_probs]
-    return reliability(calibration(dict(zip(PREDICTIONS, probs, strict=False)), y))
-
-
-def _opened(key: str) -> tuple[Network, str, Tensor, Tensor]:
-    """A stored run's network and noise, and the test images with their classes."""
-    from dropclust.core import mnist
-
-    live.one_thread()
-    stored, data = live.store().get(key), mnist.load()
-    if stored is None:
-        raise LookupError(f"the run {key[:12]} is not in the store")
-    return stored.network(), stored.spec.noise, data.test_x, data.test_y
+    arguments = {"images": 20 * images_for(spec.hidden), "rates": rates, "n_samples": SAMPLES}
+    label = f"Predicting all test images with {SAMPLES} masks"
+    return cast("Reliability | None", live.ask(Request("confidence", arguments, (live.origin(key),), label), 560))
 
 
 @st.fragment
-def masks_of(settling: Settling, masks: Parameter, command: str) -> None:
-    """How one network's predictions settle, at the number of masks that the viewer chooses."""
-    shown = settled(settling, controls.slide(masks))
+def masks_of(settling: Settling | None, masks: Parameter, command: str) -> None:
+    """How one network's predictions settle, at the number of masks that the viewer chooses; nothing more until it is known."""
+    chosen = controls.slide(masks)  # a widget that is not drawn would forget what was chosen
+    if settling is None:
+        return
+    shown = settled(settling, chosen)
     image, *columns = st.columns([1, *[2] * len(shown.numbers)])
     image.image(1 - np.array(settling.pixels).reshape(28, 28), width=84, caption=f"test image {settling.image}", clamp=True)
     for column, number in zip(columns, shown.numbers, strict=True):
@@ -193,9 +171,11 @@ def masks_of(settling: Settling, masks: Parameter, command: str) -> None:
     )
 
 
-def confidence(key: str, rates: tuple[float, ...], command: str) -> None:
+def confidence(key: str, spec: RunSpec, rates: tuple[float, ...], command: str) -> None:
     """How far one network's confidence can be trusted."""
-    info = reliability_of(key, rates)
+    info = reliability_of(key, spec, rates)
+    if info is None:
+        return
     left, right = st.columns([3, 1])
     with left:
         controls.chart(info, reliability_figure, "reliability", command)
@@ -226,7 +206,7 @@ def one_network(key: str, spec: RunSpec, drop: Parameter, rate: Parameter, masks
             if rates != spec.dropout:
                 st.caption(f"A control: trained with dropout {runs.rates(spec)}, sampled with other masks.")
             # Not within the fragment: what that raises cannot be caught here.
-            masks_of(settling_of(key, rates), masks, command)
+            masks_of(settling_of(key, spec, rates), masks, command)
         else:
             st.info(
                 "Without dropout every mask is the same, so there is nothing to sample. Masks that this network never saw are "
@@ -236,6 +216,6 @@ def one_network(key: str, spec: RunSpec, drop: Parameter, rate: Parameter, masks
                 label = f"Sample it at {rate.default:g} on all layers"
                 st.button(label, on_click=to_all_layers, args=(drop,), icon=":material/casino:")
         st.header("How far can its confidence be trusted?")
-        confidence(key, rates, command)
+        confidence(key, spec, rates, command)
     except FileNotFoundError as error:
         st.warning(f"Masks need images: {error}", icon=":material/image_not_supported:")

@@ -43,11 +43,10 @@ def choose_network(recipe: str) -> Summary | None:
     return controls.choose_run(live.store().list(), table2.shown_spec(0.55, recipe).key)
 
 
-@live.of_run()
-def by_chance(key: str, layer: int, k: int, bias: bool) -> float:
-    """On how many neurons of a stored run's layer the two clusterings would agree by chance."""
-    found, _ = live.similarity(key, layer, k, bias)
-    return agreement_by_chance(found.incoming_labels, found.outgoing_labels)
+@st.cache_data(show_spinner=False, max_entries=500)
+def by_chance(incoming: tuple[int, ...], outgoing: tuple[int, ...]) -> float:
+    """On how many neurons two clusterings of these labels would agree by chance."""
+    return agreement_by_chance(incoming, outgoing)
 
 
 def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
@@ -60,10 +59,9 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
     stored = live.network(run.key)
     if stored is None:
         return
-    found, agree = live.similarity(run.key, layer, k, bias)
-    if bias:
-        without, _ = live.similarity(run.key, layer, k)
-        moved = width - int(agreement(without.incoming_labels, found.incoming_labels).sum())
+    similar = live.similarity(run.key, layer, k, bias)
+    if bias and similar and (without := live.similarity(run.key, layer, k)):
+        moved = width - int(agreement(without[0].incoming_labels, similar[0].incoming_labels).sum())
         st.caption(f"The bias moves {moved} of {width} neurons to another cluster by incoming weights.")
     try:
         firing = live.firing(run.key, layer, k, bias)
@@ -71,9 +69,10 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
         st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
         firing = None
     numbers = st.columns(6)
-    numbers[0].metric("Rand index", f"{found.rand:.3f}")
-    numbers[1].metric("Rand by chance", f"{found.chance_rand:.3f}", help="Expectation under permuted labels, exact.")
-    numbers[2].metric("Adjusted Rand", f"{found.adjusted_rand:.3f}")
+    if similar:
+        numbers[0].metric("Rand index", f"{similar[0].rand:.3f}")
+        numbers[1].metric("Rand by chance", f"{similar[0].chance_rand:.3f}", help="Expectation under permuted labels, exact.")
+        numbers[2].metric("Adjusted Rand", f"{similar[0].adjusted_rand:.3f}")
     if firing:
         numbers[3].metric("Twins", f"{firing.with_twin} of {width - firing.dead}", help=firing.sentence)
         numbers[4].metric("Never fire", f"{firing.dead} of {width}", help="On the held-out images. Dead copies say nothing.")
@@ -82,19 +81,23 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
         st.markdown(firing.sentence)
     left, right = st.columns(2)
     with left:
-        info = network.nulls(found, live.shuffled(run.key, layer, k, bias))
-        controls.chart(info, nulls_figure, "nulls", runs.command(run.spec))
+        shuffled = live.shuffled(run.key, layer, k, bias)
+        if similar and shuffled:
+            info = network.nulls(similar[0], shuffled)
+            controls.chart(info, nulls_figure, "nulls", runs.command(run.spec))
     with right:
         candidates = tuple(c for c in (2, *table2.CLUSTERS) if c < width)
-        if candidates:
-            picked = network.chosen(live.choices(run.key, layer, candidates))
+        if candidates and (choices := live.choices(run.key, layer, candidates)):
+            picked = network.chosen(choices)
             st.table(picked.table().set_index("clusters").map("{:.4g}".format))
             st.caption(picked.sentence)
-    labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
-    sheet = network.neurons(stored.weights, layer, *labels, agree, firing.dead if firing else None)
-    controls.picture(sheet, neuron_sheet, "similar-neurons", runs.command(run.spec))
-    chance = by_chance(run.key, layer, k, bias)
-    st.caption(
-        f"Clusters of the two clusterings, of one neuron too, are matched one to one; they agree on a neuron when its two are "
-        f"a pair: {sum(agree)} of {width}, and {chance:.0f} when labels are permuted."
-    )
+    if similar:
+        found, agree = similar
+        labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
+        sheet = network.neurons(stored.weights, layer, *labels, agree, firing.dead if firing else None)
+        controls.picture(sheet, neuron_sheet, "similar-neurons", runs.command(run.spec))
+        chance = by_chance(*map(tuple, labels))
+        st.caption(
+            f"Clusters of the two clusterings, of one neuron too, are matched one to one; they agree on a neuron when its two "
+            f"are a pair: {sum(agree)} of {width}, and {chance:.0f} when labels are permuted."
+        )

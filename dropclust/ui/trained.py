@@ -47,7 +47,9 @@ def progress(keys: list[str]) -> None:
                 st.warning(said, icon=":material/error:")
     if active and st.button("Stop", icon=":material/stop_circle:", help="Keeps what was learnt so far."):
         for run in active:
-            live.queue().stop(run.key)
+            after = live.queue().stop(run.key, live.session())
+            if after and after.state not in {*ENDED, "stopping"}:
+                st.toast(f"{runs.label(run.spec)}: others asked for it too, so it goes on for them.", icon=":material/group:")
         st.rerun(scope="fragment")
     if found:
         info = network.learning([(runs.label(run.spec), run.curve) for run in found])
@@ -63,6 +65,13 @@ def progress(keys: list[str]) -> None:
         st.rerun()  # the page around shows what came of it
     if active:
         st.session_state["watching"] = True
+
+
+def stop_all() -> None:
+    """Offer to stop everything that this session asked for, where that is more than the page shows a button for."""
+    own = live.queue().asked_by(live.session())
+    if len(own) > 1 and st.button(f"Stop all mine ({len(own)})", icon=":material/stop_circle:", help="Waiting or training."):
+        live.queue().stop_all(live.session())
 
 
 def finished(key: str) -> Stored | None:
@@ -83,7 +92,10 @@ def look_into(one: Stored) -> None:
         st.info("One neuron alone cannot be clustered.")
         return
     k = min(k, width)
-    found, agree = live.similarity(one.key, layer, k)
+    similar = live.similarity(one.key, layer, k)
+    if similar is None:
+        return
+    found, agree = similar
     numbers = st.columns(4)
     numbers[0].metric("Rand index", f"{found.rand:.3f}")
     numbers[1].metric(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dropclust.core import compression
-from dropclust.core.compression import Choice, CurvePoint
+from dropclust.core.methods import Choice, CurvePoint
 from dropclust.core.network import Network
 from dropclust.findings import compressing
 

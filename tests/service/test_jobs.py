@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import ssl
 import stat
 import subprocess
@@ -22,7 +23,9 @@ import pytest
 from distributed import Client
 from distributed.security import Security
 
+from dropclust.core.paths import cache_folder
 from dropclust.service import cluster, jobs
+from dropclust.service.bounds import WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
 from dropclust.service.jobs import ENDED, TRANSITIONS, Jobs
 from dropclust.service.stored import Stored
 from tests.service import fakes, light_preload
@@ -53,7 +56,7 @@ class Recorded(Jobs):
 
 
 def fake_queue(store=None, **kwargs):
-    kwargs = {"workers": 1, "calibrate": None, "preload": LIGHT, "stop_seconds": 3.0, "task": fakes.task} | kwargs
+    kwargs = {"workers": 1, "kept": 0, "calibrate": None, "preload": LIGHT, "stop_seconds": 3.0, "task": fakes.task} | kwargs
     return Recorded(store or MemoryStore(), **kwargs)
 
 
@@ -108,6 +111,84 @@ def nothing_left_running(request):
         until(lambda: all(run.state in ENDED for run in queue.runs()), "the end of all runs")
 
 
+# ---- bounds
+
+
+class Unstarted(Jobs):
+    """A queue that never starts a cluster: what is submitted waits."""
+
+    def start(self):
+        """Nothing."""
+
+
+def test_so_many_runs_of_one_session_may_wait_and_so_many_in_all(monkeypatch):
+    monkeypatch.setenv(WAITING_OF_ONE.variable, "3")
+    monkeypatch.setenv(WAITING_IN_ALL.variable, "5")
+    queue = Unstarted(MemoryStore(), 1)
+    waiting = specs("quick", 7)
+    for spec in waiting[:3]:
+        queue.submit(spec, "ann")
+    with pytest.raises(BoundReached, match=r"At most 3 runs of one session may wait, and so many do: stop some, or let them"):
+        queue.submit(waiting[3], "ann")
+    assert queue.submit(waiting[0], "ann").position == 1  # what waits already still does
+    for spec in waiting[3:5]:
+        queue.submit(spec, "bob")
+    with pytest.raises(BoundReached, match="At most 5 runs may wait in all"):
+        queue.submit(waiting[5], "eve")
+    queue.stop(waiting[4].key)
+    assert queue.submit(waiting[5], "eve").state == "waiting"
+
+
+def test_all_runs_of_one_session_are_stopped_and_no_others():
+    queue = Unstarted(MemoryStore(), 1)
+    own, others = specs("quick", 3), specs("quick", 2)
+    for spec in own:
+        queue.submit(spec, "ann")
+    for spec in others:
+        queue.submit(spec, "bob")
+    assert queue.asked_by("ann") == [spec.key for spec in own]
+    assert [run.state for run in queue.stop_all("ann")] == ["stopped"] * 3
+    assert queue.asked_by("ann") == []
+    assert queue.asked_by("bob") == [spec.key for spec in others]
+
+
+def test_a_run_that_several_asked_for_stops_when_all_have_let_go():
+    connected = {"ann", "bob", "eve"}
+    queue = Unstarted(MemoryStore(), 1, alive=connected.__contains__)
+    [spec] = specs("quick")
+    for submitter in ("ann", "bob", "eve"):
+        queue.submit(spec, submitter)
+    assert queue.stop(spec.key, "ann").state == "waiting"
+    assert queue.asked_by("ann") == []
+    assert queue.asked_by("bob") == [spec.key]
+    connected.remove("eve")  # who has gone holds nobody up
+    stopped = queue.stop(spec.key, "bob")
+    assert (stopped.state, stopped.message) == ("stopped", "It was stopped by whoever asked for it before it began.")
+
+
+def test_whoever_runs_the_app_stops_a_run_for_everybody():
+    queue = Unstarted(MemoryStore(), 1)
+    [spec] = specs("quick")
+    for submitter in ("ann", "bob"):
+        queue.submit(spec, submitter)
+    assert queue.stop(spec.key).message == "It was stopped by whoever runs this app before it began."
+
+
+def test_a_folder_of_keys_that_is_deleted_costs_a_start_and_no_run():
+    queue = fake_queue()
+    try:
+        [spec] = specs("slow")
+        queue.submit(spec)
+        until_state(queue, spec, "training")
+        folder = queue.cluster.folder
+        assert folder.parent == (cache_folder() / "workers").resolve()  # not among the temporary files
+        shutil.rmtree(folder, ignore_errors=True)
+        until(lambda: queue.get(spec.key).restarts and queue.get(spec.key).state == "training", "another start")
+        assert queue.cluster.folder != folder
+    finally:
+        queue.close()
+
+
 # ---- the machine
 
 
@@ -146,7 +227,11 @@ def test_waiting_to_stopped(queue):
     queue.submit(second)
     until_state(queue, first, "training")
     run = queue.stop(second.key)
-    assert (run.state, run.position, run.message) == ("stopped", None, "It was stopped before it began.")
+    assert (run.state, run.position, run.message) == (
+        "stopped",
+        None,
+        "It was stopped by whoever runs this app before it began.",
+    )
     queue.stop(first.key)
     until_state(queue, first, "stopped")
     assert queue.path[second.key] == ["waiting", "stopped"]
@@ -238,7 +323,7 @@ def test_stopping_to_stopped(queue):
     assert stored.status == "stopped"
     assert stored.steps == run.steps > 3
     assert len(run.curve) == run.steps == len(stored.curve)
-    assert run.message == f"It was stopped after {run.steps} of 2,500 steps."
+    assert run.message == f"It was stopped by whoever runs this app after {run.steps} of 2,500 steps."
 
 
 def test_stopping_to_done(queue):

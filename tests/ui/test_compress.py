@@ -17,6 +17,7 @@ from dropclust.core.spec import RunSpec
 from dropclust.experiments import table3 as experiment
 from dropclust.findings import compressing as findings
 from dropclust.service import files, tables
+from dropclust.service.plain import Plain
 from dropclust.service.store import Store
 from dropclust.service.stored import Stored
 from dropclust.ui import compress, compressing, live
@@ -51,6 +52,10 @@ def stored(hidden=(30, 20, 15), seed=0) -> Stored:
         spec, tuple(w.numpy() for w in network.weights), tuple(b.numpy() for b in network.biases), [], {}, "done", 3, 1.5,
         "2026-01-01T00:00:00+00:00", {"python": "3"},
     )  # fmt: skip
+
+
+def source(network: Network) -> compressing.Source:
+    return compressing.Source.of(Plain.of(network), "net.npz", "")
 
 
 def open_page(**query: str) -> AppTest:
@@ -141,7 +146,7 @@ def test_the_fewest_units_are_one_click_away(cache):
     shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     assert shown["Neurons left"][0] == f"{units} of 30"
     assert shown["Held-out accuracy"] == (f"{wanted.accuracy:.4f}", loss)
-    proof = compressing.proof(files.digest(made((30, 20, 15))), 1, units, "fold", 0, made((30, 20, 15)))
+    proof = compressing.compressed(source(made((30, 20, 15))), 1, units, "fold", 0).proof
     assert shown["Test accuracy"] == (f"{proof['accuracy']:.4f}", f"{100 * proof['change']['mean']:+.2f} points")
 
 
@@ -210,7 +215,7 @@ def test_a_file_is_made_smaller_and_goes_home_with_its_proof(cache, data):
     assert "Your file: hidden layers 25 - 12, " in text
     assert "25 neurons become 9" in text
     found = compression.compress(network, 1, 9, "least_squares", 0)
-    proof = compressing.proof(files.digest(network), 1, 9, "least_squares", 0, network)
+    proof = compressing.compressed(source(network), 1, 9, "least_squares", 0).proof
     assert proof["original_sha256"] == files.digest(network)
     assert f"{found.network.n_parameters:,}" in [metric.value for metric in app.metric]
     again = "python -m dropclust compress mine.npz --layer 1 --units 9 --method least_squares"
@@ -245,7 +250,7 @@ BAD = {
     "text": ("net.safetensors", b"hello, this is no network", "net.safetensors"),
     "nothing": ("net.npz", b"", "net.npz"),
     "a picture": ("net.png", b"\x89PNG", "must be a .safetensors or .npz file"),
-    "too large": ("net.npz", bytes(files.MAX_BYTES + 1), "must have at most 20,971,520 bytes to be uploaded"),
+    "too large": ("net.npz", bytes(files.MAX_BYTES + 1), "an uploaded file must have at most 20 MiB; this one has 20.0"),
 }  # fmt: skip
 
 

@@ -1,27 +1,35 @@
-"""The work behind the Compress page: timed in turns, and wide layers one after another."""
+"""What the Compress page asks for: one question for all that is said of a smaller network."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
+import pytest
 
+from dropclust.service.bounds import UPLOAD_BYTES
+from dropclust.service.plain import Plain
 from dropclust.ui import compressing
+from dropclust.ui.compressing import Source
+from tests.findings.test_compressing import made
 
 
-def test_passes_are_timed_in_pairs_with_turns():
-    calls = []
-    found = compressing.timed(lambda: calls.append("a"), lambda: calls.append("b"), pairs=3)
-    assert len(found) == 3
-    assert "".join(calls) == "abba" + "abba"
-    slow, fast = zip(*compressing.timed(lambda: sum(range(20_000)), lambda: None, pairs=5), strict=True)
-    assert np.median(slow) > np.median(fast)
+def test_equal_questions_about_a_network_brought_along_are_asked_once(tasks):
+    network = Plain.of(made((6, 5, 4)))
+    again = Source.of(Plain.of(made((6, 5, 4))), "other.npz", "")
+    first = compressing.compressed(Source.of(network, "net.npz", ""), 1, 3, "fold", 0)
+    second = compressing.compressed(again, 1, 3, "fold", 0)
+    assert [request.function for request in tasks.asked] == ["smaller"]
+    assert first.network.digest == second.network.digest
+    assert first.network.hidden == (3, 5, 4)
+    assert first.proof["original_sha256"] == network.digest
 
 
-def test_a_wide_layer_waits_for_another_and_a_narrow_one_does_not():
-    wide, narrow = (SimpleNamespace(hidden=(width,)) for width in (compressing.WIDE + 1, compressing.WIDE))
-    with compressing._at_work(wide, 1):
-        assert compressing._turn().locked()
-        with compressing._at_work(narrow, 1):
-            pass
-    assert not compressing._turn().locked()
+def test_a_picture_has_ten_pixels_a_pixel():
+    image = np.zeros(784, np.float32)
+    assert compressing.picture(image).startswith(b"\x89PNG")
+
+
+def test_a_file_beyond_the_bound_goes_to_no_worker(tasks, monkeypatch):
+    monkeypatch.setenv(UPLOAD_BYTES.variable, "1")
+    with pytest.raises(ValueError, match=r"an uploaded file must have at most 1 MiB; this one has 1\.1"):
+        compressing.read(bytes(1_150_000), "net.npz")
+    assert not tasks.asked

@@ -58,9 +58,11 @@ def brought() -> None:
     """Show the block for a network from elsewhere."""
     import streamlit as st
 
+    from dropclust.service.plain import Plain
+    from dropclust.service.requests import Origin
     from dropclust.ui import digit
 
-    digit.block(st.session_state["network"], "brought")
+    digit.block(Origin.brought(Plain.of(st.session_state["network"])), None)
 
 
 @pytest.fixture

@@ -237,4 +237,4 @@ def test_without_any_run_the_page_points_to_training(cache):  # noqa: F811
 
 def test_opening_a_run_that_is_gone_is_an_error_of_its_own(page):
     with pytest.raises(LookupError, match="the run 000000000000 is not in the store"):
-        sample.settling_of("0" * 64, (0.0, 0.0, 0.5))
+        sample.settling_of("0" * 64, RunSpec(), (0.0, 0.0, 0.5))

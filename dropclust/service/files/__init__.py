@@ -24,6 +24,7 @@ __all__ = [
     "Described",
     "LoadError",
     "SaveError",
+    "check_name",
     "digest",
     "from_bytes",
     "load",
@@ -164,7 +165,7 @@ def load_with_proof(path: str | Path) -> tuple[Network, dict[str, Any] | None]:
         As `load` does; `save` has an example.
     """
     path = Path(path)
-    _check_name(path.name)
+    check_name(path.name)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -194,13 +195,14 @@ def from_bytes(data: bytes, name: str) -> Network:
     Traceback (most recent call last):
     dropclust.service.files.common.LoadError: 'net.h5' must be a .safetensors or .npz file to be read
     """
-    _check_name(name)
+    check_name(name)
     if len(data) > MAX_BYTES:
         raise LoadError(f"{short(name)} must have at most {MAX_BYTES:,} bytes to be uploaded; it has {len(data):,}")
     return _network(data, name)[0]
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse a file by its name; raises `LoadError`."""
     suffix = Path(name).suffix.lower()
     if suffix in _PICKLES:
         raise LoadError(
