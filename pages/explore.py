@@ -56,7 +56,8 @@ if found:
     with columns[4]:
         explore.answered(shown, said)
     still_open = state.value(ASK) == "on" and explore.ask(shown, said)
-    scene = explore.drawn(shown)
+    with st.spinner("Laying out the neurons"):  # the first viewer of a choice waits a second or two
+        scene = explore.drawn(shown)
     if scene and not as_plain:
         rate = state.value(RATE)
         rate = explore.dragged(scene, rate, still_open)
