@@ -22,7 +22,7 @@ EXPERIMENT = Parameter(
     show=lambda name: name if name == ALL else experiments.get(name).title,
 )  # fmt: skip
 
-state.enter([RECIPES, VERDICT, EXPERIMENT])
+state.enter([RECIPES, VERDICT, EXPERIMENT], [claims.KEY, claims.YOURS])
 st.title("Does it hold?")
 rows = claims.rows()
 recipes = list(MAIN_RECIPES) if (of := controls.choose(RECIPES)) == "both" else [of]

@@ -18,6 +18,7 @@ from dropclust.service import fresh
 from dropclust.service.fresh import FreshRun
 from dropclust.ui import controls, live, report, runs
 from dropclust.ui.figures import claims as figures
+from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
 
 KEY = "claim"  # in the address: which one is open
@@ -38,7 +39,7 @@ def choose(found: list[Row]) -> Row | None:
     listed = {row.claim.key: row for row in found}
     asked = st.query_params.get(KEY)
     if asked is not None and asked not in listed:
-        st.warning(f"No claim is called {asked[:60]!r}. Shown instead: all of them.", icon=":material/link_off:")
+        st.warning(f"{as_text(f'No claim is called {asked[:60]!r}')}. Shown instead: all of them.", icon=":material/link_off:")
     st.session_state["open_claim"] = asked if asked in listed else None
 
     def put() -> None:
