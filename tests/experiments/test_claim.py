@@ -160,6 +160,7 @@ EFFECTS = {
     "table1.more-with-dropout": 0.46,
     "table1.fluctuates-more": 4.5,
     "figure2.lower-with-dropout": 60.0,
+    "figure2.vanilla-lowest": 50.0,
     "table2.rand-rises": 0.15,
     "table2.corrected-rises": 0.15,
     "table3.likeness-matters": 10.0,

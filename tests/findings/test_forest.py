@@ -44,7 +44,9 @@ def test_everything_lies_inside_the_axis_and_nothing_is_left_out():
                 for value in (mark.interval.mean, mark.interval.low, mark.interval.high):
                     assert math.isnan(value) or info.low < value < info.high
             assert len(info.marks) == (
-                0 if found.judged.why else 1 + (found.judged.control is not None) + len(found.variations)
+                0
+                if found.judged.why
+                else 1 + (found.fresh is not None) + (found.judged.control is not None) + len(found.variations)
             )
             assert len(info.table()) == len(info.marks)
 

@@ -27,7 +27,7 @@ def test_no_two_clusters_share_a_key():
 def test_keys_lie_beside_the_store_and_not_where_others_tidy_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path / "cache"))
     folder = cluster._private_folder()
-    assert folder.parent == tmp_path / "cache"
+    assert folder.parent == tmp_path / "cache" / "workers"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
