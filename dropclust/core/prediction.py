@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from dropclust.core import metrics
+from dropclust.core.activation import overwriting
 from dropclust.core.checks import whole
 from dropclust.core.mnist import Data, check_images
 from dropclust.core.network import Network
 from dropclust.core.noise import generator, multiplier
-from dropclust.core.spec import LIMITS, NOISES
+from dropclust.core.spec import LIMITS, NOISES, OUTPUTS
 
 MAX_SAMPLES = 100_000
 _IMAGES = 2_000  # images a product: an activation of a hundred units then stays in a core's own cache
@@ -43,7 +44,7 @@ class Sampled:
 
 
 def hidden_activations(network: Network, x: Tensor) -> list[Tensor]:
-    """Activations ``[n, h]`` of every hidden layer after ReLU, with the noise off and nothing to scale (its mean is 1).
+    """Activations ``[n, h]`` of every hidden layer after its activation, with the noise off and nothing to scale (its mean is 1).
 
     Raises
     ------
@@ -75,7 +76,14 @@ def evaluate(network: Network, data: Data) -> dict[str, float]:
 
     Returns ``test_accuracy`` and ``held_out_accuracy`` (shares), ``test_cross_entropy`` and ``held_out_cross_entropy`` (nats),
     and ``dead_1``, ``dead_2`` ..: how many neurons of each hidden layer are never active on the held-out images.
+
+    Raises
+    ------
+    ValueError
+        When the network's outputs are not as many as the labels of MNIST.
     """
+    if network.outputs != OUTPUTS:
+        raise ValueError(f"accuracy on MNIST needs a network with {OUTPUTS} outputs; got {network.outputs}")
     measured = {}
     for part, x, y in (("test", data.test_x, data.test_y), ("held_out", data.held_x, data.held_y)):
         logits = scaled_logits(network, x)
@@ -87,9 +95,9 @@ def evaluate(network: Network, data: Data) -> dict[str, float]:
 
 
 def _activations(network: Network, x: Tensor, layers: int) -> list[Tensor]:
-    activations = []
+    activations, activate = [], overwriting(network.activation)
     for weight, bias in zip(network.weights[:layers], network.biases[:layers], strict=True):
-        x = torch.addmm(bias, x, weight).relu_()
+        x = activate(torch.addmm(bias, x, weight))
         activations.append(x)
     return activations
 
@@ -144,12 +152,12 @@ def sample(
         if not noisy:
             return _settled(reference.t(), n_samples)
         streams = [generator(seed, "sample", layer) for layer in range(1, len(rates) + 1)]
-        total = _Totals(reference)
+        total, activate = _Totals(reference), overwriting(network.activation)
         for start in range(0, n_samples, _MASKS):
             thinned = [_thin(network, first, rates, noise, streams) for _ in range(min(_MASKS, n_samples - start))]
             for at in range(0, len(x), _IMAGES):
                 part = below[at : at + _IMAGES]
-                logits = torch.stack([_upper_logits(part, layers) for layers in thinned])  # [S, 10, n]
+                logits = torch.stack([_upper_logits(part, layers, activate) for layers in thinned])  # [S, 10, n]
                 total.add(logits, at)
         return total.finish(n_samples)
 
@@ -231,10 +239,12 @@ def _thin(
     return layers
 
 
-def _upper_logits(activation: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+def _upper_logits(
+    activation: Tensor, layers: list[tuple[Tensor, Tensor]], activate: Callable[[Tensor], Tensor]
+) -> Tensor:
     """Logits ``[10, n]`` from the activations below the first of the given layers."""
     for weight, bias in layers[:-1]:
-        activation = torch.addmm(bias, activation, weight).relu_()
+        activation = activate(torch.addmm(bias, activation, weight))
     weight, bias = layers[-1]
     # Classes before images: a softmax along a short last dimension is not vectorised.
     return torch.addmm(bias.unsqueeze(1), weight.t(), activation.t())
