@@ -19,6 +19,10 @@ from dropclust.service.cluster import ClusterError, RemoteCluster
 
 if TYPE_CHECKING:
     from dropclust.core.compression import Choice
+    from dropclust.service.files import Reading
+
+
+_FILE_HELP = "a .safetensors, .npz, .onnx, .pt, .keras or .h5 file"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,11 +73,11 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a network on MNIST and write it to a file")
     _spec_arguments(train)
-    train.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz or .onnx file")
+    train.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz, .onnx or .pt file")
     train.set_defaults(command=_train)
 
     compress = commands.add_parser("compress", help="make a layer of a network smaller and write the network to a file")
-    compress.add_argument("network", type=Path, metavar="FILE", help="a .safetensors or .npz file")
+    compress.add_argument("network", type=Path, metavar="FILE", help=_FILE_HELP)
     compress.add_argument("--layer", type=int, default=1, help="which hidden layer (default 1)")
     wanted = compress.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--units", type=int, help="width wanted; for agreement the number of clusters")
@@ -84,13 +88,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     compress.add_argument("--method", default="paper", help="see --list-methods (default paper)")
     compress.add_argument("--seed", type=int, default=0, help="of clusterings and random clusters (default 0)")
-    compress.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz or .onnx file")
+    compress.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz, .onnx or .pt file")
+    _reading_arguments(compress)
+    compress.add_argument("--as-brought", action="store_true", help="the file written takes what the file read took")
+    compress.add_argument("--card", action="store_true", help="write a model card (.md) beside it")
     compress.add_argument("--list-methods", action=_ListMethods, help="say what methods there are, and end")
     compress.set_defaults(command=_compress)
 
     evaluate = commands.add_parser("evaluate", help="measure a network's accuracy and cross-entropy on MNIST")
-    evaluate.add_argument("network", type=Path, metavar="FILE", help="a .safetensors or .npz file")
+    evaluate.add_argument("network", type=Path, metavar="FILE", help=_FILE_HELP)
+    _reading_arguments(evaluate)
     evaluate.set_defaults(command=_evaluate)
+
+    inspect = commands.add_parser("inspect", help="say how a network's file is read: layers, order, input scale, activation")
+    inspect.add_argument("network", type=Path, metavar="FILE", help=_FILE_HELP)
+    _reading_arguments(inspect)
+    inspect.set_defaults(command=_inspect)
 
     reproduce = commands.add_parser("reproduce", help="make the paper's tables and figures again, resuming what was begun")
     reproduce.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(experiments.NAMES)} (default: all)")
@@ -105,6 +118,23 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster to use instead, tls://host:port")
     reproduce.set_defaults(command=_reproduce)
     return parser
+
+
+def _reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a file may leave open, and a person may know."""
+    parser.add_argument("--input-scale", metavar="NAME", help="what the network takes, as inspect names it (default: a look)")
+    parser.add_argument(
+        "--activation", metavar="NAME", help="what stands between its layers, relu or tanh .. (default: a look)"
+    )
+    parser.add_argument(
+        "--order", metavar="NAMES", help="its layers from the first to the last, fc1,fc2,fc3 (default: by shapes)"
+    )
+
+
+def _read(parsed: argparse.Namespace) -> Reading:
+    from dropclust.service.files import Choices, read
+
+    return read(parsed.network, Choices(parsed.input_scale, parsed.activation, parsed.order))
 
 
 def _spec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -165,10 +195,11 @@ def _train(parsed: argparse.Namespace) -> None:
 
 
 def _compress(parsed: argparse.Namespace) -> None:
-    from dropclust.service.files import load, save
+    from dropclust.service.files import save
 
     _check_suffix(parsed.out)
-    network = load(parsed.network)
+    reading = _read(parsed)
+    network = reading.network
     from dropclust.core import mnist
     from dropclust.core.compression import METHODS, choose_units, compress
     from dropclust.service.proof import compression_proof, sentence
@@ -178,8 +209,17 @@ def _compress(parsed: argparse.Namespace) -> None:
         choice = choose_units(network, parsed.layer, parsed.method, parsed.tolerance, parsed.seed, data)
         units, chosen = choice.units, _chosen(choice, METHODS[parsed.method].unit)
     found = compress(network, parsed.layer, units, parsed.method, parsed.seed, data)
-    proof = compression_proof(network, found, data)
-    save(found.network, parsed.out, proof)
+    proof = compression_proof(network, found, data, reading.input_scale.name)
+    input_scale = reading.input_scale if parsed.as_brought else None
+    save(found.network, parsed.out, proof, input_scale)
+    if parsed.card:
+        from dropclust.service import atomic
+        from dropclust.service.files.card import card
+
+        text = card(found.network, parsed.out.name, sentence(proof), proof, input_scale)
+        atomic.write(parsed.out.with_suffix(".md"), text.encode())
+    for note in reading.notes:
+        print(note)
     print(f"{chosen}{parsed.out}: {sentence(proof)}")
 
 
@@ -196,17 +236,31 @@ def _chosen(choice: Choice, unit: str) -> str:
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
-    from dropclust.service.files import load_with_proof
     from dropclust.service.proof import sentence
 
-    network, proof = load_with_proof(parsed.network)
+    reading = _read(parsed)
+    network, proof = reading.network, reading.proof
     from dropclust.core import mnist
     from dropclust.core.prediction import evaluate
 
     print(f"{parsed.network}: hidden layers {', '.join(map(str, network.hidden))}; {network.n_parameters:,} parameters")
     if (proved := sentence(proof)) is not None:
         print(f"by its proof: {proved}")
+    if not reading.is_ours or reading.input_scale.name != "pixels" or reading.activation != "relu":
+        print(
+            f"read as taking {reading.input_scale.words} ({reading.scale_reason}), with {reading.activation} "
+            f"({reading.activation_reason}); order of layers: {reading.order_reason}"
+        )
+    for note in reading.notes:
+        print(note)
     _print(evaluate(network, mnist.load()))
+
+
+def _inspect(parsed: argparse.Namespace) -> None:
+    from dropclust.findings.reading_file import read_file
+
+    print(f"{parsed.network}:")
+    print("\n".join(read_file(_read(parsed).report()).lines()))
 
 
 def _print(measured: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""What stands between two layers: a closed set of functions, each by the name that a file, the command line and a proof give it."""
+"""What stands between two layers: a closed set of functions, each by one name in files, on the command line and in proofs."""
 
 from __future__ import annotations
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dropclust.core import mnist, similarity
+from dropclust.core.activation import is_homogeneous
 from dropclust.core.checks import whole
 from dropclust.core.metrics import accuracy
 from dropclust.core.network import Network
 from dropclust.core.noise import generator
-from dropclust.core.spec import LIMITS
+from dropclust.core.spec import LIMITS, OUTPUTS
 
 Side = Literal["incoming", "outgoing"]
 SIDES: tuple[Side, Side] = ("incoming", "outgoing")  # of two that do equally well, the first is chosen
@@ -181,7 +182,7 @@ def compress(
     ValueError
         One sentence naming the argument, what is allowed and what was given.
     """
-    chosen, seed = _method(method), _seed(seed)
+    chosen, seed = _method(method, network), _seed(seed)
     view = _Layer(network, _layer(network, layer), data)
     return view.compressed(chosen, _units("units", units, view.width), seed)
 
@@ -220,7 +221,7 @@ def side_by_side(
     ValueError
         As for `compress`.
     """
-    chosen, seed = [_method(name) for name in (METHODS if methods is None else methods)], _seed(seed)
+    chosen, seed = [_method(name, network) for name in (methods_for(network) if methods is None else methods)], _seed(seed)
     view = _Layer(network, _layer(network, layer), data)
     wanted = [_units("widths", width, view.width) for width in widths]
     return {
@@ -254,7 +255,7 @@ def compress_layers(
     ValueError
         As for `compress`; every pair is checked before anything is computed.
     """
-    _method(method)
+    _method(method, network)
     pairs = [(_layer(network, layer), units) for layer, units in layers]
     pairs = [(layer, _units("units", units, network.hidden[layer - 1])) for layer, units in pairs]
     if not pairs or len({layer for layer, _ in pairs}) < len(pairs):
@@ -283,7 +284,7 @@ def accuracy_curve(
     ValueError
         As for `compress`.
     """
-    chosen, seed = _method(method), _seed(seed)
+    chosen, seed = _method(method, network), _seed(seed)
     view = _Layer(network, _layer(network, layer), data)
     wanted = sorted({_units("units_list", units, view.width) for units in units_list})
     if not wanted:
@@ -320,7 +321,7 @@ def choose_units(
     ValueError
         As for `compress`.
     """
-    chosen, seed = _method(method), _seed(seed)
+    chosen, seed = _method(method, network), _seed(seed)
     view = _Layer(network, _layer(network, layer), data)
     if isinstance(tolerance, (bool, str)) or not 0 <= tolerance <= 1:
         raise ValueError(f"tolerance must be a share from 0 to 1; got {tolerance!r}")
@@ -443,13 +444,13 @@ class _Layer:
         """What the layer takes in, for images ``[n, 784]``: ``[n, in]``."""
         x = x.to(self.network.device)
         for weight, bias in zip(self.network.weights[: self.layer - 1], self.network.biases, strict=False):
-            x = torch.relu(x @ weight + bias)
+            x = self.network.activate(x @ weight + bias)
         return x
 
     def above(self, following: Tensor) -> Tensor:
         """Logits from the inputs of the next layer, before its ReLU ``[n, out]``."""
         for weight, bias in zip(self.network.weights[self.layer + 1 :], self.network.biases[self.layer + 1 :], strict=True):
-            following = torch.relu(following) @ weight + bias
+            following = self.network.activate(following) @ weight + bias
         return following
 
     @cached_property
@@ -459,7 +460,7 @@ class _Layer:
     @cached_property
     def held(self) -> Tensor:
         """Activations of the layer on held-out images ``[n, h]``."""
-        return torch.relu(self.held_below @ self.w_in + self.b_in)
+        return self.network.activate(self.held_below @ self.w_in + self.b_in)
 
     @cached_property
     def held_following(self) -> Tensor:
@@ -475,7 +476,7 @@ class _Layer:
 
     @cached_property
     def train_following(self) -> Tensor:
-        return torch.relu(self.train_below @ self.w_in + self.b_in) @ self.w_out + self.b_out
+        return self.network.activate(self.train_below @ self.w_in + self.b_in) @ self.w_out + self.b_out
 
     @cached_property
     def accuracy_before(self) -> float:
@@ -487,7 +488,9 @@ class _Layer:
 
     def held_activations(self, plan: _Plan) -> Tensor:
         """Activations of the smaller layer on held-out images ``[n, C]``."""
-        return self.held[:, plan.kept] if plan.kept is not None else torch.relu(self.held_below @ plan.w_in + plan.b_in)
+        return (
+            self.held[:, plan.kept] if plan.kept is not None else self.network.activate(self.held_below @ plan.w_in + plan.b_in)
+        )
 
     def score(self, following: Tensor) -> float:
         """Accuracy on the first held-out images, from what the next layer takes in for them ``[n, out]``."""
@@ -521,7 +524,7 @@ class _Layer:
         weights, biases = list(self.network.weights), list(self.network.biases)
         weights[self.layer - 1 : self.layer + 1] = plan.w_in, plan.w_out
         biases[self.layer - 1 : self.layer + 1] = plan.b_in, plan.b_out
-        return Network(weights, biases, self.network.spec)
+        return Network(weights, biases, self.network.spec, self.network.activation)
 
 
 def _paper(view: _Layer, units: int, seed: int) -> _Plan:
@@ -707,7 +710,7 @@ def _repaired(view: _Layer, plan: _Plan) -> _Plan:
 
     z = view.held_activations(plan).double()
     best, lowest = plan, error(plan.w_out, plan.b_out)
-    train_z = torch.relu(view.train_below @ plan.w_in + plan.b_in)
+    train_z = view.network.activate(view.train_below @ plan.w_in + plan.b_in)
     for ridge, weight, bias in least_squares(train_z, view.train_following, RIDGES):
         candidate = replace(plan, w_out=weight.float(), b_out=bias.float(), ridge=ridge, accuracy=None)
         if (reached := error(candidate.w_out, candidate.b_out)) < lowest:
@@ -774,9 +777,16 @@ def _point(view: _Layer, method: Method, units: int, seed: int) -> CurvePoint:
     return CurvePoint(units, len(plan.b_in), view.accuracy(plan), bic, harabasz)
 
 
-def _method(name: object) -> Method:
+def methods_for(network: Network) -> list[str]:
+    """The methods that a network can be compressed by: those that scale neurons need f(a z) = a f(z), as ReLU has it."""
+    return [name for name in METHODS if name not in _SCALING or is_homogeneous(network.activation)]
+
+
+def _method(name: object, network: Network) -> Method:
     if not isinstance(name, str) or name not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {name!r}")
+    if name not in methods_for(network):
+        raise ValueError(f"method {name} scales neurons, which is exact for ReLU alone; the network has {network.activation}")
     return METHODS[name]
 
 
@@ -785,6 +795,8 @@ def _seed(value: object) -> int:
 
 
 def _layer(network: Network, value: object) -> int:
+    if network.outputs != OUTPUTS:
+        raise ValueError(f"what is chosen on MNIST's labels needs a network with {OUTPUTS} outputs; got {network.outputs}")
     return whole("layer", value, 1, len(network.hidden))
 
 
@@ -792,6 +804,7 @@ def _units(name: str, value: object, width: int) -> int:
     return whole(name, value, 1, width)
 
 
+_SCALING = frozenset({"neuron_merging"})  # methods whose exactness needs f(a z) = a f(z)
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (

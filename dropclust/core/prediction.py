@@ -44,7 +44,7 @@ class Sampled:
 
 
 def hidden_activations(network: Network, x: Tensor) -> list[Tensor]:
-    """Activations ``[n, h]`` of every hidden layer after its activation, with the noise off and nothing to scale (its mean is 1).
+    """Activations ``[n, h]`` of every hidden layer, with the noise off and nothing to scale (its mean is 1).
 
     Raises
     ------
@@ -239,9 +239,7 @@ def _thin(
     return layers
 
 
-def _upper_logits(
-    activation: Tensor, layers: list[tuple[Tensor, Tensor]], activate: Callable[[Tensor], Tensor]
-) -> Tensor:
+def _upper_logits(activation: Tensor, layers: list[tuple[Tensor, Tensor]], activate: Callable[[Tensor], Tensor]) -> Tensor:
     """Logits ``[10, n]`` from the activations below the first of the given layers."""
     for weight, bias in layers[:-1]:
         activation = activate(torch.addmm(bias, activation, weight))

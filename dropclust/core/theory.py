@@ -52,7 +52,7 @@ def _activations(network: Network, x: Tensor, hidden_layer: int) -> Tensor:
     """Activations of a hidden layer (1 is the first) without noise, float64 ``[n, units]``."""
     a = check_images(x).double()
     for weight, bias in _layers(network)[:hidden_layer]:
-        a = (a @ weight + bias).relu()
+        a = network.activate(a @ weight + bias)
     return a
 
 

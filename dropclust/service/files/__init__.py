@@ -115,7 +115,7 @@ def to_bytes(
         return torch_file.pack(tensors)
     if suffix == ".onnx":
         return onnx.pack(facts, tensors)
-    return (safetensors if suffix == ".safetensors" else npz).pack(facts, tensors)
+    return npz.pack(facts, tensors) if suffix == ".npz" else safetensors.pack(facts, tensors)
 
 
 def save(
@@ -282,8 +282,10 @@ def _raw(content: bytes, suffix: str) -> Raw:
     if suffix in _IN_A_CHILD:
         return child.read(_IN_A_CHILD[suffix], content)
     if (content[:1] == b"\x80" and content[8:9] != b"{") or (content[:2] == b"PK" and b"data.pkl" in content):
-        raise LoadError("is a pickle, which can run programs when it is read, and is not opened; a file of torch's is named .pt")
-    return (npz if suffix == ".npz" else safetensors).read(content)
+        raise LoadError(
+            "is a pickle, which can run programs when it is read, and is not opened; a file of torch's is named .pt"
+        )
+    return npz.read(content) if suffix == ".npz" else safetensors.read(content)
 
 
 def _mnist() -> Data | None:

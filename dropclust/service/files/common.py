@@ -106,7 +106,7 @@ def is_one_flip(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> bool:
             mended[name].reshape(-1).view("<u4")[index] ^= np.uint32(column)
             break
         index -= mended[name].size
-    return tensor_digest(mended) == facts["tensors_sha256"]
+    return tensor_digest(mended) == str(facts["tensors_sha256"])
 
 
 def _sealed(sha256: str, rest: str) -> str:

@@ -1,4 +1,4 @@
-"""A perceptron as a chain of stages, folded into weights, biases and one activation: exactly, in float64, and with every step told."""
+"""A perceptron as a chain of stages, folded exactly into weights, biases and one activation, with every step told."""
 
 from __future__ import annotations
 

@@ -174,9 +174,7 @@ def _stages(config: Any, tensors: Mapping[str, Values]) -> Iterator[Stage]:
             stages.append(_batch_norm(name, own, tensors))
         elif kind == "Rescaling":
             wide = width or _inputs(config, tensors)
-            stages.append(
-                Norm(name, np.full(wide, float(own.get("scale", 1))), np.full(wide, float(own.get("offset", 0))), ())
-            )
+            stages.append(Norm(name, np.full(wide, float(own.get("scale", 1))), np.full(wide, float(own.get("offset", 0))), ()))
         elif kind == "Normalization":
             stages.append(_normalisation(name, own, tensors, width or _inputs(config, tensors)))
         elif kind == "Activation":
@@ -213,7 +211,7 @@ def _layers(config: Any) -> list[Mapping[str, Any]]:
         if len(before) > 1 or (name := before.pop()) in follows:
             raise LoadError("holds a model with branches; a perceptron is read")
         follows[name] = layer
-    ordered = []
+    ordered: list[Mapping[str, Any]] = []
     while first is not None and len(ordered) <= len(layers):
         ordered.append(first)
         first = follows.get(str(first.get("name") or first.get("config", {}).get("name")))
@@ -278,9 +276,7 @@ def _batch_norm(name: str, own: Mapping[str, Any], tensors: Mapping[str, Values]
     mean, variance = vectors[-2:]
     gamma = vectors[0] if scales else np.ones_like(mean)
     beta = vectors[int(scales)] if centres else np.zeros_like(mean)
-    return norm(
-        name, gamma, beta, mean, variance, float(own.get("epsilon", 1e-3)), tuple(path for path, _ in found)
-    )
+    return norm(name, gamma, beta, mean, variance, float(own.get("epsilon", 1e-3)), tuple(path for path, _ in found))
 
 
 def _normalisation(name: str, own: Mapping[str, Any], tensors: Mapping[str, Values], width: int) -> Norm:

@@ -24,7 +24,8 @@ ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "leaky_relu", "elu", "silu")
 TURNED = ("", ",inverted", ",transposed", ",inverted,transposed")
 BELIEVED = 0.5  # a share of held-out images: what is below it was not trained on these pictures, or is read as another
 SURE = 3.5  # standard deviations of a paired sign test; ReLU read as its neighbour GELU was seen to win by up to 3.1
-_SCREENED, _FEWEST, _FINALISTS = 500, 100, 12
+_SCREENED, _FEWEST, _FINALISTS = 500, 100, 12  # images, then ways
+_PIECE = 2_000  # images at a time
 _BUDGET = 4e10  # multiplications of a screening; four times as many decide among the finalists
 
 
@@ -60,9 +61,7 @@ def scale_names(of_file: str | None = None) -> tuple[str, ...]:
     return tuple(base + turned for turned in TURNED for base in bases)
 
 
-def look(
-    forms: Sequence[Form], activations: Sequence[str], scales: Mapping[str, InputScale], data: Data, default: Way
-) -> Look:
+def look(forms: Sequence[Form], activations: Sequence[str], scales: Mapping[str, InputScale], data: Data, default: Way) -> Look:
     """Choose among ways to read a file by the images it says the most of.
 
     All ways are tried on a few held-out images; the best of them on all of these and on training images, which a network has
@@ -92,13 +91,13 @@ def look(
             for way, right in zip(ways, _right(forms[form], scales[name], ways, data.held_x[:n], data.held_y[:n]), strict=True):
                 screened[way] = float(right.mean())
 
+    n = _FEWEST
     if few < _FEWEST:  # a wide network: scales first, by few activations
-        screen([0], names, activations[:2], _FEWEST)
+        screen([0], names, activations[:2], n)
         leading = [way.scale for way in sorted(screened, key=lambda way: -screened[way])]
-        screen([0], list(dict.fromkeys(leading))[:3], activations, _FEWEST)
+        screen([0], list(dict.fromkeys(leading))[:3], activations, n)
     else:
-        screen([0], names, activations, few)
-    n = max(few, _FEWEST)
+        screen([0], names, activations, n)
     if len(forms) > 1:
         best = sorted(screened, key=lambda way: -screened[way])[:3]
         for way in best:
@@ -107,10 +106,23 @@ def look(
             screen(range(len(forms)), [name for name in names if "," not in name], activations[:3], n)
         ahead = max(screened, key=lambda way: screened[way])
         screen([ahead.form], names if few >= _FEWEST else [ahead.scale], activations, n)
-    top = max(screened.values())
-    finalists = [way for way in sorted(screened, key=lambda way: -screened[way]) if screened[way] > top - 0.1][:_FINALISTS]
+    if max(screened.values()) < BELIEVED / 2:
+        finalists = []  # an untrained network: nothing is worth a closer look
+    else:
+        finalists = _ahead(screened, 4 * _FINALISTS, 0.25)
+        if few >= _SCREENED:
+            screened.clear()
+            for way in finalists:
+                screen([way.form], [way.scale], [way.activation], _SCREENED)
+        finalists = _ahead(screened, _FINALISTS, 0.1)
     finalists = list(dict.fromkeys([*finalists, default]))
     return _decide(forms, activations, scales, data, default, finalists, costs)
+
+
+def _ahead(screened: Mapping[Way, float], most: int, within: float) -> list[Way]:
+    """The best ways, as many as ``most``, whose accuracy is within so much of the best one's."""
+    top = max(screened.values())
+    return [way for way in sorted(screened, key=lambda way: -screened[way]) if screened[way] > top - within][:most]
 
 
 def _decide(
@@ -119,13 +131,14 @@ def _decide(
 ) -> Look:  # fmt: skip
     names = list(scales)
     finalists.sort(key=lambda way: (way.form, names.index(way.scale), activations.index(way.activation)))
-    n = _images(len(data.train_x), len(finalists) * costs / 4)
+    n = _images(len(data.train_x), len(finalists) * costs / 4) if len(finalists) > 1 else 0
     right: dict[Way, np.ndarray] = {}
-    held = len(data.held_x) if n >= 1_000 else 1_000
+    held = len(data.held_x) if n >= 1_000 or len(finalists) == 1 else 1_000
     for way in finalists:
         parts = [
             _right(forms[way.form], scales[way.scale], [way], x, y)[0]
             for x, y in ((data.held_x[:held], data.held_y[:held]), (data.train_x[:n], data.train_y[:n]))
+            if len(x)
         ]
         right[way] = np.concatenate(parts)
     best = max(finalists, key=lambda way: int(right[way].sum()))
@@ -181,7 +194,7 @@ def _right(form: Form, scale: InputScale, ways: Sequence[Way], x: Tensor, y: Ten
     layers = [(torch.from_numpy(np.array(layer.weight)), torch.from_numpy(np.array(layer.bias))) for layer in above]
     functions = [activation(way.activation) for way in ways]
     right: list[list[np.ndarray]] = [[] for _ in ways]
-    for images, labels in zip(x.split(2_000), y.split(2_000), strict=True):
+    for images, labels in zip(torch.split(x, _PIECE), torch.split(y, _PIECE), strict=True):
         z = torch.addmm(bias, images, weight)
         for number, function in enumerate(functions):
             value = z

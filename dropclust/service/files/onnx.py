@@ -1,4 +1,4 @@
-"""The ONNX format: a chain of layers, read through the onnx package without running it; a network that any runtime runs, written."""
+"""The ONNX format: a chain of layers is read through the onnx package and never run; what is written runs anywhere."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _MAX_NODES = 1_000
 # activation -> the node that computes it, with its attributes
 _WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}), "tanh": ("Tanh", {}), "sigmoid": ("Sigmoid", {}), "gelu": ("Gelu", {}),
-    "gelu_tanh": ("Gelu", {"approximate": "tanh"}), "leaky_relu": ("LeakyRelu", {"alpha": 0.01}), "elu": ("Elu", {"alpha": 1.0}),
-    "selu": ("Selu", {}), "softplus": ("Softplus", {}), "mish": ("Mish", {}), "softsign": ("Softsign", {}),
+    "gelu_tanh": ("Gelu", {"approximate": "tanh"}), "leaky_relu": ("LeakyRelu", {"alpha": 0.01}),
+    "elu": ("Elu", {"alpha": 1.0}), "selu": ("Selu", {}), "softplus": ("Softplus", {}), "mish": ("Mish", {}),
+    "softsign": ("Softsign", {}),
     "identity": ("Identity", {}),
 }  # fmt: skip
 
@@ -81,7 +82,8 @@ _SAME = 1e-4  # activations that agree to this over the grid are one: a tanh of 
 _NOTHING = {"Identity", "Dropout", "Cast", "Flatten", "Reshape", "Squeeze", "Unsqueeze"}
 _ENDS = {"Softmax", "LogSoftmax"}
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
-    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Pow": np.power, "Max": np.maximum, "Min": np.minimum,
+    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide,
+    "Pow": np.power, "Max": np.maximum, "Min": np.minimum,
 }  # fmt: skip
 _REFUSED = {
     "Conv": "a convolution", "ConvTranspose": "a convolution", "MaxPool": "pooling", "AveragePool": "pooling",
@@ -155,14 +157,12 @@ def _facts(model: Any, data: bytes) -> dict[str, Any] | None:
     return unseal(props.get(MARK, ""))
 
 
-def _own(facts: dict[str, Any], constants: Mapping[str, Values], data: bytes) -> Raw:
+def _own(facts: dict[str, Any], constants: dict[str, Values], data: bytes) -> Raw:
     """A file of ours: as it was written, or changed since, or with a flipped bit."""
     import onnx
 
     tensors = {
-        name: np.asarray(values, np.float32)
-        for name, values in constants.items()
-        if name.startswith(("weights.", "biases."))
+        name: np.asarray(values, np.float32) for name, values in constants.items() if name.startswith(("weights.", "biases."))
     }
     rest = {name: value for name, value in facts.items() if name != "tensors_sha256"}
     if still_ours(facts, tensors):
@@ -353,33 +353,35 @@ def _recognised(values: Values) -> str:
     if np.allclose(values, np.where(below, slope * _GRID, _GRID), rtol=1e-4, atol=1e-5) and 0 < slope < 1:
         return f"leaky_relu:{round(slope, 6):g}"
     lowest = float(-values[below].min())
-    if lowest > 0 and np.allclose(values, np.where(below, lowest * np.expm1(np.minimum(_GRID, 0)), _GRID), rtol=1e-3, atol=1e-4):
+    if lowest > 0 and np.allclose(
+        values, np.where(below, lowest * np.expm1(np.minimum(_GRID, 0)), _GRID), rtol=1e-3, atol=1e-4
+    ):
         return f"elu:{round(lowest, 4):g}"
     raise LoadError("holds an activation that is not computed here; relu, tanh, sigmoid, gelu, leaky_relu, elu and silu are")
 
 
 def _sigmoid(z: Values) -> Values:
-    return 1 / (1 + np.exp(-np.clip(z, -700, 700)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(z, -700, 700))))
 
 
 def _erf(z: Values) -> Values:
     from math import erf
 
-    return np.vectorize(erf, otypes=[np.float64])(z)
+    return np.array([erf(number) for number in z])
 
 
 def _softplus(z: Values) -> Values:
-    return np.logaddexp(0, z)
+    return np.asarray(np.logaddexp(0, z))
 
 
 def _gelu(z: Values, approximate: bool = False) -> Values:
     if approximate:
-        return 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
-    return 0.5 * z * (1 + _erf(z / np.sqrt(2)))
+        return np.asarray(0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))))
+    return np.asarray(0.5 * z * (1 + _erf(z / np.sqrt(2))))
 
 
 def _selu(z: Values) -> Values:
-    return 1.0507009873554805 * np.where(z > 0, z, 1.6732632423543772 * np.expm1(np.minimum(z, 0)))
+    return np.asarray(1.0507009873554805 * np.where(z > 0, z, 1.6732632423543772 * np.expm1(np.minimum(z, 0))))
 
 
 def _curves() -> dict[str, Values]:
@@ -396,8 +398,9 @@ def _curves() -> dict[str, Values]:
 def _function(kind: str, attributes: Mapping[str, Any]) -> Callable[[Values], Values] | None:
     alpha = attributes.get("alpha")
     functions: dict[str, Callable[[Values], Values]] = {
-        "Relu": lambda z: np.maximum(z, 0), "Tanh": np.tanh, "Sigmoid": _sigmoid, "Erf": _erf, "Softplus": _softplus, "Exp": np.exp,
-        "Neg": np.negative, "Sqrt": np.sqrt, "Abs": np.abs, "Softsign": lambda z: z / (1 + np.abs(z)), "Reciprocal": np.reciprocal,
+        "Relu": lambda z: np.maximum(z, 0), "Tanh": np.tanh, "Sigmoid": _sigmoid, "Erf": _erf, "Softplus": _softplus,
+        "Exp": np.exp, "Neg": np.negative, "Sqrt": np.sqrt, "Abs": np.abs, "Reciprocal": np.reciprocal,
+        "Softsign": lambda z: z / (1 + np.abs(z)),
         "LeakyRelu": lambda z: np.where(z > 0, z, (0.01 if alpha is None else alpha) * z),
         "Elu": lambda z: np.where(z > 0, z, (1.0 if alpha is None else alpha) * np.expm1(np.minimum(z, 0))),
         "Selu": _selu, "Mish": lambda z: z * np.tanh(_softplus(z)), "Swish": lambda z: z * _sigmoid(z * (alpha or 1.0)),

@@ -78,7 +78,9 @@ def orders(linears: Sequence[Linear], in_file_order: bool = False) -> Orders:
         When no order fits.
     """
     if not 1 <= len(linears) <= MAX_LAYERS:
-        raise LoadError(f"must have one weight and one bias a layer and 1 to {MAX_LAYERS - 1} hidden layers; got {len(linears)}")
+        raise LoadError(
+            f"must have one weight and one bias a layer and 1 to {MAX_LAYERS - 1} hidden layers; got {len(linears)}"
+        )
     found: dict[Layout, list[tuple[int, ...]]] = {}
     for layout in (Layout(turned, row) for row in BIAS_ROWS for turned in (False, True)):
         if layout.bias_row and any(linear.bias is not None for linear in linears):

@@ -1,4 +1,4 @@
-"""Named tensors of anybody's file, sorted into layers, normalisations and the rest; it knows no format, no order and no image."""
+"""Named tensors of anybody's file, sorted into layers, normalisations and the rest; it knows no format and no order."""
 
 from __future__ import annotations
 
@@ -233,11 +233,9 @@ def _in_order(tensors: Mapping[str, Values]) -> tuple[Linear, ...]:
             "must hold one weight matrix and one bias vector a layer, named alike (fc1.weight and fc1.bias); "
             f"got {short(*names)}"
         )
-    biases = [tensors[name].reshape(-1) for name in rest] or [None] * len(matrices)
+    biases: list[Values | None] = [tensors[name].reshape(-1) for name in rest] or [None] * len(matrices)
     found = zip(matrices, biases, rest or [""] * len(matrices), strict=True)
-    return tuple(
-        Linear(name, tensors[name], bias, (name, other) if other else (name,)) for name, bias, other in found
-    )
+    return tuple(Linear(name, tensors[name], bias, (name, other) if other else (name,)) for name, bias, other in found)
 
 
 def _flat(values: Values) -> Values:
@@ -266,7 +264,9 @@ def _parts(groups: Mapping[str, _Group], loose: Mapping[str, Values], left_out: 
             linears.append(Linear(name, group.weight[1], bias, tensors, tuple(group.notes)))
         elif group.weight is not None:
             tensor, values = group.weight
-            what = "a PReLU, whose slope was learned" if values.size == 1 else "a LayerNorm, or a BatchNorm without its statistics"
+            what = (
+                "a PReLU, whose slope was learned" if values.size == 1 else "a LayerNorm, or a BatchNorm without its statistics"
+            )
             raise LoadError(f"holds {what} ({short(tensor)}); a perceptron with BatchNorm or none is read")
         elif group.bias is not None:
             vectors.append((group.bias[0], _flat(group.bias[1])))

@@ -63,8 +63,13 @@ def pack(raw: Raw) -> bytes:
             stages.append({"kind": "activation", "name": stage.name})
         elif isinstance(stage, Norm):
             stages.append(
-                {"kind": "norm", "name": stage.name, "arrays": [place(stage.scale), place(stage.shift)], "tensors": stage.tensors}
-            )
+                {
+                    "kind": "norm",
+                    "name": stage.name,
+                    "arrays": [place(stage.scale), place(stage.shift)],
+                    "tensors": stage.tensors,
+                }
+            )  # fmt: skip
         else:
             stages.append(
                 {

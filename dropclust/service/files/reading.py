@@ -34,7 +34,7 @@ _MOST_FORMS = 200
 
 @dataclass(frozen=True)
 class Choices:
-    """What a person says where a file does not: names as `Reading` has them, layers from the first to the last; None asks the images."""
+    """What a person says where a file does not, in the words of `Reading`; ``order`` names layers, "fc1,fc2,fc3"."""
 
     input_scale: str | None = None
     activation: str | None = None
@@ -361,8 +361,12 @@ def _placements(parts: Parts, order: Sequence[int], layout: Layout) -> list[list
                 stages += [norm for norm, layer in follows if layer == -1]
             norms = [norm for norm, layer in follows if layer == number]
             last = number == len(affines) - 1
-            stages += [affine, *([] if last else [Activation(), *norms] if after else [*norms, Activation()])]
-            if last:
+            stages.append(affine)
+            if after and not last:
+                stages += [Activation(), *norms]
+            elif not last:
+                stages += [*norms, Activation()]
+            else:
                 stages += norms
         placements.append(stages)
     return placements[::-1] if _numbers_say_after(linears, follows) else placements
@@ -374,7 +378,7 @@ def _followed(linears: Sequence[Linear], norms: Sequence[Norm], widths: Sequence
     free = list(range(len(linears)))
     found: list[tuple[Norm, int]] = []
     numbers = [_number(linear.name) for linear in linears]
-    same_series = {_series(part.name) for part in (*linears, *norms)}
+    same_series = {_series(name) for name in [*(linear.name for linear in linears), *(norm.name for norm in norms)]}
     for norm in ordered:
         width, number = len(norm.scale), _number(norm.name)
         fitting = [layer for layer in free if widths[layer] == width]
@@ -382,7 +386,7 @@ def _followed(linears: Sequence[Linear], norms: Sequence[Norm], widths: Sequence
             found.append((norm, -1))
             continue
         if len(same_series) == 1 and number is not None:  # one row of modules, as in nn.Sequential
-            fitting = [layer for layer in fitting if numbers[layer] is not None and numbers[layer] < number][-1:]  # type: ignore[operator]
+            fitting = [layer for layer in fitting if (numbers[layer] or 0) < number][-1:]
         elif number is not None and len(norms) < len(linears) - 1:
             fitting = [layer for layer in fitting if numbers[layer] == number] or fitting
         if not fitting:
@@ -404,7 +408,7 @@ def _series(name: str) -> str:
 
 def _numbers_say_after(linears: Sequence[Linear], follows: Sequence[tuple[Norm, int]]) -> bool:
     """Whether the numbers of one nn.Sequential leave room for an activation between a layer and its normalisation."""
-    if len({_series(part.name) for part in (*linears, *(norm for norm, _ in follows))}) != 1:
+    if len({_series(name) for name in [*(linear.name for linear in linears), *(norm.name for norm, _ in follows)]}) != 1:
         return False
     gaps = {(_number(norm.name) or 0) - (_number(linears[layer].name) or 0) for norm, layer in follows if layer >= 0}
     return bool(gaps) and min(gaps) >= 2

@@ -122,8 +122,9 @@ def _entry(name: str, value: object) -> tuple[str, tuple[int, ...], int, int]:
             raise ValueError
     except (TypeError, ValueError) as error:
         raise LoadError(f"is no safetensors file: the header's entry for {short(name)} is not a tensor") from error
-    if dtype not in _ITEM or (dtype not in _FLOATS and is_weight(name) and not is_aside(name) and len(shape) > 0 and
-                              not name.endswith("_mask")):
+    if dtype not in _ITEM or (
+        dtype not in _FLOATS and is_weight(name) and not is_aside(name) and len(shape) > 0 and not name.endswith("_mask")
+    ):
         raise LoadError(f"must hold tensors of type {', '.join(_FLOATS)}; {short(name)} is {short(dtype)}")
     if len(shape) > 8 or end - begin != _ITEM[dtype].itemsize * math.prod(shape):
         raise LoadError(f"must hold whole matrices and vectors; {short(name)} does not have the bytes that its shape needs")

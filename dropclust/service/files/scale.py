@@ -138,8 +138,9 @@ _MOMENTS: WeakKeyDictionary[Data, tuple[Vector, Vector]] = WeakKeyDictionary()
 def moments(data: Data) -> tuple[Vector, Vector]:
     """Mean and deviation of each pixel over the training images, float64 ``[784]``, computed once for each set of images."""
     if data not in _MOMENTS:
-        images = data.train_x
-        mean = sum(part.double().sum(0) for part in images.split(_PIECE)) / len(images)
-        square = sum((part.double() - mean).square().sum(0) for part in images.split(_PIECE)) / len(images)
-        _MOMENTS[data] = mean.numpy(), square.sqrt().numpy()
+        images = data.train_x.numpy()
+        parts = [images[begin : begin + _PIECE] for begin in range(0, len(images), _PIECE)]
+        mean = np.sum([part.sum(0, dtype=np.float64) for part in parts], axis=0) / len(images)
+        square = np.sum([np.square(part - mean).sum(0) for part in parts], axis=0) / len(images)
+        _MOMENTS[data] = mean, np.sqrt(square)
     return _MOMENTS[data]

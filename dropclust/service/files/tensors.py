@@ -14,6 +14,7 @@ from dropclust.service.files.common import Array, tensor_digest
 if TYPE_CHECKING:
     from dropclust.core.network import Network
 
+
 class Described(Protocol):
     """What is written of a network: a `Network` has it, and so has a stored run that never saw torch."""
 
@@ -53,9 +54,7 @@ def digest(network: Described) -> str:
     return weights if name == "relu" else hashlib.sha256(f"{weights} {name}".encode("ascii")).hexdigest()
 
 
-def network_of(
-    weights: Iterable[Array], biases: Iterable[Array], spec: RunSpec | None, activation: str = "relu"
-) -> Network:
+def network_of(weights: Iterable[Array], biases: Iterable[Array], spec: RunSpec | None, activation: str = "relu") -> Network:
     """A core network with its own memory from arrays ``[in, out]`` and ``[out]``; this is where torch is imported."""
     import torch
 

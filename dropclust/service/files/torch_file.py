@@ -1,4 +1,4 @@
-"""The .pt format, torch's zip of tensors: read by torch itself with weights_only, in a process of its own; written as a state dict."""
+"""The .pt format, torch's zip of tensors: read by torch itself, tensors alone; written as a state dict."""
 
 from __future__ import annotations
 
