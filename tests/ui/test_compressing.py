@@ -616,7 +616,7 @@ BAD = {
     "text": ("net.safetensors", b"hello, this is no network", "net.safetensors"),
     "nothing": ("net.npz", b"", "net.npz"),
     "a picture": ("net.png", b"\x89PNG", "must be a .safetensors or .npz file"),
-    "too large": ("net.npz", bytes(files.MAX_BYTES + 1), "must have at most 20,971,520 bytes to be uploaded"),
+    "too large": ("net.npz", bytes(files.MAX_BYTES + 1), "must have at most 67,108,864 bytes to be uploaded"),
 }  # fmt: skip
 
 

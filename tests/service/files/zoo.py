@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -46,19 +47,21 @@ def trained(
     torch.manual_seed(0)
     layers: list[nn.Module] = []
     widths = (784, *hidden)
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in itertools.pairwise(widths):
         middle: list[nn.Module] = [MODULES[name]()]
         if norm:
             middle.insert(0 if norm == "before" else 1, nn.BatchNorm1d(b))
         layers += [nn.Linear(a, b, bias=bias), *middle]
     model = nn.Sequential(*layers, nn.Linear(hidden[-1], 10, bias=bias))
     data, optimiser = mnist.load(), torch.optim.Adam(model.parameters(), 4e-3)
-    for step in range(500):
-        rows = slice(100 * (step % 500), 100 * (step % 500) + 100)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 8e-3, total_steps=1_000)
+    for step in range(1_000):
+        rows = slice(100 * (step % 550), 100 * (step % 550) + 100)
         loss = nn.functional.cross_entropy(model(GIVEN[given](data.train_x[rows])), data.train_y[rows])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        schedule.step()
     return model.eval()
 
 
@@ -89,7 +92,9 @@ def linears(model: nn.Sequential) -> list[nn.Linear]:
     return [layer for layer in model if isinstance(layer, nn.Linear)]
 
 
-def named(model: nn.Sequential, names: list[str], weight: str = ".weight", bias: str = ".bias", turn: bool = False) -> dict[str, Any]:
+def named(
+    model: nn.Sequential, names: list[str], weight: str = ".weight", bias: str = ".bias", turn: bool = False
+) -> dict[str, Any]:
     """Weights and biases as arrays under the names of the layers."""
     found = {}
     for name, layer in zip(names, linears(model), strict=True):
