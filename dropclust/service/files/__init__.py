@@ -269,9 +269,10 @@ def _check_name(name: str) -> None:
 def _reading(content: bytes, name: str, choices: Choices, data: Data | None, measure: bool) -> Reading:
     suffix = Path(name).suffix.lower()
     try:
-        raw = _raw(content, suffix)
-        images = data if data is not None else _mnist() if measure or raw.facts is None or choices.any else None
-        return interpret(raw, choices, images, measure, name)
+        with np.errstate(all="ignore"):  # what overflows becomes infinite, and `Network` refuses it
+            raw = _raw(content, suffix)
+            images = data if data is not None else _mnist() if measure or raw.facts is None or choices.any else None
+            return interpret(raw, choices, images, measure, name)
     except LoadError as error:
         raise LoadError(f"{short(name)} {error}") from error
     except ValueError as error:

@@ -54,8 +54,8 @@ def trained(
         layers += [nn.Linear(a, b, bias=bias), *middle]
     model = nn.Sequential(*layers, nn.Linear(hidden[-1], 10, bias=bias))
     data, optimiser = mnist.load(), torch.optim.Adam(model.parameters(), 4e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 8e-3, total_steps=1_000)
-    for step in range(1_000):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 8e-3, total_steps=700)
+    for step in range(700):
         rows = slice(100 * (step % 550), 100 * (step % 550) + 100)
         loss = nn.functional.cross_entropy(model(GIVEN[given](data.train_x[rows])), data.train_y[rows])
         optimiser.zero_grad()
