@@ -19,6 +19,7 @@ from dropclust.service.cluster import ClusterError, RemoteCluster
 
 if TYPE_CHECKING:
     from dropclust.core.compression import Choice
+    from dropclust.core.mnist import Data
     from dropclust.service.files import Reading
 
 
@@ -121,7 +122,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _reading_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a file may leave open, and a person may know."""
+    """What a file may leave open, and a person may know; the images it is proved on."""
+    parser.set_defaults(folder=None)
     parser.add_argument("--input-scale", metavar="NAME", help="what the network takes, as inspect names it (default: a look)")
     parser.add_argument(
         "--activation", metavar="NAME", help="what stands between its layers, relu or tanh .. (default: a look)"
@@ -134,7 +136,17 @@ def _reading_arguments(parser: argparse.ArgumentParser) -> None:
 def _read(parsed: argparse.Namespace) -> Reading:
     from dropclust.service.files import Choices, read
 
-    return read(parsed.network, Choices(parsed.input_scale, parsed.activation, parsed.order))
+    return read(parsed.network, Choices(parsed.input_scale, parsed.activation, parsed.order), _data(parsed))
+
+
+def _data(parsed: argparse.Namespace) -> Data:
+    from dropclust.core import mnist
+
+    if parsed.data is None:
+        return mnist.load()
+    if parsed.folder is None:
+        parsed.folder = mnist.load_folder(parsed.data)
+    return parsed.folder  # type: ignore[no-any-return]
 
 
 def _spec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -200,11 +212,10 @@ def _compress(parsed: argparse.Namespace) -> None:
     _check_suffix(parsed.out)
     reading = _read(parsed)
     network = reading.network
-    from dropclust.core import mnist
     from dropclust.core.compression import METHODS, choose_units, compress
     from dropclust.service.proof import compression_proof, sentence
 
-    data, units, chosen = mnist.load(), parsed.units, ""
+    data, units, chosen = _data(parsed), parsed.units, ""
     if units is None:
         choice = choose_units(network, parsed.layer, parsed.method, parsed.tolerance, parsed.seed, data)
         units, chosen = choice.units, _chosen(choice, METHODS[parsed.method].unit)
@@ -240,7 +251,6 @@ def _evaluate(parsed: argparse.Namespace) -> None:
 
     reading = _read(parsed)
     network, proof = reading.network, reading.proof
-    from dropclust.core import mnist
     from dropclust.core.prediction import evaluate
 
     print(f"{parsed.network}: hidden layers {', '.join(map(str, network.hidden))}; {network.n_parameters:,} parameters")
@@ -253,7 +263,8 @@ def _evaluate(parsed: argparse.Namespace) -> None:
         )
     for note in reading.notes:
         print(note)
-    _print(evaluate(network, mnist.load()))
+    data = _data(parsed)
+    _print(evaluate(network, data), len(data.test_x), len(data.held_x))
 
 
 def _inspect(parsed: argparse.Namespace) -> None:
@@ -263,8 +274,8 @@ def _inspect(parsed: argparse.Namespace) -> None:
     print("\n".join(read_file(_read(parsed).report()).lines()))
 
 
-def _print(measured: dict[str, float]) -> None:
-    for part, name, n in (("test", "test", TEST_IMAGES), ("held_out", "held out", HELD_OUT_IMAGES)):
+def _print(measured: dict[str, float], test: int = TEST_IMAGES, held_out: int = HELD_OUT_IMAGES) -> None:
+    for part, name, n in (("test", "test", test), ("held_out", "held out", held_out)):
         accuracy = measured[f"{part}_accuracy"]
         print(
             f"{name:>9}: accuracy {accuracy:.4f} ({round((1 - accuracy) * n):,} of {n:,} wrong), "

@@ -19,7 +19,7 @@ from dropclust.core.checks import whole
 from dropclust.core.metrics import accuracy
 from dropclust.core.network import Network
 from dropclust.core.noise import generator
-from dropclust.core.spec import LIMITS, OUTPUTS
+from dropclust.core.spec import LIMITS
 
 Side = Literal["incoming", "outgoing"]
 SIDES: tuple[Side, Side] = ("incoming", "outgoing")  # of two that do equally well, the first is chosen
@@ -468,6 +468,11 @@ class _Layer:
 
     @cached_property
     def held_y(self) -> Tensor:
+        if self.network.outputs != self.data.classes:
+            raise ValueError(
+                f"what is chosen by accuracy needs an output for each of the {self.data.classes} labels; "
+                f"the network has {self.network.outputs}"
+            )
         return self.data.held_y.to(self.network.device)
 
     @cached_property
@@ -795,8 +800,6 @@ def _seed(value: object) -> int:
 
 
 def _layer(network: Network, value: object) -> int:
-    if network.outputs != OUTPUTS:
-        raise ValueError(f"what is chosen on MNIST's labels needs a network with {OUTPUTS} outputs; got {network.outputs}")
     return whole("layer", value, 1, len(network.hidden))
 
 

@@ -17,7 +17,7 @@ from dropclust.core.checks import whole
 from dropclust.core.mnist import Data, check_images
 from dropclust.core.network import Network
 from dropclust.core.noise import generator, multiplier
-from dropclust.core.spec import LIMITS, NOISES, OUTPUTS
+from dropclust.core.spec import LIMITS, NOISES
 
 MAX_SAMPLES = 100_000
 _IMAGES = 2_000  # images a product: an activation of a hundred units then stays in a core's own cache
@@ -80,10 +80,10 @@ def evaluate(network: Network, data: Data) -> dict[str, float]:
     Raises
     ------
     ValueError
-        When the network's outputs are not as many as the labels of MNIST.
+        When the network's outputs are not as many as the labels.
     """
-    if network.outputs != OUTPUTS:
-        raise ValueError(f"accuracy on MNIST needs a network with {OUTPUTS} outputs; got {network.outputs}")
+    if network.outputs != data.classes:
+        raise ValueError(f"accuracy needs an output for each of the {data.classes} labels; the network has {network.outputs}")
     measured = {}
     for part, x, y in (("test", data.test_x, data.test_y), ("held_out", data.held_x, data.held_y)):
         logits = scaled_logits(network, x)

@@ -610,7 +610,7 @@ SMALL = {"fc1.weight": np.ones((5, 100)), "fc1.bias": np.ones(5), "fc2.weight": 
 BAD = {
     "another input size": ("small.npz", npz(SMALL), "must lead from 784 inputs to 10 outputs"),
     "NaN": ("nan.npz", npz({**torch_names(made((4,))), "fc0.bias": np.full(4, np.nan)}), "finite numbers only"),
-    "a pickle": ("net.pt", pickle.dumps({}), "may be a pickle"),
+    "a pickle": ("net.pkl", pickle.dumps({}), "may be a pickle"),
     "a pickle in disguise": ("net.npz", pickle.dumps({"a": 1}), "is a pickle"),
     "a damaged file of our own": ("own.safetensors", flipped(files.to_bytes(made((4,)), ".safetensors")), "own.safetensors"),
     "text": ("net.safetensors", b"hello, this is no network", "net.safetensors"),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dropclust.core.spec import OUTPUTS
 from dropclust.service.files.form import Form
 from dropclust.service.files.scale import BY_PIXEL, PIXELS, SCALES, InputScale
 
@@ -97,8 +96,8 @@ def look(forms: Sequence[Form], activations: Sequence[str], scales: Mapping[str,
         leading = [way.scale for way in sorted(screened, key=lambda way: -screened[way])]
         screen([0], list(dict.fromkeys(leading))[:3], activations, n)
     else:
-        screen([0], names, activations, n)
-    if len(forms) > 1:
+        screen(range(len(forms)) if few >= _FEWEST * len(forms) else [0], names, activations, n)
+    if few < _FEWEST * len(forms) and len(forms) > 1:
         best = sorted(screened, key=lambda way: -screened[way])[:3]
         for way in best:
             screen(range(len(forms)), [way.scale], [way.activation], n)
@@ -159,7 +158,7 @@ def _worse(one: np.ndarray, other: np.ndarray) -> bool:
 
 def held_out_accuracy(form: Form, scale: InputScale, activation: str, data: Data) -> float | None:
     """Accuracy on the held-out images, None where the outputs are not their labels."""
-    if len(form.layers[-1].bias) != OUTPUTS:
+    if len(form.layers[-1].bias) != data.classes:
         return None
     [right] = _right(form, scale, [Way(0, scale.name, activation)], data.held_x, data.held_y)
     return float(right.mean())

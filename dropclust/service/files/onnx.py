@@ -221,7 +221,7 @@ def _chain(graph: Any, constants: dict[str, Values]) -> Raw:
         reasons = [value for value in outputs if isinstance(value, str)]
         raise LoadError(f"holds {reasons[0] if reasons else 'no output'}; a perceptron of fully connected layers is read")
     flow = flows[-1]
-    stages = _closed(flow).stages
+    stages = _closed(replace(flow, ended="")).stages
     notes = (f"the {flow.ended} at its end is left out: logits are what is computed",) if flow.ended else ()
     if stages and isinstance(stages[-1], Activation) and stages[-1].name == "identity":
         stages = stages[:-1]

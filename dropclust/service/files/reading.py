@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dropclust.core.spec import INPUTS, OUTPUTS, RunSpec
+from dropclust.core.spec import INPUTS, RunSpec
 from dropclust.service.files import look as first_look
 from dropclust.service.files import order as order_of_layers
 from dropclust.service.files import parts as parts_of_file
@@ -155,7 +155,7 @@ def interpret(raw: Raw, choices: Choices, data: Data | None, measure: bool, name
     scales = {scale.name: scale for scale in (_scale(name, possible.pixels, data) for name in names)}
     default = first_look.default_way(activations, scales)
     forms = possible.forms
-    can_look = data is not None and len(forms[0].layers[-1].bias) == OUTPUTS
+    can_look = data is not None and len(forms[0].layers[-1].bias) == data.classes
     tried: tuple[tuple[first_look.Way, float], ...] = ()
     way, believed = default, False
     notes = [*raw.notes]
@@ -168,7 +168,9 @@ def interpret(raw: Raw, choices: Choices, data: Data | None, measure: bool, name
                 "other pictures, or takes them in another way"
             )
     elif data is not None and not can_look:
-        notes.append(f"it has {len(forms[0].layers[-1].bias)} outputs: accuracy on MNIST needs {OUTPUTS}")
+        notes.append(
+            f"it has {len(forms[0].layers[-1].bias)} outputs and the images {data.classes} labels: accuracy needs one each"
+        )
     form, scale, accuracy = forms[way.form], scales[way.scale], dict(tried)
     reading = _reading(raw, form, scale, way.activation, None)
     return replace(
