@@ -14,7 +14,7 @@ import numpy as np
 
 from dropclust.service.files.common import MAX_FILE_BYTES, MAX_HEADER_BYTES, LoadError, check_count, parse_json, short
 from dropclust.service.files.form import Activation, Affine, Stage
-from dropclust.service.files.parts import Norm, Values, is_aside, norm
+from dropclust.service.files.parts import Norm, Values, kept, norm
 from dropclust.service.files.raw import Raw
 
 MEND = "model.save('net.keras') writes what is read here"
@@ -89,7 +89,8 @@ def _in_file(data: bytes, config: Any) -> Raw:
         if declared is None and "model_config" in file.attrs:
             text = file.attrs["model_config"]
             declared = parse_json(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
-        wanted = {name: item for name, item in datasets.items() if not is_aside(name) and item.dtype.kind in "fiub"}
+        network = kept(datasets)
+        wanted = {name: item for name, item in datasets.items() if name in network and item.dtype.kind in "fiub"}
         check_count(math.prod(item.shape) for item in wanted.values())
         tensors = {_written(file, name): _values(item) for name, item in wanted.items()}
         left_out = tuple(name for name in datasets if name not in wanted)

@@ -29,7 +29,7 @@ from dropclust.service.files.common import (
     still_ours,
     unseal,
 )
-from dropclust.service.files.parts import Values, is_aside, is_weight
+from dropclust.service.files.parts import Values, is_weight, kept
 from dropclust.service.files.raw import Raw
 
 # The header of a .npy as its format asks for it: keys in alphabetical order (numpy.lib.format); Python 2 wrote 784L.
@@ -76,9 +76,13 @@ def read(data: bytes) -> Raw:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             _check_members(members)
-            heads = {member.filename: _npy_head(archive, member) for member in members}
-            kept = [member for member in members if heads[member.filename] is not None]
-            check_count(math.prod(heads[member.filename].shape) for member in kept)  # type: ignore[union-attr]
+            network = kept(member.filename.removesuffix(".npy") for member in members)
+            heads = {
+                member.filename: _npy_head(archive, member) if member.filename.removesuffix(".npy") in network else None
+                for member in members
+            }
+            whole = [head for head in heads.values() if head is not None]
+            check_count(math.prod(head.shape) for head in whole)
             for member in members:
                 name, head = member.filename.removesuffix(".npy"), heads[member.filename]
                 if head is None:
@@ -146,11 +150,12 @@ def _npy_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Head | None
         raise LoadError(f"must hold plain arrays of numbers; {shown} has another header")
     descr, fortran, numbers = match[1].decode("ascii"), match[2] == b"True", match[3].decode("ascii")
     shape = tuple(int(number) for number in numbers.replace(" ", "").replace("L", "").split(",") if number)
-    is_needed = is_weight(name) and not is_aside(name) and not name.endswith("_mask")
+    is_needed = is_weight(name) and not name.endswith("_mask")
     if descr[1:] not in _FLOATS and is_needed and shape != ():
-        raise LoadError(f"must hold float16, float32 or float64 arrays; {shown} is {descr}")
+        scaled = "int8 weights need their scales: " if descr[1:] in {"i1", "u1"} else ""
+        raise LoadError(f"must hold float16, float32 or float64 arrays; {scaled}{shown} is {descr}")
     is_word = descr[1] in "US" and shape == () and int(descr[2:]) <= _LONGEST_WORD
-    if is_aside(name) or not (descr[1:] in (*_FLOATS, *_WHOLE) or is_word):
+    if not (descr[1:] in (*_FLOATS, *_WHOLE) or is_word):
         return None
     begin = _NPY_MAGIC_BYTES + width + length
     dtype = np.dtype(descr)

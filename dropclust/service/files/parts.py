@@ -23,11 +23,14 @@ _ROLES = {
     "bias": r"biases|bias|intercepts?_?|beta|offset|(?<![a-z])b(?![a-z])",
 }
 _ROLE = re.compile("|".join(f"(?P<{role}>{words})" for role, words in _ROLES.items()))
-# What a checkpoint holds beside its network: counters, the optimiser's state, averages, settings.
+# What a checkpoint holds beside its network: the optimiser's state and averages, also of its weights; counters and settings.
 _ASIDE = re.compile(
-    r"num_batches_tracked|n_averaged|exp_avg|momentum|velocity|optimi[sz]er|(?<![a-z])(?:optim|opt_state|adam|sgd|ema|shadow|"
-    r"step|steps|epoch|epochs|iterations?|learning_rate|lr|seed|rng|loss|losses|history|accuracy|acc|config|hparams|args|"
-    r"hyper_parameters|counter|hidden/counter|classes|classes_|labels?|best_loss|num_updates|decay)(?![a-z])"
+    r"num_batches_tracked|n_averaged|exp_avg|momentum|velocity|optimi[sz]er|(?<![a-z])(?:optim|opt_state|adam|sgd|ema|shadow)"
+    r"(?![a-z])"
+)
+_SETTINGS = re.compile(
+    r"(?<![a-z])(?:steps?|epochs?|iterations?|learning_rate|lr|seed|rng|loss(?:es)?|history|accuracy|acc|config|hparams|args|"
+    r"hyper_parameters|counter|classes_?|labels?|best_loss|num_updates|decay)(?![a-z])"
 )
 _AVERAGES = re.compile(r"(?<![a-z])(?:ema|shadow)(?![a-z])")
 _OTHERS = (
@@ -81,7 +84,17 @@ def natural(name: str) -> list[Any]:
 
 def is_aside(name: str) -> bool:
     """Whether a name says that its tensor is no part of a network: a counter, or state of an optimiser."""
-    return _ASIDE.search(_plain(name)) is not None
+    plain = _plain(name)
+    return _ASIDE.search(plain) is not None or (_SETTINGS.search(plain) is not None and not is_weight(name))
+
+
+def kept(names: Iterable[str]) -> set[str]:
+    """The names that may be of the network; averages of weights are, where the file holds no other weights."""
+    names = list(names)
+    plain = {name for name in names if not is_aside(name)}
+    if any(is_weight(name) for name in plain):
+        return plain
+    return plain | {name for name in names if _AVERAGES.search(_plain(name)) and is_weight(name)}
 
 
 def is_weight(name: str) -> bool:
@@ -183,13 +196,10 @@ def _joined(tensors: Mapping[str, Values]) -> tuple[dict[str, Values], dict[str,
 def _told_apart(tensors: Mapping[str, Values]) -> tuple[dict[str, Values], list[str]]:
     """What may be of the network, and the names of the rest."""
     wanted, left_out = {}, []
-    averages_only = not any(
-        np.ndim(values) == 2 and not is_aside(name) and np.asarray(values).dtype.kind == "f" for name, values in tensors.items()
-    )
+    network = kept(tensors)
     for name, values in tensors.items():
-        plain, kind = _plain(name), values.dtype.kind
-        aside = _ASIDE.search(plain) is not None and not (averages_only and _AVERAGES.search(plain))
-        if aside or (values.ndim == 0 and not is_weight(name)) or (kind != "f" and not is_weight(name)):
+        kind = values.dtype.kind
+        if name not in network or (values.ndim == 0 and not is_weight(name)) or (kind != "f" and not is_weight(name)):
             left_out.append(name)
         elif kind != "f" and values.ndim >= 1:
             what = "int8 weights, which need their scales" if values.dtype.itemsize == 1 else f"weights of type {values.dtype}"

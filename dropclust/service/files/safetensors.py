@@ -27,7 +27,7 @@ from dropclust.service.files.common import (
     still_ours,
     unseal,
 )
-from dropclust.service.files.parts import Values, is_aside, is_weight
+from dropclust.service.files.parts import Values, is_aside, is_weight, kept
 from dropclust.service.files.raw import Raw
 
 _FLOATS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
@@ -125,7 +125,8 @@ def _entry(name: str, value: object) -> tuple[str, tuple[int, ...], int, int]:
     if dtype not in _ITEM or (
         dtype not in _FLOATS and is_weight(name) and not is_aside(name) and len(shape) > 0 and not name.endswith("_mask")
     ):
-        raise LoadError(f"must hold tensors of type {', '.join(_FLOATS)}; {short(name)} is {short(dtype)}")
+        scaled = "int8 weights need their scales: " if dtype in {"I8", "U8"} else ""
+        raise LoadError(f"must hold tensors of type {', '.join(_FLOATS)}; {scaled}{short(name)} is {short(dtype)}")
     if len(shape) > 8 or end - begin != _ITEM[dtype].itemsize * math.prod(shape):
         raise LoadError(f"must hold whole matrices and vectors; {short(name)} does not have the bytes that its shape needs")
     return dtype, tuple(shape), begin, end
@@ -158,7 +159,8 @@ def read_tensors(header: Header, data: bytes) -> dict[str, Array]:
     LoadError
         On more than ten million numbers.
     """
-    named = {name: entry for name, entry in header.entries.items() if not is_aside(name)}
+    network = kept(header.entries)
+    named = {name: entry for name, entry in header.entries.items() if name in network}
     check_count(math.prod(shape) for _, shape, _, _ in named.values())
     view = memoryview(data)[header.data_begins :]
     tensors: dict[str, Values] = {}

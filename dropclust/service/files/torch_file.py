@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dropclust.service.files.common import Array, LoadError, check_count, short
-from dropclust.service.files.parts import Values, is_aside
+from dropclust.service.files.parts import Values, kept
 from dropclust.service.files.raw import Raw
 
 MEND = "torch.save(model.state_dict(), 'net.pt') writes what is read here"
@@ -54,8 +54,10 @@ def read(data: bytes) -> Raw:
         except Exception as error:  # torch names no errors of its own: what is no tensor file ends in a dozen kinds
             raise LoadError(_why(error)) from error
         tensors, left_out = {}, []
-        for name, value in _flat(found, ""):
-            if isinstance(value, torch.Tensor) and not is_aside(name):
+        items = list(_flat(found, ""))
+        network = kept(name for name, value in items if isinstance(value, torch.Tensor))
+        for name, value in items:
+            if isinstance(value, torch.Tensor) and name in network:
                 tensors[name] = value
             else:
                 left_out.append(name)

@@ -174,6 +174,8 @@ def test_masks_checkpoints_and_normalised_weights() -> None:
     }
     found = check(zoo.saved(checkpoint), "net.pth", expected)
     assert "optimizer.state.0.exp_avg" in found.left_out
+    averaged = {f"ema_model.module.{name}": value for name, value in model.state_dict().items()} | {"step": torch.tensor(3)}
+    check(zoo.saved(averaged), "net.pt", expected)
     normalised = {}
     for name, value in state.items():
         if name.endswith("weight"):
@@ -344,7 +346,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a convolution": ({"conv.weight": np.ones((4, 1, 3, 3), np.float32)}, "a convolution"),
     "a LayerNorm": ({"norm.weight": np.ones(16, np.float32), "norm.bias": np.ones(16, np.float32)}, "a LayerNorm"),
     "a PReLU": ({"act.weight": np.ones(1, np.float32)}, "PReLU"),
-    "int8": ({"fc1.weight": np.ones((16, 784), np.int8)}, "int8|I8|i1"),
+    "int8": ({"fc1.weight": np.ones((16, 784), np.int8)}, "int8 weights need their scales"),
     "attention": ({"attn.in_proj_weight": np.ones((48, 16), np.float32)}, "attention"),
     "recurrent": ({"rnn.weight_hh_l0": np.ones((16, 16), np.float32)}, "recurrent"),
     "LoRA": ({"fc1.lora_A.weight": np.ones((4, 784), np.float32)}, "LoRA"),
