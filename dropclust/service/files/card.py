@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from dropclust.core.spec import INPUTS
@@ -54,10 +55,7 @@ def card(
             "",
             "Measured with " + ", ".join(f"{package} {version}" for package, version in sorted(versions.items())) + ".",
         ]
-    modules = "".join(
-        f"nn.Linear({a}, {b}), {'' if last else 'activation, '}"
-        for a, b, last in zip(widths, widths[1:], [*[False] * (layers - 1), True], strict=True)
-    ).removesuffix(", ")
+    modules = ", activation, ".join(f"nn.Linear({a}, {b})" for a, b in pairwise(widths))
     lines += [
         "",
         "## Use",
