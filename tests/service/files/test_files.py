@@ -166,7 +166,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
                 {"w0": np.ones((784, 0), np.float32), "w1": np.ones((0, 10), np.float32)}
                 | {"b0": np.ones(0), "b1": np.ones(10)}
             ),
-            "784 inputs to 10 outputs",
+            "layer 1",
         ),
         (
             lambda named: {f"w{n}": np.ones((9, 9), np.float32) for n in range(8)} | {f"b{n}": np.ones(9) for n in range(8)},
