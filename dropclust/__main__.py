@@ -131,12 +131,14 @@ def _reading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--order", metavar="NAMES", help="its layers from the first to the last, fc1,fc2,fc3 (default: by shapes)"
     )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="IDX files of other pictures of 28 x 28 (default: MNIST)")
 
 
 def _read(parsed: argparse.Namespace) -> Reading:
     from dropclust.service.files import Choices, read
 
-    return read(parsed.network, Choices(parsed.input_scale, parsed.activation, parsed.order), _data(parsed))
+    choices = Choices(parsed.input_scale, parsed.activation, parsed.order)
+    return read(parsed.network, choices, _data(parsed) if parsed.data else None)
 
 
 def _data(parsed: argparse.Namespace) -> Data:
@@ -270,8 +272,8 @@ def _evaluate(parsed: argparse.Namespace) -> None:
 def _inspect(parsed: argparse.Namespace) -> None:
     from dropclust.findings.reading_file import read_file
 
-    print(f"{parsed.network}:")
-    print("\n".join(read_file(_read(parsed).report()).lines()))
+    said = read_file(_read(parsed).report())
+    print("\n".join([f"{parsed.network}:", *said.lines()]))
 
 
 def _print(measured: dict[str, float], test: int = TEST_IMAGES, held_out: int = HELD_OUT_IMAGES) -> None:

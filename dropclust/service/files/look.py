@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # What is tried, the commonest first; others are computed where the file or a person names them.
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "leaky_relu", "elu", "silu")
+# Scales so near to a commoner one, and so rare, that a badly trained network would be taken for one: only by hand.
+_BY_HAND = ("centred", "mean-centred", "pixel-centred")
 TURNED = ("", ",inverted", ",transposed", ",inverted,transposed")
 BELIEVED = 0.5  # a share of held-out images: what is below it was not trained on these pictures, or is read as another
 SURE = 3.5  # standard deviations of a paired sign test; ReLU read as its neighbour GELU was seen to win by up to 3.1
@@ -56,7 +58,7 @@ class Look:
 
 def scale_names(of_file: str | None = None) -> tuple[str, ...]:
     """All input scales that are tried, the commonest first."""
-    bases = (*SCALES, *([of_file] if of_file else []), *BY_PIXEL)
+    bases = [name for name in (*SCALES, *([of_file] if of_file else []), *BY_PIXEL) if name not in _BY_HAND]
     return tuple(base + turned for turned in TURNED for base in bases)
 
 
