@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dropclust.findings.compressing import Answers as BothAnswers
     from dropclust.findings.network import Firing
     from dropclust.findings.reading import Answers
+    from dropclust.findings.reading_file import ReadFile
     from dropclust.findings.reliability import Reliability
     from dropclust.findings.series import Curves
 
@@ -207,11 +208,15 @@ def confidence(network: Network, images: int, rates: Sequence[float], n_samples:
 # ---- smaller networks
 
 
-def read_file(name: str, content: bytes = b"") -> Plain:
-    """The network of an uploaded file."""
+def read_file(
+    name: str, input_scale: str | None = None, activation: str | None = None, content: bytes = b""
+) -> tuple[Plain, ReadFile]:
+    """The network of an uploaded file, and how it was read; None where the file, or a look, is to tell."""
+    from dropclust.findings.reading_file import read_file as said
     from dropclust.service import files
 
-    return Plain.of(files.from_bytes(content, name))
+    reading = files.read_bytes(content, name, files.Choices(input_scale, activation))
+    return Plain.of(reading.network), said(reading.report())
 
 
 def smaller(network: Network, layer: int, units: int, method: str, seed: int) -> dict[str, Any]:
