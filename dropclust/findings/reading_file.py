@@ -18,12 +18,14 @@ class ReadFile:
 
     ``sentence`` is the finding; ``facts`` are pairs of what and how, with the reason for each; ``layers`` and ``ways`` are
     rows of tables: a layer with its tensors, and a way to read the file with its accuracy on the held-out images.
+    ``input_scale`` is the name of what the network took before it was read.
     """
 
     sentence: str
     facts: tuple[tuple[str, str], ...]
     layers: tuple[dict[str, Any], ...]
     ways: tuple[dict[str, Any], ...]
+    input_scale: str
 
     def table(self) -> pd.DataFrame:
         """A row a layer: its tensors, its shape, how its weight lay in the file, what was folded into it."""
@@ -86,7 +88,7 @@ def read_file(report: Mapping[str, Any]) -> ReadFile:
         {"input": scale, "activation": activation, "held-out accuracy": f"{accuracy:.4f}"}
         for scale, activation, accuracy in report["tried"][:_WAYS]
     )
-    return ReadFile(f"{network}{_accuracy(report)}.", tuple(facts), layers, ways)
+    return ReadFile(f"{network}{_accuracy(report)}.", tuple(facts), layers, ways, report["input_scale"])
 
 
 def _accuracy(report: Mapping[str, Any]) -> str:

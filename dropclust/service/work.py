@@ -219,8 +219,8 @@ def read_file(
     return Plain.of(reading.network), said(reading.report())
 
 
-def smaller(network: Network, layer: int, units: int, method: str, seed: int) -> dict[str, Any]:
-    """A network with one layer made smaller.
+def smaller(network: Network, layer: int, units: int, method: str, seed: int, input_scale: str = "pixels") -> dict[str, Any]:
+    """A network with one layer made smaller; ``input_scale`` is what it took before it was read, for the proof.
 
     ``network`` (`Plain`), ``labels`` int64 ``[h]``, ``proof`` (`dropclust.service.proof`), ``answers`` of both to the test
     images, ``times``: seconds of a pass over `TIMED_IMAGES` images through both, pair by pair.
@@ -236,7 +236,7 @@ def smaller(network: Network, layer: int, units: int, method: str, seed: int) ->
     return {
         "network": Plain.of(made.network),
         "labels": made.labels.numpy(),
-        "proof": compression_proof(network, made, data),
+        "proof": compression_proof(network, made, data, input_scale),
         "answers": both_answers(network, made.network),
         "times": timed(lambda: scaled_logits(network, x), lambda: scaled_logits(made.network, x)),
     }

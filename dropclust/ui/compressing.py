@@ -30,12 +30,16 @@ AUTOMATIC = 200  # units: up to so many the curve is drawn without being asked f
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A network to make smaller, from the store or from a file; ``command`` is how a command line that shrinks it begins."""
+    """A network to make smaller, from the store or from a file.
+
+    ``command`` is how a command line that shrinks it begins; ``input_scale`` is what it took before it was read.
+    """
 
     network: Plain
     origin: Origin
     name: str
     command: str
+    input_scale: str = "pixels"
 
     @property
     def digest(self) -> str:
@@ -43,9 +47,9 @@ class Source:
         return self.network.digest
 
     @classmethod
-    def of(cls, network: Plain, name: str, command: str) -> Source:
+    def of(cls, network: Plain, name: str, command: str, input_scale: str = "pixels") -> Source:
         """A network that is in no store."""
-        return cls(network, Origin.brought(network), name, command)
+        return cls(network, Origin.brought(network), name, command, input_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,7 @@ def compressed(source: Source, layer: int, units: int, method: str, seed: int) -
     FileNotFoundError
         When MNIST is not there.
     """
-    arguments = {"layer": layer, "units": units, "method": method, "seed": seed}
+    arguments = {"layer": layer, "units": units, "method": method, "seed": seed, "input_scale": source.input_scale}
     found = live.ask(Request("smaller", arguments, (source.origin,), "Merging neurons, and proving it"), 1_000, 0.3)
     return None if found is None else Smaller(**found)
 

@@ -27,13 +27,13 @@ __all__ = [
     "MAX_TENSORS",
     "READABLE",
     "SUFFIXES",
+    "TORCH_FREE",
     "Choices",
     "Described",
     "InputScale",
     "LoadError",
     "Reading",
     "SaveError",
-    "TORCH_FREE",
     "check_name",
     "digest",
     "from_bytes",
@@ -273,9 +273,10 @@ def from_bytes(data: bytes, name: str) -> Network:
 
     Examples
     --------
-    >>> from_bytes(b"hello", "net.npz")
+    >>> from_bytes(b"", "net.safetensors")
     Traceback (most recent call last):
-    dropclust.service.files.common.LoadError: 'net.npz' is no readable npz: the zip around its arrays is damaged or of another kind
+    dropclust.service.files.common.LoadError: 'net.safetensors' is no safetensors file: its header must have 2 to 1,048,576 \
+bytes and declares 0
     """
     _check_upload(data, name)
     return _reading(data, name, Choices(), None, measure=False).network
