@@ -326,6 +326,8 @@ def _compress(parsed: argparse.Namespace) -> None:
     from dropclust.service.proof import compression_proof, sentence
 
     data, units, chosen = _data(parsed), parsed.units, ""
+    if network.outputs != data.classes:
+        raise ValueError(f"a proof needs an output for each of the {data.classes} labels; the network has {network.outputs}")
     if units is None:
         choice = choose_units(network, parsed.layer, parsed.method, parsed.tolerance, parsed.seed, data)
         units, chosen = choice.units, _chosen(choice, METHODS[parsed.method].unit)
