@@ -25,11 +25,14 @@ from dropclust.service.cluster import ClusterError, RemoteCluster
 
 if TYPE_CHECKING:
     from dropclust.core.methods import Choice
+    from dropclust.core.mnist import Data
+    from dropclust.service.files import Reading
 
 _DEVICE_HELP = "auto: DROPCLUST_DEVICE, or a GPU where there is one and it pays (default auto)"
 _RECIPE_HELP = f"{' or '.join(MAIN_RECIPES)} (default {RunSpec().recipe}); or one choice changed: " + ", ".join(
     name for name in RECIPES if name not in MAIN_RECIPES
 )
+_FILE_HELP = "a .safetensors, .npz, .onnx, .pt, .keras or .h5 file (required)"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -126,12 +129,23 @@ def _parser() -> argparse.ArgumentParser:
     compress.add_argument("--method", default="paper", help="see --list-methods (default %(default)s)")
     compress.add_argument("--seed", type=int, default=0, help="of clusterings and random clusters (default %(default)s)")
     _out_argument(compress)
+    _reading_arguments(compress)
+    compress.add_argument(
+        "--as-brought", action="store_true", help="the file written takes what the file read took (default: pixels)"
+    )
+    compress.add_argument("--card", action="store_true", help="write a model card (.md) beside it (default: none)")
     compress.add_argument("--list-methods", action=_ListMethods, help="say what methods there are, and end (default: compress)")
     compress.set_defaults(command=_compress)
 
     evaluate = commands.add_parser("evaluate", help="measure a network's accuracy and cross-entropy (nats) on MNIST")
     _network_argument(evaluate)
+    _reading_arguments(evaluate)
     evaluate.set_defaults(command=_evaluate)
+
+    inspect = commands.add_parser("inspect", help="say how a network's file is read: layers, order, input scale, activation")
+    _network_argument(inspect)
+    _reading_arguments(inspect)
+    inspect.set_defaults(command=_inspect)
 
     reproduce = commands.add_parser("reproduce", help="make the paper's tables and figures again, resuming what was begun")
     reproduce.add_argument(
@@ -168,12 +182,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _network_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", type=Path, metavar="FILE", help="a .safetensors or .npz file (required)")
+    parser.add_argument("network", type=Path, metavar="FILE", help=_FILE_HELP)
 
 
 def _out_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz or .onnx file to write (required)"
+        "--out", type=Path, required=True, metavar="FILE", help="a .safetensors, .npz, .onnx or .pt file to write (required)"
     )
 
 
@@ -199,6 +213,36 @@ def _claims_arguments(claims: argparse.ArgumentParser) -> None:
     claims.add_argument("--readme", action="store_true", help="write README's findings from the tables (default: print them)")
     claims.add_argument("--report", type=Path, metavar="FILE", help="write a report of one HTML file, to print (default: none)")
     claims.set_defaults(command=_claims)
+
+
+def _reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a file may leave open, and a person may know; the images it is proved on."""
+    parser.set_defaults(folder=None)
+    parser.add_argument("--input-scale", metavar="NAME", help="what the network takes, as inspect names it (default: a look)")
+    parser.add_argument(
+        "--activation", metavar="NAME", help="what stands between its layers, relu or tanh .. (default: a look)"
+    )
+    parser.add_argument(
+        "--order", metavar="NAMES", help="its layers from the first to the last, fc1,fc2,fc3 (default: by shapes)"
+    )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="IDX files of other pictures of 28 x 28 (default: MNIST)")
+
+
+def _read(parsed: argparse.Namespace) -> Reading:
+    from dropclust.service.files import Choices, read
+
+    choices = Choices(parsed.input_scale, parsed.activation, parsed.order)
+    return read(parsed.network, choices, _data(parsed) if parsed.data else None)
+
+
+def _data(parsed: argparse.Namespace) -> Data:
+    from dropclust.core import mnist
+
+    if parsed.data is None:
+        return mnist.load()
+    if parsed.folder is None:
+        parsed.folder = mnist.load_folder(parsed.data)
+    return parsed.folder  # type: ignore[no-any-return]
 
 
 def _spec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -272,22 +316,33 @@ def _train(parsed: argparse.Namespace) -> None:
 
 
 def _compress(parsed: argparse.Namespace) -> None:
-    from dropclust.service.files import load, save
+    from dropclust.service.files import save
 
     _check_suffix(parsed.out)
-    network = load(parsed.network)
-    from dropclust.core import mnist
+    reading = _read(parsed)
+    network = reading.network
     from dropclust.core.compression import choose_units, compress
     from dropclust.core.methods import METHODS
     from dropclust.service.proof import compression_proof, sentence
 
-    data, units, chosen = mnist.load(), parsed.units, ""
+    data, units, chosen = _data(parsed), parsed.units, ""
+    if network.outputs != data.classes:
+        raise ValueError(f"a proof needs an output for each of the {data.classes} labels; the network has {network.outputs}")
     if units is None:
         choice = choose_units(network, parsed.layer, parsed.method, parsed.tolerance, parsed.seed, data)
         units, chosen = choice.units, _chosen(choice, METHODS[parsed.method].unit)
     found = compress(network, parsed.layer, units, parsed.method, parsed.seed, data)
-    proof = compression_proof(network, found, data)
-    save(found.network, parsed.out, proof)
+    proof = compression_proof(network, found, data, reading.input_scale.name)
+    input_scale = reading.input_scale if parsed.as_brought else None
+    save(found.network, parsed.out, proof, input_scale)
+    if parsed.card:
+        from dropclust.service import atomic
+        from dropclust.service.files.card import card
+
+        text = card(found.network, parsed.out.name, sentence(proof), proof, input_scale)
+        atomic.write(parsed.out.with_suffix(".md"), text.encode())
+    for note in reading.notes:
+        print(note)
     print(f"{chosen}{parsed.out}: {sentence(proof)}")
 
 
@@ -304,21 +359,35 @@ def _chosen(choice: Choice, unit: str) -> str:
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
-    from dropclust.service.files import load_with_proof
     from dropclust.service.proof import sentence
 
-    network, proof = load_with_proof(parsed.network)
-    from dropclust.core import mnist
+    reading = _read(parsed)
+    network, proof = reading.network, reading.proof
     from dropclust.core.prediction import evaluate
 
     print(f"{parsed.network}: hidden layers {', '.join(map(str, network.hidden))}; {network.n_parameters:,} parameters")
     if (proved := sentence(proof)) is not None:
         print(f"by its proof: {proved}")
-    _print(evaluate(network, mnist.load()))
+    if not reading.is_ours or reading.input_scale.name != "pixels" or reading.activation != "relu":
+        print(
+            f"read as taking {reading.input_scale.words} ({reading.scale_reason}), with {reading.activation} "
+            f"({reading.activation_reason}); order of layers: {reading.order_reason}"
+        )
+    for note in reading.notes:
+        print(note)
+    data = _data(parsed)
+    _print(evaluate(network, data), len(data.test_x), len(data.held_x))
 
 
-def _print(measured: dict[str, float]) -> None:
-    for part, name, n in (("test", "test", TEST_IMAGES), ("held_out", "held out", HELD_OUT_IMAGES)):
+def _inspect(parsed: argparse.Namespace) -> None:
+    from dropclust.findings.reading_file import read_file
+
+    said = read_file(_read(parsed).report())
+    print("\n".join([f"{parsed.network}:", *said.lines()]))
+
+
+def _print(measured: dict[str, float], test: int = TEST_IMAGES, held_out: int = HELD_OUT_IMAGES) -> None:
+    for part, name, n in (("test", "test", test), ("held_out", "held out", held_out)):
         accuracy = measured[f"{part}_accuracy"]
         print(
             f"{name:>9}: accuracy {accuracy:.4f} ({round((1 - accuracy) * n):,} of {n:,} wrong), "

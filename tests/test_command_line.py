@@ -8,15 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
 
 from dropclust import __main__ as command_line
+from dropclust.core import mnist
 from dropclust.core.compression import METHODS, choose_units
 from dropclust.core.network import Network
 from dropclust.service import files, proof
 from tests.readme import readme_lines
+from tests.service.files import zoo
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -73,8 +77,6 @@ def test_compress_then_evaluate(suffix, doubled, tmp_path, capsys):
     assert line.startswith(f"{path}: layer 2 of 24 units made 12 by fold (seed 3): test accuracy ")
     assert "change 0.0000 (95 % interval 0.0000 to 0.0000, 10000 images)" in line
     assert files.digest(files.load(doubled))[:12] in line
-    if suffix == ".onnx":
-        return
     network, facts = files.load_with_proof(path)
     assert network.hidden == (15, 12, 8)
     assert facts["method"] == "fold"
@@ -84,6 +86,27 @@ def test_compress_then_evaluate(suffix, doubled, tmp_path, capsys):
     assert first == f"{path}: hidden layers 15, 12, 8; {network.n_parameters:,} parameters"
     assert second == f"by its proof: {line.removeprefix(f'{path}: ')}" == f"by its proof: {proof.sentence(facts)}"
     assert f"accuracy {facts['accuracy']:.4f} " in measured
+
+
+def test_a_file_of_somebody_else_is_inspected_compressed_and_taken_home_as_it_was_brought(tmp_path, capsys):
+    model = zoo.trained("tanh", "standardised")
+    path, small = tmp_path / "theirs.pt", tmp_path / "small.onnx"
+    torch.save({"model": model.state_dict(), "epoch": 3}, path)
+    assert command_line.main(["inspect", str(path)]) == 0
+    said = capsys.readouterr().out
+    for words in ("784-16-16-16-10 with tanh", "standardised", "found on held-out images", "left out: epoch", "[out, in]"):
+        assert words in said
+    assert command_line.main(["evaluate", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r" +test: accuracy 0\.[89]\d{3} \([\d,]+ of 10,000 wrong\), cross-entropy .* nats", lines[-2])
+    assert "standardised pixels" in lines[1]
+    asked = ["--units", "16", "--method", "fold", "--as-brought", "--card", "--out", str(small)]
+    assert command_line.main(["compress", str(path), *asked]) == 0
+    assert files.read(small).input_scale.name == "standardised"
+    assert "tanh" in small.with_suffix(".md").read_text()
+    session = onnxruntime.InferenceSession(small.read_bytes(), providers=["CPUExecutionProvider"])
+    given = zoo.GIVEN["standardised"](mnist.load().test_x[:100]).numpy()
+    np.testing.assert_allclose(session.run(None, {"x": given})[0], zoo.logits(model, "standardised", 100), atol=1e-3)
 
 
 def test_compress_to_a_tolerance(doubled, tmp_path, capsys):
@@ -181,8 +204,8 @@ WRONG_COMPRESS = [
     (["--tolerance", "0.1", "--method", "squeeze"], r"method must be one of paper, .*, random; got 'squeeze'"),
     (["--units", "5", "--tolerance", "0.01"], r"argument --tolerance: not allowed with argument --units"),
     ([], r"one of the arguments --units --tolerance is required"),
-    (["--units", "5", "--out", "small.pt"], r"must be one of \.safetensors, \.npz, \.onnx; got '\.pt'"),
-    (["--units", "5", "--out", "small"], r"must be one of \.safetensors, \.npz, \.onnx; got ''"),
+    (["--units", "5", "--out", "small.bin"], r"must be one of \.safetensors, \.npz, \.onnx, \.pt; got '\.bin'"),
+    (["--units", "5", "--out", "small"], r"must be one of \.safetensors, \.npz, \.onnx, \.pt; got ''"),
     (["--units", "5", "--out", "nowhere/small.npz"], r"'nowhere/small\.npz' could not be written: No such file or directory"),
 ]
 
@@ -204,13 +227,14 @@ WRONG = [
     (["train", "--noise", "loud", "--out", "n.npz"], r"argument --noise: invalid choice: 'loud'"),
     (["train", "--examples", "9999999", "--out", "n.npz"], r"examples must be a whole number"),
     (["train", "--hidden", "2000", "2000", "2000", "--out", "n.npz"], r"must take less than about 120 seconds"),
-    (["train", "--out", "net.pt"], r"must be one of \.safetensors, \.npz, \.onnx; got '\.pt'"),
+    (["train", "--out", "net.bin"], r"must be one of \.safetensors, \.npz, \.onnx, \.pt; got '\.bin'"),
     (["train"], r"the following arguments are required: --out"),
     (["compress", "n.npz", "--units", "5"], r"the following arguments are required: --out"),
     (["compress", "--units", "5", "--out", "small.npz"], r"the following arguments are required: FILE"),
     (["compress", "nothing.npz", "--units", "5", "--out", "small.npz"], r"nothing\.npz"),
-    (["compress", "net.onnx", "--units", "5", "--out", "small.npz"], r"must be a \.safetensors or \.npz file to be read"),
-    (["compress", "net.pt", "--units", "5", "--out", "small.npz"], r"may be a pickle"),
+    (["compress", "net.tflite", "--units", "5", "--out", "small.npz"], r"must be a file of one of these kinds to be read"),
+    (["compress", "net.pkl", "--units", "5", "--out", "small.npz"], r"may be a pickle"),
+    (["inspect", "net.pt"], r"'net\.pt' could not be read: No such file"),
     (["evaluate", "nothing.npz"], r"nothing\.npz"),
     (["reproduce", "table9"], r"an experiment must be one of .*; got 'table9'"),
     (["reproduce", "table2", "--seeds", "0"], r"seeds must be a whole number from 1 to 100; got 0"),

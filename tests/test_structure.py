@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -86,7 +87,10 @@ def plain(name: str) -> str:
 
 def test_what_is_imported_is_listed_and_nothing_else():
     files = [*(ROOT / "dropclust").rglob("*.py"), *(ROOT / "pages").glob("*.py"), ROOT / "app.py"]
-    assert imported(*files) == listed("requirements.txt")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    optional = {plain(re.match(r"[\w.-]+", line)[0]) for lines in extras.values() for line in lines}
+    assert optional.isdisjoint(listed("requirements.txt"))
+    assert imported(*files) == listed("requirements.txt") | optional
 
 
 def test_what_the_tests_import_is_listed():

@@ -17,7 +17,7 @@ from torch import Tensor
 from dropclust.core import clustering, merging, mnist
 from dropclust.core.checks import whole
 from dropclust.core.merging import Layer, Plan, Side
-from dropclust.core.methods import METHODS, Choice, CurvePoint, Method
+from dropclust.core.methods import METHODS, Choice, CurvePoint, Method, methods_for
 from dropclust.core.network import Network
 from dropclust.core.spec import LIMITS
 
@@ -80,7 +80,7 @@ def compress(
     units
         Width wanted, 1 to the layer's width; for "agreement" the number of clusters of each clustering.
     method
-        One of `METHODS`.
+        One of `METHODS`; one that scales neurons wants an activation that scales with them, as ReLU does (`methods_for`).
     seed
         Decides the clusterings (k-means starts) and the random clusters, 0 to 2**31 - 1.
     data
@@ -109,7 +109,7 @@ def compress(
     >>> torch.equal(found.labels[:20], found.labels[20:])  # each neuron went where its copy went
     True
     """
-    chosen, seed = _method(method), _seed(seed)
+    chosen, seed = _method(method, network), _seed(seed)
     view = Layer(network, _layer(network, layer), data)
     return _compressed(view, chosen, _units("units", units, view.width), seed)
 
@@ -133,7 +133,7 @@ def side_by_side(
     widths
         Widths wanted, 1 to the layer's width.
     methods
-        Some of `METHODS`; all when None.
+        Some of `METHODS`; all that `methods_for` the network when None.
     network, layer, seed, data
         As for `compress`.
 
@@ -148,7 +148,7 @@ def side_by_side(
     ValueError
         As for `compress`.
     """
-    chosen, seed = [_method(name) for name in (METHODS if methods is None else methods)], _seed(seed)
+    chosen, seed = [_method(name, network) for name in (methods_for(network) if methods is None else methods)], _seed(seed)
     view = Layer(network, _layer(network, layer), data)
     wanted = [_units("widths", width, view.width) for width in widths]
     return {
@@ -189,7 +189,7 @@ def choose_units(
     ValueError
         As for `compress`.
     """
-    chosen, seed = _method(method), _seed(seed)
+    chosen, seed = _method(method, network), _seed(seed)
     view = Layer(network, _layer(network, layer), data)
     if isinstance(tolerance, (bool, str)) or not 0 <= tolerance <= 1:
         raise ValueError(f"tolerance must be a share from 0 to 1; got {tolerance!r}")
@@ -256,9 +256,14 @@ def _point(view: Layer, method: Method, units: int, seed: int) -> CurvePoint:
     return CurvePoint(units, len(plan.b_in), view.accuracy(plan), bic, harabasz)
 
 
-def _method(name: object) -> Method:
+def _method(name: object, network: Network) -> Method:
     if not isinstance(name, str) or name not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {name!r}")
+    if name not in methods_for(network):
+        raise ValueError(
+            f"method {name} scales neurons, which is exact only where the activation scales with them, as ReLU does; "
+            f"the network has {network.activation}"
+        )
     return METHODS[name]
 
 

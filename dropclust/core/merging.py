@@ -86,13 +86,13 @@ class Layer:
         """What the layer takes in, for images ``[n, 784]``: ``[n, in]``."""
         x = x.to(self.network.device)
         for weight, bias in zip(self.network.weights[: self.layer - 1], self.network.biases, strict=False):
-            x = torch.relu(x @ weight + bias)
+            x = self.network.activate(x @ weight + bias)
         return x
 
     def above(self, following: Tensor) -> Tensor:
-        """Logits from the inputs of the next layer, before its ReLU ``[n, out]``."""
+        """Logits from the inputs of the next layer, before its activation ``[n, out]``."""
         for weight, bias in zip(self.network.weights[self.layer + 1 :], self.network.biases[self.layer + 1 :], strict=True):
-            following = torch.relu(following) @ weight + bias
+            following = self.network.activate(following) @ weight + bias
         return following
 
     @cached_property
@@ -103,16 +103,21 @@ class Layer:
     @cached_property
     def held(self) -> Tensor:
         """Activations of the layer on held-out images ``[n, h]``."""
-        return torch.relu(self.held_below @ self.w_in + self.b_in)
+        return self.network.activate(self.held_below @ self.w_in + self.b_in)
 
     @cached_property
     def held_following(self) -> Tensor:
-        """What the next layer takes in for them, before its ReLU ``[n, out]``."""
+        """What the next layer takes in for them, before its activation ``[n, out]``."""
         return self.held @ self.w_out + self.b_out
 
     @cached_property
     def held_y(self) -> Tensor:
-        """Their digits ``[n]``."""
+        """Their labels ``[n]``; a `ValueError` where the network has not an output for each of them."""
+        if (labels := int(self.data.held_y.max()) + 1) > self.network.outputs:
+            raise ValueError(
+                f"what is chosen by accuracy needs an output for each of the {labels} labels; "
+                f"the network has {self.network.outputs}"
+            )
         return self.data.held_y.to(self.network.device)
 
     @cached_property
@@ -122,8 +127,8 @@ class Layer:
 
     @cached_property
     def train_following(self) -> Tensor:
-        """What the next layer takes in for them, before its ReLU ``[n, out]``."""
-        return torch.relu(self.train_below @ self.w_in + self.b_in) @ self.w_out + self.b_out
+        """What the next layer takes in for them, before its activation ``[n, out]``."""
+        return self.network.activate(self.train_below @ self.w_in + self.b_in) @ self.w_out + self.b_out
 
     @cached_property
     def accuracy_before(self) -> float:
@@ -137,7 +142,9 @@ class Layer:
 
     def held_activations(self, plan: Plan) -> Tensor:
         """Activations of the smaller layer on held-out images ``[n, C]``."""
-        return self.held[:, plan.kept] if plan.kept is not None else torch.relu(self.held_below @ plan.w_in + plan.b_in)
+        if plan.kept is not None:
+            return self.held[:, plan.kept]
+        return self.network.activate(self.held_below @ plan.w_in + plan.b_in)
 
     def score(self, following: Tensor) -> float:
         """Accuracy on the first held-out images, from what the next layer takes in for them ``[n, out]``."""
@@ -154,7 +161,7 @@ class Layer:
         weights, biases = list(self.network.weights), list(self.network.biases)
         weights[self.layer - 1 : self.layer + 1] = plan.w_in, plan.w_out
         biases[self.layer - 1 : self.layer + 1] = plan.b_in, plan.b_out
-        return Network(weights, biases, self.network.spec)
+        return Network(weights, biases, self.network.spec, self.network.activation)
 
 
 def paper(view: Layer, units: int, seed: int) -> Plan:
@@ -352,7 +359,7 @@ def _repaired(view: Layer, plan: Plan) -> Plan:
 
     z = view.held_activations(plan).double()
     best, lowest = plan, error(plan.w_out, plan.b_out)
-    train_z = torch.relu(view.train_below @ plan.w_in + plan.b_in)
+    train_z = view.network.activate(view.train_below @ plan.w_in + plan.b_in)
     for ridge, weight, bias in least_squares(train_z, view.train_following, RIDGES):
         candidate = replace(plan, w_out=weight.float(), b_out=bias.float(), ridge=ridge, accuracy=None)
         if (reached := error(candidate.w_out, candidate.b_out)) < lowest:
@@ -373,7 +380,7 @@ def least_squares(z: Tensor, y: Tensor, ridges: Sequence[float]) -> list[tuple[f
     z
         New activations ``[n, C]``.
     y
-        Inputs of the next layer in the original network, before its ReLU, ``[n, out]``.
+        Inputs of the next layer in the original network, before its activation, ``[n, out]``.
     ridges
         Multiples of the mean variance, 0 or more.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,42 @@ class Method:
     clusters: bool
     unit: Literal["units", "clusters"]
     control: bool
+
+    @property
+    def scales(self) -> bool:
+        """Whether it moves a factor from incoming to outgoing weights, which needs an activation f(a z) = a f(z), as ReLU."""
+        return self.exact == "scaled copies"
+
+
+class Activated(Protocol):
+    """What is asked of a network: the name of its activation."""
+
+    @property
+    def activation(self) -> str:
+        """One of the names in `dropclust.core.activation`."""
+
+
+def is_homogeneous(activation: str) -> bool:
+    """Whether f(a z) = a f(z) for every a > 0, so that a factor can be moved from incoming to outgoing weights.
+
+    Examples
+    --------
+    >>> is_homogeneous("relu"), is_homogeneous("leaky_relu:0.2"), is_homogeneous("tanh")
+    (True, True, False)
+    """
+    return activation in {"relu", "identity"} or activation.startswith("leaky_relu")
+
+
+def methods_for(network: Activated) -> list[str]:
+    """The methods that a network can be compressed by: those that scale neurons need f(a z) = a f(z), as ReLU has it.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> set(METHODS) - set(methods_for(SimpleNamespace(activation="tanh")))
+    {'neuron_merging'}
+    """
+    return [name for name, method in METHODS.items() if not method.scales or is_homogeneous(network.activation)]
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 import shutil
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +21,7 @@ from dropclust.core.paths import find
 from dropclust.core.spec import INPUTS, TRAIN_IMAGES
 
 LEVELS = 255  # the brightest a pixel of the original files can be
+MAX_IDX_BYTES = 784 * 10**6  # a million pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,11 @@ class Data:
     held_y: Tensor  # [5000]
     test_x: Tensor  # [10000, 784]
     test_y: Tensor  # [10000]
+
+    @cached_property
+    def classes(self) -> int:
+        """How many labels there are, from 0 on: 10 for MNIST."""
+        return int(max(labels.max() for labels in (self.train_y, self.held_y, self.test_y))) + 1
 
     @cached_property
     def live(self) -> Tensor:
@@ -106,6 +116,56 @@ def _load(root: Path) -> Data:
         x[:TRAIN_IMAGES], y[:TRAIN_IMAGES], x[TRAIN_IMAGES:], y[TRAIN_IMAGES:],
         test.data.view(-1, INPUTS).float().div_(LEVELS), test.targets,
     )  # fmt: skip
+
+
+def load_folder(folder: Path) -> Data:
+    """Read another set of pictures of 28 x 28 in MNIST's own format (IDX, also gzipped), such as Fashion-MNIST or EMNIST.
+
+    Parameters
+    ----------
+    folder
+        Holds one file each whose name has ``train-images``, ``train-labels``, ``t10k-images`` or ``test-images``, and
+        ``t10k-labels`` or ``test-labels``. The last twelfth of the training images is held out. Labels that begin at 1, as
+        those of EMNIST letters, are counted from 0.
+
+    Raises
+    ------
+    ValueError
+        One sentence, when a file is missing or is none of IDX.
+    """
+    found = {}
+    for part, words in (("train", ("train",)), ("test", ("t10k", "test"))):
+        for kind in ("images", "labels"):
+            paths = sorted(path for word in words for path in folder.glob(f"*{word}-{kind}*") if path.is_file())
+            if not paths:
+                raise ValueError(f"data must be a folder of IDX files; {folder} has no file {' or '.join(words)}-{kind}")
+            found[part, kind] = _idx(paths[0])
+    tensors = {}
+    for part in ("train", "test"):
+        images, labels = found[part, "images"], found[part, "labels"]
+        if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1] or len(images) < 100:
+            raise ValueError(
+                f"data must hold 100 or more pictures of 28 x 28 with a label each; the {part} part of {folder} has "
+                f"{list(images.shape)} and {list(labels.shape)}"
+            )
+        tensors[part] = torch.from_numpy(images).view(-1, INPUTS).float().div_(LEVELS), torch.from_numpy(labels).long()
+    (x, y), (test_x, test_y) = tensors["train"], tensors["test"]
+    first, kept = int(y.min()), len(x) - len(x) // 12
+    return Data(x[:kept], y[:kept] - first, x[kept:], y[kept:] - first, test_x, test_y - first)
+
+
+def _idx(path: Path) -> np.ndarray:
+    """The bytes of one IDX file, in its shape."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(MAX_IDX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"data must be a folder of IDX files; {path.name} could not be read") from error
+    dims = content[3] if content[:3] == b"\0\0\x08" else 0
+    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, 4 + 4 * dims, 4)]
+    if dims not in (1, 3) or 4 + 4 * dims + math.prod(shape) != len(content):
+        raise ValueError(f"data must be a folder of IDX files; {path.name} is none, or is cut short")
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape).copy()
 
 
 def subset(seed: int, size: int, n: int = TRAIN_IMAGES) -> Tensor:

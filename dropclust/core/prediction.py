@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dropclust.core import metrics
+from dropclust.core.activation import overwriting
 from dropclust.core.checks import whole
 from dropclust.core.device import choose
 from dropclust.core.mnist import Data, check_images
@@ -50,7 +51,7 @@ class Sampled:
 
 
 def hidden_activations(network: Network, x: Tensor) -> list[Tensor]:
-    """Activations ``[n, h]`` of every hidden layer after ReLU, with the noise off and nothing to scale (its mean is 1).
+    """Activations ``[n, h]`` of every hidden layer, with the noise off and nothing to scale (its mean is 1).
 
     Raises
     ------
@@ -82,7 +83,14 @@ def evaluate(network: Network, data: Data, device: str = "auto") -> dict[str, fl
 
     Returns ``test_accuracy`` and ``held_out_accuracy`` (shares), ``test_cross_entropy`` and ``held_out_cross_entropy`` (nats),
     and ``dead_1``, ``dead_2`` ..: how many neurons of each hidden layer are never active on the held-out images.
+
+    Raises
+    ------
+    ValueError
+        When the network's outputs are not as many as the labels.
     """
+    if network.outputs != data.classes:
+        raise ValueError(f"accuracy needs an output for each of the {data.classes} labels; the network has {network.outputs}")
     images = len(data.test_x) + 2 * len(data.held_x)
     where = choose(device, 2.0 * images * network.n_parameters)
     network, data, measured = network.to(where), data.on(where), {}
@@ -96,9 +104,9 @@ def evaluate(network: Network, data: Data, device: str = "auto") -> dict[str, fl
 
 
 def _activations(network: Network, x: Tensor, layers: int) -> list[Tensor]:
-    activations = []
+    activations, activate = [], overwriting(network.activation)
     for weight, bias in zip(network.weights[:layers], network.biases[:layers], strict=True):
-        x = torch.addmm(bias, x, weight).relu_()
+        x = activate(torch.addmm(bias, x, weight))
         activations.append(x)
     return activations
 
@@ -161,7 +169,7 @@ def sample(
         if not noisy:
             return _settled(reference.t(), n_samples).to(home)
         streams = [generator(seed, "sample", layer) for layer in range(1, len(rates) + 1)]
-        total = _Totals(reference)
+        total, activate = _Totals(reference), overwriting(network.activation)
         if x.device.type != "cpu":
             most = max(1, _DEVICE_VALUES // (len(x) * max(network.hidden)))
             for start in range(0, n_samples, most):
@@ -171,7 +179,7 @@ def sample(
             thinned = [_thin(network, first, rates, noise, streams) for _ in range(min(_MASKS, n_samples - start))]
             for at in range(0, len(x), _IMAGES):
                 part = below[at : at + _IMAGES]
-                logits = torch.stack([_upper_logits(part, layers) for layers in thinned])  # [S, 10, n]
+                logits = torch.stack([_upper_logits(part, layers, activate) for layers in thinned])  # [S, 10, n]
                 total.add(logits, at)
         return total.finish(n_samples)
 
@@ -254,10 +262,10 @@ def _thin(
     return layers
 
 
-def _upper_logits(activation: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+def _upper_logits(activation: Tensor, layers: list[tuple[Tensor, Tensor]], activate: Callable[[Tensor], Tensor]) -> Tensor:
     """Logits ``[10, n]`` from the activations below the first of the given layers."""
     for weight, bias in layers[:-1]:
-        activation = torch.addmm(bias, activation, weight).relu_()
+        activation = activate(torch.addmm(bias, activation, weight))
     weight, bias = layers[-1]
     # Classes before images: a softmax along a short last dimension is not vectorised.
     return torch.addmm(bias.unsqueeze(1), weight.t(), activation.t())
@@ -275,14 +283,14 @@ def _logits_of_many(
         for layer, drawn in masks.items():
             shape = network.weights[layer].shape if noise == "dropconnect" else (network.weights[layer].shape[0], 1)
             drawn.append(multiplier(noise, shape, torch.tensor(rates[layer - 1]), streams[layer - 1]))
-    activation = below.expand(n, -1, -1)  # [n, images, h]
+    activation, activate = below.expand(n, -1, -1), overwriting(network.activation)  # [n, images, h]
     for layer in range(first, len(rates) + 1):
         weight, bias = network.weights[layer].expand(n, -1, -1), network.biases[layer]
         if layer in masks:
             weight = weight * torch.stack(masks[layer]).to(weight.device)
         if layer == len(rates):
             break
-        activation = torch.baddbmm(bias, activation, weight).relu_()
+        activation = activate(torch.baddbmm(bias, activation, weight))
     return torch.baddbmm(bias.unsqueeze(1), weight.mT, activation.mT)
 
 

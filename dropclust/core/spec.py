@@ -12,6 +12,7 @@ from typing import Any
 from dropclust.core.checks import whole
 
 INPUTS, OUTPUTS = 784, 10
+MAX_OUTPUTS = 100  # of a network from elsewhere: EMNIST has up to 62 classes
 TRAIN_IMAGES, HELD_OUT_IMAGES, TEST_IMAGES = 55_000, 5_000, 10_000
 
 NOISES = {

@@ -50,7 +50,7 @@ def _activations(network: Network, x: Tensor, hidden_layer: int) -> Tensor:
     """Activations of a hidden layer (1 is the first) without noise, float64 ``[n, units]``."""
     a = check_images(x).double()
     for weight, bias in _layers(network)[:hidden_layer]:
-        a = (a @ weight + bias).relu()
+        a = network.activate(a @ weight + bias)
     return a
 
 
@@ -219,11 +219,13 @@ def propagate_moments(
     Raises
     ------
     ValueError
-        When ``x``, ``dropout`` or ``noise`` is not allowed.
+        When ``x``, ``dropout`` or ``noise`` is not allowed, or the moments would have to pass an activation other than ReLU.
     """
     rates = _rates(network, dropout)
     _known(noise)
     first = _first_dropped(rates)
+    if first < len(rates) and network.activation != "relu":
+        raise ValueError(f"moments pass through ReLU alone; the network has {network.activation} above a dropped layer")
     layers = list(zip(_layers(network)[first:], rates[first - 1 :], strict=True))
     start = _activations(network, x, first)
     if not covariance:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dropclust.core.spec import RunSpec
 from dropclust.service.files.common import Array
-from dropclust.service.files.tensors import Described, digest, network_of, tensors_of
+from dropclust.service.files.tensors import Described, activation_of, digest, network_of, tensors_of
 
 if TYPE_CHECKING:
     from dropclust.core.network import Network
@@ -28,11 +28,14 @@ class Plain:
         One float32 array ``[out]`` a layer.
     spec
         The run that made it; None for a network from elsewhere.
+    activation
+        What stands after each hidden layer, by its name in `dropclust.core.activation`.
     """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     spec: RunSpec | None = None
+    activation: str = "relu"
 
     @classmethod
     def of(cls, network: Described) -> Plain:
@@ -49,7 +52,7 @@ class Plain:
         tensors = tensors_of(network)
         layers = range(len(tensors) // 2)
         weights, biases = (tuple(np.array(tensors[f"{kind}.{i}"]) for i in layers) for kind in ("weights", "biases"))
-        return cls(weights, biases, network.spec)
+        return cls(weights, biases, network.spec, activation_of(network))
 
     @property
     def hidden(self) -> tuple[int, ...]:
@@ -63,9 +66,9 @@ class Plain:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of weights and biases, 64 hex digits (`dropclust.service.files.digest`)."""
+        """SHA-256 of weights, biases and activation, 64 hex digits (`dropclust.service.files.digest`)."""
         return digest(self)
 
     def network(self) -> Network:
         """The network, ready to be used; imports torch."""
-        return network_of(self.weights, self.biases, self.spec)
+        return network_of(self.weights, self.biases, self.spec, self.activation)

@@ -19,7 +19,7 @@ KIND = "compression"
 _BYTES = 4  # of a float32
 
 
-def compression_proof(original: Network, compressed: Compressed, data: Data) -> dict[str, Any]:
+def compression_proof(original: Network, compressed: Compressed, data: Data, input_scale: str = "pixels") -> dict[str, Any]:
     """The proof of a compression, as JSON values for `dropclust.service.files.save`.
 
     Parameters
@@ -30,12 +30,15 @@ def compression_proof(original: Network, compressed: Compressed, data: Data) -> 
         What `dropclust.core.compression.compress` made of it.
     data
         Images; accuracies are measured on its test images, by which nothing was chosen.
+    input_scale
+        What the original took before it was read, by its name in `dropclust.service.files.scale`.
 
     Returns
     -------
     dict
         ``proof`` ("compression"); ``method``, ``layer``, ``units``, ``seed`` as asked for; ``hidden_before``, ``hidden``:
-        widths; ``scale``, ``chosen``, ``ridge`` as in `Compressed`; ``test_images``: how many; ``accuracy_before``,
+        widths; ``scale``, ``chosen``, ``ridge`` as in `Compressed`; ``activation``, ``input_scale``: of the
+        original; ``test_images``: how many; ``accuracy_before``,
         ``accuracy``: shares of them; ``change``: the second less the first, ``mean``, ``low``, ``high``, ``n``, ``level``, a
         Student t interval of the difference image by image; ``held_out_accuracy_before``, ``held_out_accuracy``: on the
         images that choices were made on; ``parameters_before``, ``parameters``; ``bytes_before``, ``bytes`` of the weights
@@ -59,6 +62,8 @@ def compression_proof(original: Network, compressed: Compressed, data: Data) -> 
         "scale": compressed.scale,
         "chosen": compressed.chosen,
         "ridge": compressed.ridge,
+        "activation": original.activation,
+        "input_scale": input_scale,
         "test_images": len(before),
         "accuracy_before": float(before.mean()),
         "accuracy": float(after.mean()),

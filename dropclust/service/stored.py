@@ -15,7 +15,7 @@ import numpy as np
 
 from dropclust.core.spec import RunSpec
 from dropclust.service.files.common import Array, LoadError, canonical, check_tensors
-from dropclust.service.files.safetensors import Header, own_facts, pack, read_header, read_tensors
+from dropclust.service.files.safetensors import Header, is_as_written, own_facts, pack, read_header, read_tensors
 from dropclust.service.files.tensors import network_of, tensors_of
 from dropclust.service.versions import versions
 
@@ -216,6 +216,8 @@ def to_bytes(stored: Stored) -> bytes:
 def _checked(header: Header, key: str) -> dict[str, Any]:
     """Facts of the file that should hold run ``key``, as `Stored` and `Summary` want them, but for the curve."""
     facts = own_facts(header)
+    if facts is not None and not is_as_written(header):
+        raise LoadError("is damaged: its header is not as it was written")
     if facts is None or set(facts) != _FACTS or facts["format"] != FORMAT:
         raise LoadError("is no stored run of this version")
     try:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dropclust.findings.compressing import Answers as BothAnswers
     from dropclust.findings.network import Firing
     from dropclust.findings.reading import Answers
+    from dropclust.findings.reading_file import ReadFile
     from dropclust.findings.reliability import Reliability
     from dropclust.findings.series import Curves
 
@@ -207,15 +208,19 @@ def confidence(network: Network, images: int, rates: Sequence[float], n_samples:
 # ---- smaller networks
 
 
-def read_file(name: str, content: bytes = b"") -> Plain:
-    """The network of an uploaded file."""
+def read_file(
+    name: str, input_scale: str | None = None, activation: str | None = None, content: bytes = b""
+) -> tuple[Plain, ReadFile]:
+    """The network of an uploaded file, and how it was read; None where the file, or a look, is to tell."""
+    from dropclust.findings.reading_file import read_file as said
     from dropclust.service import files
 
-    return Plain.of(files.from_bytes(content, name))
+    reading = files.read_bytes(content, name, files.Choices(input_scale, activation))
+    return Plain.of(reading.network), said(reading.report())
 
 
-def smaller(network: Network, layer: int, units: int, method: str, seed: int) -> dict[str, Any]:
-    """A network with one layer made smaller.
+def smaller(network: Network, layer: int, units: int, method: str, seed: int, input_scale: str = "pixels") -> dict[str, Any]:
+    """A network with one layer made smaller; ``input_scale`` is what it took before it was read, for the proof.
 
     ``network`` (`Plain`), ``labels`` int64 ``[h]``, ``proof`` (`dropclust.service.proof`), ``answers`` of both to the test
     images, ``times``: seconds of a pass over `TIMED_IMAGES` images through both, pair by pair.
@@ -231,7 +236,7 @@ def smaller(network: Network, layer: int, units: int, method: str, seed: int) ->
     return {
         "network": Plain.of(made.network),
         "labels": made.labels.numpy(),
-        "proof": compression_proof(network, made, data),
+        "proof": compression_proof(network, made, data, input_scale),
         "answers": both_answers(network, made.network),
         "times": timed(lambda: scaled_logits(network, x), lambda: scaled_logits(made.network, x)),
     }

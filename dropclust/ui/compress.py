@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dropclust.core.methods import METHODS
+from dropclust.core.methods import METHODS, methods_for
 from dropclust.core.spec import LIMITS, TEST_IMAGES
 from dropclust.experiments import paper, table2
 from dropclust.experiments.results import ResultError
@@ -17,8 +17,13 @@ from dropclust.findings import compressing as findings
 from dropclust.findings import table3, words
 from dropclust.findings.compressing import Answers, Effect, Merges
 from dropclust.findings.network import Neurons, pictures
+from dropclust.findings.reading_file import ReadFile
 from dropclust.service import files
 from dropclust.service.bounds import MIB, UPLOAD_BYTES
+from dropclust.service.files.card import card
+from dropclust.service.files.look import ACTIVATIONS
+from dropclust.service.files.scale import BY_PIXEL, SCALES, describe
+from dropclust.service.proof import sentence
 from dropclust.service.work import TIMED_IMAGES
 from dropclust.ui import compressing, controls, live, state
 from dropclust.ui.compressing import Source
@@ -48,8 +53,8 @@ TOLERANCE = Parameter("tolerance", "Held-out points that may be lost", 1.0, (0.5
 IMAGE = Parameter("image", "Test image", 0, low=0, high=TEST_IMAGES - 1, step=1, help="Type a number, or press the arrow keys.")
 SHARE_LEFT = 0.4  # as in the paper, 162 of 400
 # What the address may hold whatever network is chosen; the rest is checked where the network is known.
-PARAMETERS = (RECIPE, BEFORE, TRAINED, METHOD, SEED, TOLERANCE, IMAGE)
-CHECKED_LATER = (LAYER.name, UNITS.name, "run")
+PARAMETERS = (RECIPE, BEFORE, TRAINED, SEED, TOLERANCE, IMAGE)
+CHECKED_LATER = (LAYER.name, METHOD.name, UNITS.name, "run")
 
 
 def named(names: Mapping[str, str], shown: str) -> str:
@@ -92,40 +97,61 @@ def choose_source() -> Source | None:
     left, right = st.columns(2)
     with right:
         file = st.file_uploader(
-            "Or a file of your own: .safetensors or .npz",
+            f"Or a file of your own: {', '.join(files.READABLE)}",
             key="file",
-            help="A perceptron with ReLU, 784 inputs, one to six hidden layers and 10 outputs, of at most "
-            f"{UPLOAD_BYTES.value() // MIB} MB: a file of "
-            "this project, or one with torch's names (fc1.weight). It stays in this session alone.",
+            help="A perceptron with 784 inputs, one to six hidden layers and 10 outputs, of at most "
+            f"{UPLOAD_BYTES.value() // MIB} MB, from PyTorch, Keras, scikit-learn, ONNX or this project. Nothing in it is run. "
+            "It stays in this session alone.",
         )
         if file is None:
             st.session_state.pop("compress_file", None)
         else:
-            brought = st.session_state.get("compress_file")
-            if brought is None or brought[0] != file.file_id:
+            scales, activations = st.columns(2)
+            input_scale = scales.selectbox(
+                "It takes", (None, *SCALES, *BY_PIXEL), format_func=lambda name: describe(name) if name else "as proposed",
+                key="file_input_scale", help="What the network was trained on: found on held-out images unless you say it.",
+            )  # fmt: skip
+            activation = activations.selectbox(
+                "Activation", (None, *ACTIVATIONS), format_func=lambda name: name or "as proposed", key="file_activation",
+                help="What stands after each hidden layer: from the file, or found on held-out images, unless you say it.",
+            )  # fmt: skip
+            this, brought = (file.file_id, input_scale, activation), st.session_state.get("compress_file")
+            if brought is None or brought[0] != this:
                 try:
-                    network = compressing.read(file.getvalue(), file.name)
-                    if network is None:
+                    found = compressing.read(file.getvalue(), file.name, input_scale, activation)
+                    if found is None:
                         return None
-                    begins = f"python -m dropclust compress {shlex.quote(file.name)} "
-                    brought = file.file_id, Source.of(network, file.name, begins)
+                    network, said = found
+                    chosen = {"--input-scale": input_scale, "--activation": activation}
+                    options = "".join(f"{option} {value} " for option, value in chosen.items() if value)
+                    begins = f"python -m dropclust compress {shlex.quote(file.name)} {options}"
+                    brought = this, (Source.of(network, file.name, begins, said.input_scale), said)
                 except ValueError as error:
-                    brought = file.file_id, str(error)
+                    brought = this, str(error)
                 st.session_state["compress_file"] = brought
-            if isinstance(brought[1], Source):
+            if not isinstance(brought[1], str):
+                source, said = brought[1]
                 with left:
-                    widths = " - ".join(map(str, brought[1].network.hidden))
-                    st.success(
-                        f"Your file: hidden layers {widths}, {brought[1].network.n_parameters:,} parameters. Take it away to "
-                        "return to the stored networks.",
-                        icon=":material/upload_file:",
-                    )
-                return brought[1]
+                    how_it_was_read(source, said)
+                return source
             st.error(f"{as_text(brought[1])}.", icon=":material/error:")
     with left:
         run = controls.choose_run(live.store().list(), table2.shown_spec(0.5).key)
     stored = None if run is None else live.store().get(run.key)
     return None if stored is None else compressing.source_of(stored.key, stored.created, stored)
+
+
+def how_it_was_read(source: Source, said: ReadFile) -> None:
+    """The report of a file that was brought, before anything is made of it."""
+    widths = " - ".join(map(str, source.network.hidden))
+    st.success(
+        f"Your file: hidden layers {widths}, {source.network.n_parameters:,} parameters. {as_text(said.sentence)} Take it away "
+        "to return to the stored networks.",
+        icon=":material/upload_file:",
+    )
+    st.table(said.table().map(lambda value: as_text(str(value))))
+    for what, how in said.facts:
+        st.caption(f"{words.capital(what)}: {as_text(how)}.")
 
 
 def choose_units(source: Source, layer: int, method: str, seed: int) -> int | None:
@@ -160,12 +186,14 @@ def one_network(source: Source) -> None:
     network = source.network
     depth = len(network.hidden)
     of_layer = replace(LAYER, options=LAYER.options[:depth])
-    state.check([of_layer])
-    if st.session_state.get(of_layer.name, of_layer.default) not in of_layer.options:
-        st.session_state[of_layer.name] = of_layer.default
+    of_network = replace(METHOD, options=tuple(table3.NAMES[name] for name in methods_for(network)))
+    state.check([of_layer, of_network])
+    for parameter in (of_layer, of_network):
+        if st.session_state.get(parameter.name, parameter.default) not in parameter.options:
+            st.session_state[parameter.name] = parameter.default
     wide, narrow = st.columns([3, 1])
     with wide:
-        method = named(table3.NAMES, controls.choose(METHOD))
+        method = named(table3.NAMES, controls.choose(of_network))
         about = METHODS[method]
         st.caption(f"{about.sentence} Source: {about.source}.{' A control.' if about.control else ''}")
     with narrow:
@@ -180,7 +208,17 @@ def one_network(source: Source) -> None:
         small = None if units is None else compressing.compressed(source, layer, units, method, seed)
         if small:
             effect(findings.effect(small.proof, small.answers, small.times, TIMED_IMAGES), command)
-            controls.downloads(small.network, f"smaller-{small.network.digest[:12]}", small.proof)
+            name = f"smaller-{small.network.digest[:12]}"
+            controls.downloads(small.network, name, small.proof)
+            st.download_button(
+                "Model card",
+                card(small.network, f"dropclust-{name}", sentence(small.proof), small.proof),
+                f"dropclust-{name}.md",
+                key="download.md",
+                on_click="ignore",
+                icon=":material/description:",
+                help="What the network is, what it takes, and its proof in words.",
+            )
     # Widgets are drawn while their numbers are waited for, too: one that is not drawn forgets what was chosen.
     with drawn:
         st.subheader("A digit through both")

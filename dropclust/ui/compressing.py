@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
+from dropclust.core.spec import OUTPUTS
 from dropclust.core.uncertainty import Image
 from dropclust.findings.compressing import Answers
 from dropclust.service import files
@@ -21,6 +22,7 @@ from dropclust.ui import live, runs
 
 if TYPE_CHECKING:
     from dropclust.core.methods import Choice
+    from dropclust.findings.reading_file import ReadFile
     from dropclust.service.stored import Stored
 
 AUTOMATIC = 200  # units: up to so many the curve is drawn without being asked for
@@ -28,12 +30,16 @@ AUTOMATIC = 200  # units: up to so many the curve is drawn without being asked f
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A network to make smaller, from the store or from a file; ``command`` is how a command line that shrinks it begins."""
+    """A network to make smaller, from the store or from a file.
+
+    ``command`` is how a command line that shrinks it begins; ``input_scale`` is what it took before it was read.
+    """
 
     network: Plain
     origin: Origin
     name: str
     command: str
+    input_scale: str = "pixels"
 
     @property
     def digest(self) -> str:
@@ -41,9 +47,9 @@ class Source:
         return self.network.digest
 
     @classmethod
-    def of(cls, network: Plain, name: str, command: str) -> Source:
+    def of(cls, network: Plain, name: str, command: str, input_scale: str = "pixels") -> Source:
         """A network that is in no store."""
-        return cls(network, Origin.brought(network), name, command)
+        return cls(network, Origin.brought(network), name, command, input_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +71,17 @@ def source_of(key: str, created: str, _stored: Stored) -> Source:
     return Source(network, live.origin(key), runs.label(_stored.spec), begins)
 
 
-def read(content: bytes, name: str) -> Plain | None:
-    """The network of an uploaded file; None while a worker reads it.
+def read(
+    content: bytes, name: str, input_scale: str | None = None, activation: str | None = None
+) -> tuple[Plain, ReadFile] | None:
+    """The network of an uploaded file, and how it was read; None while a worker reads it.
+
+    Parameters
+    ----------
+    content, name
+        The file.
+    input_scale, activation
+        What the viewer says of it; None where the file, or a look at held-out images, is to tell.
 
     Raises
     ------
@@ -76,7 +91,14 @@ def read(content: bytes, name: str) -> Plain | None:
     if len(content) > (most := UPLOAD_BYTES.value()):
         raise ValueError(f"an uploaded file must have at most {most // MIB:,} MiB; this one has {len(content) / MIB:,.1f}")
     files.check_name(name)
-    return cast("Plain | None", live.ask(Request("read_file", {"name": name}, (), "Reading the file", content)))
+    arguments = {"name": name, "input_scale": input_scale, "activation": activation}
+    found = cast("tuple[Plain, ReadFile] | None", live.ask(Request("read_file", arguments, (), "Reading the file", content)))
+    if found is not None and (outputs := len(found[0].biases[-1])) != OUTPUTS:
+        raise ValueError(
+            f"{name[:60]!r} has {outputs} outputs, and this page proves on MNIST's {OUTPUTS} digits; "
+            "python -m dropclust compress takes other pictures with --data FOLDER"
+        )
+    return found
 
 
 def compressed(source: Source, layer: int, units: int, method: str, seed: int) -> Smaller | None:
@@ -87,7 +109,7 @@ def compressed(source: Source, layer: int, units: int, method: str, seed: int) -
     FileNotFoundError
         When MNIST is not there.
     """
-    arguments = {"layer": layer, "units": units, "method": method, "seed": seed}
+    arguments = {"layer": layer, "units": units, "method": method, "seed": seed, "input_scale": source.input_scale}
     found = live.ask(Request("smaller", arguments, (source.origin,), "Merging neurons, and proving it"), 1_000, 0.3)
     return None if found is None else Smaller(**found)
 

@@ -13,7 +13,7 @@ import streamlit as st
 
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
 from dropclust.findings.network import STATES
-from dropclust.service.files import SUFFIXES, Described, to_bytes
+from dropclust.service.files import TORCH_FREE, Described, to_bytes
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
 from dropclust.ui import runs, state
@@ -128,7 +128,7 @@ def damage(store: Store) -> None:
 def downloads(network: Described, name: str, proof: Mapping[str, Any]) -> None:
     """A network to take home, with what is known about it; a file is made when it is asked for."""
     st.caption("Take the network home")
-    for column, suffix in zip(st.columns(len(SUFFIXES)), SUFFIXES, strict=True):
+    for column, suffix in zip(st.columns(len(TORCH_FREE)), TORCH_FREE, strict=True):
         column.download_button(
             suffix,
             partial(to_bytes, network, suffix, proof),

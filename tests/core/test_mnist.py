@@ -240,3 +240,26 @@ def test_images_of_another_kind_are_refused_in_one_sentence(x: object, sentence:
 
 def test_good_images_pass_unchanged(data: Data) -> None:
     assert mnist.check_images(data.test_x) is data.test_x
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An IDX file of bytes."""
+    return b"\0\0\x08" + bytes([array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape) + array.tobytes()
+
+
+def test_another_set_in_the_same_format_is_read(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (240, 28, 28), np.uint8), (np.arange(240) % 26 + 1).astype(np.uint8)
+    (tmp_path / "emnist-letters-train-images-idx3-ubyte").write_bytes(idx(images))
+    (tmp_path / "emnist-letters-train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
+    (tmp_path / "emnist-letters-test-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images[:100])))
+    with pytest.raises(ValueError, match=r"^data must be a folder of IDX files; .* has no file t10k or test-labels$"):
+        mnist.load_folder(tmp_path)
+    (tmp_path / "emnist-letters-test-labels-idx1-ubyte").write_bytes(idx(labels[:100]))
+    data = mnist.load_folder(tmp_path)
+    assert (len(data.train_x), len(data.held_x), len(data.test_x), data.classes) == (220, 20, 100, 26)
+    assert torch.equal(data.held_y, torch.from_numpy(labels[220:].astype(np.int64) - 1))
+    assert torch.equal((data.test_x * 255).round().byte().reshape(-1, 28, 28), torch.from_numpy(images[:100]))
+    (tmp_path / "emnist-letters-test-labels-idx1-ubyte").write_bytes(idx(labels[:100])[:-1])
+    with pytest.raises(ValueError, match="is none, or is cut short"):
+        mnist.load_folder(tmp_path)

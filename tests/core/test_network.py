@@ -79,10 +79,20 @@ def test_a_bad_layer_is_refused_in_one_sentence(which: str, layer: int, tensor: 
     assert str(caught.value) == sentence
 
 
-def test_other_than_ten_outputs_are_refused() -> None:
+@pytest.mark.parametrize("outputs", [1, 101])
+def test_one_output_or_too_many_are_refused(outputs: int) -> None:
     weights, biases = parts(5, 4)
-    with pytest.raises(ValueError, match=r"^the last layer must have 10 outputs; got 9$"):
-        Network([*weights[:2], torch.zeros(4, 9)], [*biases[:2], torch.zeros(9)])
+    with pytest.raises(ValueError, match=rf"^the last layer must have 2 to 100 outputs; got {outputs}$"):
+        Network([*weights[:2], torch.zeros(4, outputs)], [*biases[:2], torch.zeros(outputs)])
+
+
+def test_other_outputs_and_activations_are_taken_and_kept() -> None:
+    weights, biases = parts(5, 4)
+    letters = Network([*weights[:2], torch.zeros(4, 26)], [*biases[:2], torch.zeros(26)], activation="tanh").to("cpu")
+    assert (letters.outputs, letters.activation) == (26, "tanh")
+    assert torch.equal(letters.activate(torch.tensor([0.5])), torch.tanh(torch.tensor([0.5])))
+    with pytest.raises(ValueError, match="activation must be one of relu, "):
+        Network(*parts(5), activation="maxout")
 
 
 def test_it_is_frozen_and_moves_whole() -> None:

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -460,8 +461,11 @@ def test_memory_does_not_grow_with_the_number_of_masks(subprocess_environment: d
 
 @pytest.mark.parametrize("rates", [(0.5, 0.0, 0.0), (0.0, 0.3, 0.6), (0.4, 0.4, 0.4)])
 @pytest.mark.parametrize("kind", list(NOISES))
-def test_models_multiplied_together_are_those_drawn_one_by_one(kind: str, rates: tuple[float, ...], data: Data) -> None:
-    network, x = random_network((12, 20, 9)), data.test_x[:50]
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_models_multiplied_together_are_those_drawn_one_by_one(
+    name: str, kind: str, rates: tuple[float, ...], data: Data
+) -> None:
+    network, x = replace(random_network((12, 20, 9)), activation=name), data.test_x[:50]
     first = next(layer for layer, rate in enumerate(rates, start=1) if rate > 0)
     below = prediction._activations(network, x, first)[-1]
 
@@ -470,7 +474,8 @@ def test_models_multiplied_together_are_those_drawn_one_by_one(kind: str, rates:
 
     together = prediction._logits_of_many(below, network, first, list(rates), kind, streams(), 7)
     own = streams()
-    one_by_one = [prediction._upper_logits(below, prediction._thin(network, first, list(rates), kind, own)) for _ in range(7)]
+    thinned = [prediction._thin(network, first, list(rates), kind, own) for _ in range(7)]
+    one_by_one = [prediction._upper_logits(below, layers, network.activate) for layers in thinned]
     torch.testing.assert_close(together, torch.stack(one_by_one), rtol=1e-4, atol=1e-5)
 
 

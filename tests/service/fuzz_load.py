@@ -1,10 +1,14 @@
-"""Mutated files for `load`: `python -m tests.service.fuzz_load --seconds 120` counts what became of them, and the memory."""
+"""Mutated files for `load`: `python -m tests.service.fuzz_load --seconds 60 --suffix .onnx` counts what became of them.
+
+Readers that have a process of their own are called in this one, so that what they raise is seen, and none looks at images.
+"""
 
 from __future__ import annotations
 
 import argparse
 import io
 import itertools
+import json
 import random
 import resource
 import struct
@@ -12,6 +16,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import safetensors.numpy
@@ -19,7 +24,9 @@ import torch
 
 from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
-from dropclust.service.files import LoadError, from_bytes, to_bytes
+from dropclust.service import files as files_of_people
+from dropclust.service.files import LoadError, child, from_bytes, keras, onnx, to_bytes, torch_file
+from dropclust.service.files.raw import Raw, pack, unpack
 
 # What a reader of zip, npy or JSON looks for.
 WORDS = [b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"\x93NUMPY", b"'<f4'", b"'|O'", b"F32", b"F64", b"BF16"]
@@ -46,7 +53,82 @@ def corpus() -> list[tuple[str, bytes]]:
             for write in (np.savez, np.savez_compressed):
                 write(file := io.BytesIO(), **arrays)
                 files.append(("other.npz", file.getvalue()))
+        files += [("own.onnx", to_bytes(network, ".onnx", {"a": 1})), ("own.pt", to_bytes(network, ".pt"))]
+        files.append(("other.onnx", foreign_onnx(named)))
+        files += [
+            ("other.h5", hdf5(named)),
+            ("model.h5", keras_h5(weights, biases)),
+            ("model.keras", keras_zip(weights, biases)),
+        ]
     return files
+
+
+def foreign_onnx(named: dict[str, np.ndarray]) -> bytes:
+    """A graph of MatMul, Add and Sigmoid times itself, as an exporter writes SiLU."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, value, layers = [], "x", len(named) // 2
+    for layer in range(layers):
+        nodes.append(helper.make_node("MatMul", [value, f"w{layer}"], [f"m{layer}"]))
+        nodes.append(helper.make_node("Add", [f"m{layer}", f"fc{layer}.bias"], [f"a{layer}"]))
+        nodes.append(helper.make_node("Sigmoid", [f"a{layer}"], [f"s{layer}"]))
+        nodes.append(helper.make_node("Mul", [f"a{layer}", f"s{layer}"], [f"h{layer}"]))
+        value = f"h{layer}"
+    constants = [
+        numpy_helper.from_array(np.ascontiguousarray(array.T), name.replace("fc", "w").removesuffix(".weight"))
+        if name.endswith("weight")
+        else numpy_helper.from_array(array, name)
+        for name, array in named.items()
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 784])]
+    outputs = [helper.make_tensor_value_info(f"a{layers - 1}", TensorProto.FLOAT, ["n", 10])]
+    return bytes(helper.make_model(helper.make_graph(nodes, "g", inputs, outputs, constants)).SerializeToString())
+
+
+def hdf5(named: dict[str, np.ndarray], config: dict[str, object] | None = None) -> bytes:
+    """An HDF5 file of arrays, with a model's configuration beside them or none."""
+    import h5py
+
+    with h5py.File(file := io.BytesIO(), "w") as written:
+        for name, array in named.items():
+            written.create_dataset(name, data=array, compression="gzip" if config is None else None)
+        if config is not None:
+            written.attrs["model_config"] = json.dumps(config)
+    return file.getvalue()
+
+
+def keras_config(layers: int) -> dict[str, object]:
+    """The configuration of a Sequential model, as Keras writes the part that is read."""
+    dense = [
+        {"class_name": "Dense", "config": {"name": f"dense_{n}", "activation": "relu" if n < layers - 1 else "softmax"}}
+        for n in range(layers)
+    ]
+    return {
+        "class_name": "Sequential",
+        "config": {"layers": [{"class_name": "Flatten", "config": {"name": "flatten"}}, *dense]},
+    }
+
+
+def keras_h5(weights: list[torch.Tensor], biases: list[torch.Tensor]) -> bytes:
+    """Keras's legacy file."""
+    named = {f"model_weights/dense_{n}/dense_{n}/kernel:0": weight.numpy() for n, weight in enumerate(weights)}
+    named |= {f"model_weights/dense_{n}/dense_{n}/bias:0": bias.numpy() for n, bias in enumerate(biases)}
+    return hdf5(named, keras_config(len(weights)))
+
+
+def keras_zip(weights: list[torch.Tensor], biases: list[torch.Tensor]) -> bytes:
+    """Keras's own zip."""
+    named = {f"layers/dense_{n}/vars/0": weight.numpy() for n, weight in enumerate(weights)}
+    named |= {f"layers/dense_{n}/vars/1": bias.numpy() for n, bias in enumerate(biases)}
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("config.json", json.dumps(keras_config(len(weights))))
+        archive.writestr("model.weights.h5", hdf5(named))
+    return file.getvalue()
+
+
+def _here(kind: str, data: bytes) -> Raw:
+    """What a child does, in this process: also that its answer travels."""
+    return unpack(pack({"onnx": onnx.read, "torch": torch_file.read, "keras": keras.read}[kind](data)))
 
 
 def _places(data: bytes) -> list[int]:
@@ -125,22 +207,24 @@ def bomb(random_: random.Random, data: bytes) -> bytes:
 MUTATIONS: list[Callable[[random.Random, bytes], bytes]] = [flip, flip, cut, insert, insert, number, number, digits, repeat]
 
 
-def fuzz(files: int | None = None, seconds: float | None = None, seed: int = 0) -> Counter[str]:
+def fuzz(files: int | None = None, seconds: float | None = None, seed: int = 0, suffix: str = "") -> Counter[str]:
     """Give mutated files to `from_bytes` until there were so many, or so long; count what became of them.
 
     Any exception but `LoadError`, and any sentence of two lines, ends it.
     """
-    random_, originals, tally = random.Random(seed), corpus(), Counter[str]()
+    random_, tally = random.Random(seed), Counter[str]()
+    originals = [(name, data) for name, data in corpus() if name.endswith(suffix)]
     ends = None if seconds is None else time.monotonic() + seconds
     while (files is None or tally.total() < files) and (ends is None or time.monotonic() < ends):
         name, data = random_.choice(originals)
-        if ends is not None and random_.random() < 0.002:
+        if ends is not None and suffix in ("", ".npz") and random_.random() < 0.002:
             name, data = "bomb.npz", bomb(random_, data)
         else:
             for _ in range(random_.choice([1, 1, 1, 2, 4, 16])):
                 data = random_.choice(MUTATIONS)(random_, data)
         try:
-            from_bytes(data, name)
+            with mock.patch.object(child, "read", _here), mock.patch.object(files_of_people, "_mnist", return_value=None):
+                from_bytes(data, name)
         except LoadError as error:
             if "\n" in str(error) or len(str(error)) > 1000:
                 raise AssertionError(f"not one sentence: {error}") from error
@@ -155,11 +239,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--suffix", default="", help="of one format alone")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    fuzz(files=200, seed=given.seed)
+    fuzz(files=200, seed=given.seed, suffix=given.suffix)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    tally = fuzz(seconds=given.seconds, seed=given.seed + 1)
+    tally = fuzz(seconds=given.seconds, seed=given.seed + 1, suffix=given.suffix)
     growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"{tally.total():,} files in {given.seconds:g} s: {dict(tally)}; peak memory grew by {growth:.0f} MiB")
 

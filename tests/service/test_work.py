@@ -76,7 +76,9 @@ def test_no_answer_needs_torch_to_be_read(answers, subprocess_environment, tmp_p
 def test_an_answer_says_its_size(answers):
     result = performed(request("read_file"))
     assert abs(result["bytes"] - len(answers["read_file"])) < 1_000
-    assert result["answer"].digest == files.digest(made((12, 5, 4)))
+    network, said = result["answer"]
+    assert network.digest == files.digest(made((12, 5, 4)))
+    assert said.sentence.startswith("A perceptron 784-12-5-4-10 with relu and ")
 
 
 def test_it_answers_what_the_core_does():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -16,6 +17,7 @@ from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import table3 as experiment
 from dropclust.findings import compressing as findings
+from dropclust.findings import table3
 from dropclust.service import files, tables
 from dropclust.service.plain import Plain
 from dropclust.service.store import Store
@@ -23,6 +25,7 @@ from dropclust.service.stored import Stored
 from dropclust.ui import compress, compressing, live
 from tests.findings.test_compressing import made
 from tests.findings.test_table3 import table
+from tests.service.files import zoo
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,7 +91,7 @@ def test_the_page_shows_table_3_and_makes_a_network_smaller(cache):
     assert "are the fewest found that lose at most 1 point" in text
     assert not app.error
     assert not app.warning
-    assert len(app.get("download_button")) >= len(files.SUFFIXES)
+    assert len(app.get("download_button")) >= len(files.TORCH_FREE)
 
 
 def test_the_address_decides_what_is_shown(cache):
@@ -223,6 +226,50 @@ def test_a_file_is_made_smaller_and_goes_home_with_its_proof(cache, data):
     assert any(again in code.value for code in app.code)
 
 
+def test_a_file_of_somebody_else_says_how_it_was_read_before_it_is_made_smaller(cache):
+    model = zoo.trained("tanh", "standardised")
+    app = open_page(units="8", method="fold + least squares")
+    app.file_uploader[0].upload("theirs.pt", zoo.saved(model.state_dict()), "application/octet-stream").run()
+    text = said(app)
+    assert "A perceptron 784-16-16-16-10 with tanh and " in text
+    assert "standardised pixels" in text
+    assert "found on held-out images" in text
+    assert any("0.weight" in str(table.value.iloc[0]["tensors"]) for table in app.table if "tensors" in table.value)
+    assert "16 neurons become 8" in text
+    assert not app.error
+    [methods] = [choice for choice in app.get("button_group") if choice.label == "Method"]
+    assert table3.NAMES["neuron_merging"] not in [option.content for option in methods.proto.options]
+    assert any(button.proto.label == "Model card" for button in app.get("download_button"))
+    opened(app)
+    assert any("python -m dropclust compress theirs.pt --layer 1 --units 8" in code.value for code in app.code)
+
+
+def test_what_the_viewer_says_of_a_file_decides_how_it_is_read(cache):
+    app = open_page(units="8", method="prune")
+    content = npz(torch_names(made((25, 12))))
+    app.file_uploader[0].upload("mine.npz", content, "application/octet-stream").run()
+    assert "with relu and " in said(app)
+    app.selectbox(key="file_activation").set_value("tanh")
+    app.selectbox(key="file_input_scale").set_value("standardised")
+    text = said(app.run())
+    assert "with tanh and " in text
+    assert "as you chose" in text
+    assert "25 neurons become 8" in text
+    opened(app)
+    again = "python -m dropclust compress mine.npz --input-scale standardised --activation tanh --layer 1 --units 8"
+    assert any(again in code.value for code in app.code)
+
+
+def test_a_file_of_letters_is_for_the_command_line(cache):
+    network = made((12,))
+    letters = Network([network.weights[0], torch.ones(12, 26)], [network.biases[0], torch.zeros(26)])
+    app = open_page(method="prune")
+    app.file_uploader[0].upload("letters.npz", files.to_bytes(letters, ".npz"), "application/octet-stream").run()
+    [error] = [error.value for error in app.error]
+    assert "has 26 outputs, and this page proves on MNIST's 10 digits" in error
+    assert "30 neurons become 12" in said(app)
+
+
 def torch_names(network: Network) -> dict[str, np.ndarray]:
     tensors = files.tensors_of(network)
     layers = range(len(tensors) // 2)
@@ -244,13 +291,13 @@ SMALL = {"fc1.weight": np.ones((5, 100)), "fc1.bias": np.ones(5), "fc2.weight": 
 BAD = {
     "another input size": ("small.npz", npz(SMALL), "must lead from 784 inputs to 10 outputs"),
     "NaN": ("nan.npz", npz({**torch_names(made((4,))), "fc0.bias": np.full(4, np.nan)}), "finite numbers only"),
-    "a pickle": ("net.pt", pickle.dumps({}), "may be a pickle"),
+    "a pickle": ("net.pkl", pickle.dumps({}), "may be a pickle"),
     "a pickle in disguise": ("net.npz", pickle.dumps({"a": 1}), "is a pickle"),
     "a damaged file of our own": ("own.safetensors", flipped(files.to_bytes(made((4,)), ".safetensors")), "own.safetensors"),
     "text": ("net.safetensors", b"hello, this is no network", "net.safetensors"),
     "nothing": ("net.npz", b"", "net.npz"),
-    "a picture": ("net.png", b"\x89PNG", "must be a .safetensors or .npz file"),
-    "too large": ("net.npz", bytes(files.MAX_BYTES + 1), "an uploaded file must have at most 20 MiB; this one has 20.0"),
+    "a picture": ("net.png", b"\x89PNG", "must be a file of one of these kinds to be read"),
+    "too large": ("net.npz", bytes(files.MAX_BYTES + 1), "an uploaded file must have at most 64 MiB; this one has 64.0"),
 }  # fmt: skip
 
 

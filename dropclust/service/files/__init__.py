@@ -1,4 +1,4 @@
-"""Networks as files to take home or bring along: safetensors, npz, ONNX. No pickle is opened, no torch before the end."""
+"""Networks as files to take home or bring along, in the formats people have. Nothing in a file is ever run."""
 
 from __future__ import annotations
 
@@ -8,42 +8,73 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropclust.core.spec import RunSpec
+import numpy as np
+
 from dropclust.service import atomic
-from dropclust.service.files import npz, onnx, safetensors
-from dropclust.service.files.common import MAX_FILE_BYTES, MAX_TENSORS, LoadError, canonical, short
-from dropclust.service.files.tensors import Described, digest, layers_of, network_of, tensors_of
+from dropclust.service.files import child, npz, onnx, safetensors, torch_file
+from dropclust.service.files.common import MAX_FILE_BYTES, MAX_TENSORS, LoadError, canonical, flip_code, float32, short
+from dropclust.service.files.raw import Raw
+from dropclust.service.files.reading import Choices, Reading, interpret
+from dropclust.service.files.scale import PIXELS, InputScale
+from dropclust.service.files.tensors import Described, activation_of, digest, tensors_of
 
 if TYPE_CHECKING:
+    from dropclust.core.mnist import Data
     from dropclust.core.network import Network
 
 __all__ = [
     "MAX_BYTES",
     "MAX_TENSORS",
+    "READABLE",
     "SUFFIXES",
+    "TORCH_FREE",
+    "Choices",
     "Described",
+    "InputScale",
     "LoadError",
+    "Reading",
     "SaveError",
     "check_name",
     "digest",
     "from_bytes",
     "load",
     "load_with_proof",
+    "read",
+    "read_bytes",
     "save",
     "tensors_of",
     "to_bytes",
 ]
 
-SUFFIXES = (".safetensors", ".npz", ".onnx")
-MAX_BYTES = 20 * 2**20  # an uploaded file
-_PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".dill")
+TORCH_FREE = (".safetensors", ".npz", ".onnx")  # written without torch
+SUFFIXES = (*TORCH_FREE, ".pt")
+READABLE = (*SUFFIXES, ".pth", ".keras", ".h5", ".hdf5")
+MAX_BYTES = MAX_FILE_BYTES  # an uploaded file: what Train makes can be brought back
+_IN_A_CHILD = {".onnx": "onnx", ".pt": "torch", ".pth": "torch", ".keras": "keras", ".h5": "keras", ".hdf5": "keras"}
+# Suffix -> the line that writes what is read here.
+_PICKLED = {
+    ".ckpt": "torch.save(model.state_dict(), 'net.pt')",
+    ".bin": "torch.save(model.state_dict(), 'net.pt')",
+    ".dill": "torch.save(model.state_dict(), 'net.pt')",
+    ".pkl": "np.savez('net.npz', *model.coefs_, *model.intercepts_, activation=model.activation)",
+    ".pickle": "np.savez('net.npz', *model.coefs_, *model.intercepts_, activation=model.activation)",
+    ".joblib": "np.savez('net.npz', *model.coefs_, *model.intercepts_, activation=model.activation)",
+    ".skops": "np.savez('net.npz', *model.coefs_, *model.intercepts_, activation=model.activation)",
+    ".msgpack": "np.savez('net.npz', **flax.traverse_util.flatten_dict(params, sep='/'))",
+    ".eqx": "np.savez('net.npz', *jax.tree_util.tree_leaves(model))",
+}
 
 
 class SaveError(OSError):
     """A file that could not be written, with one sentence why; what is there is the old file or the new one, whole."""
 
 
-def to_bytes(network: Described, suffix: str, proof: Mapping[str, Any] | None = None) -> bytes:
+def to_bytes(
+    network: Described,
+    suffix: str,
+    proof: Mapping[str, Any] | None = None,
+    input_scale: InputScale | None = None,
+) -> bytes:
     """The file that `save` writes, as bytes.
 
     Parameters
@@ -51,11 +82,15 @@ def to_bytes(network: Described, suffix: str, proof: Mapping[str, Any] | None = 
     network
         The network to write.
     suffix
-        ".safetensors" (tensors ``weights.0`` to ``biases.3``, weights ``[in, out]``), ".npz" (arrays of the same names) or
-        ".onnx" (opset 17; input ``x`` [batch, 784], output ``logits`` [batch, 10], both float32; weights inside).
-        In each, spec and proof stand as one JSON text named ``dropclust``, in npz as an array of its bytes.
+        ".safetensors" (tensors ``weights.0`` to ``biases.3``, weights ``[in, out]``), ".npz" (arrays of the same names),
+        ".onnx" (opset 20; input ``x`` [batch, 784], output ``logits`` [batch, 10], both float32; weights inside) or ".pt" (the
+        state dict of an ``nn.Sequential``: ``0.weight`` [out, in], ``0.bias``, ``2.weight`` ..).
+        In each but the last, spec, proof, activation and input scale stand as one JSON text named ``dropclust``, in npz as an
+        array of its bytes.
     proof
         What is known about the network, as JSON values, or None.
+    input_scale
+        What the file's network takes for a picture; None: pixels from 0 to 1.
 
     Raises
     ------
@@ -69,22 +104,42 @@ def to_bytes(network: Described, suffix: str, proof: Mapping[str, Any] | None = 
     >>> network = Network([torch.zeros(784, 5), torch.zeros(5, 10)], [torch.zeros(5), torch.zeros(10)])
     >>> to_bytes(network, ".npz") == to_bytes(network, ".npz")
     True
-    >>> to_bytes(network, ".pt")
+    >>> to_bytes(network, ".bin")
     Traceback (most recent call last):
-    ValueError: the suffix of a network's file must be one of .safetensors, .npz, .onnx; got '.pt'
+    ValueError: the suffix of a network's file must be one of .safetensors, .npz, .onnx, .pt; got '.bin'
     """
-    writers = dict(zip(SUFFIXES, (safetensors.pack, npz.pack, onnx.pack), strict=True))
-    if suffix not in writers:
+    if suffix not in SUFFIXES:
         raise ValueError(f"the suffix of a network's file must be one of {', '.join(SUFFIXES)}; got {suffix!r}")
     try:
         proof = None if proof is None else json.loads(canonical(dict(proof)))
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"proof must be a dict of JSON values without NaN; got {str(proof)[:80]!r}") from error
     spec = None if network.spec is None else json.loads(network.spec.to_json())
-    return writers[suffix]({"format": "dropclust network 1", "spec": spec, "proof": proof}, tensors_of(network))
+    tensors = tensors_of(network)
+    if input_scale is not None and input_scale.name != PIXELS:
+        weight, bias = input_scale.unfolded(tensors["weights.0"], tensors["biases.0"])
+        tensors |= {"weights.0": np.ascontiguousarray(float32(weight)), "biases.0": float32(bias)}
+    facts = {
+        "format": "dropclust network 1",
+        "spec": spec,
+        "proof": proof,
+        "activation": activation_of(network),
+        "input_scale": PIXELS if input_scale is None else input_scale.name,
+        "flip_code": flip_code(tensors),
+    }
+    if suffix == ".pt":
+        return torch_file.pack(tensors)
+    if suffix == ".onnx":
+        return onnx.pack(facts, tensors)
+    return npz.pack(facts, tensors) if suffix == ".npz" else safetensors.pack(facts, tensors)
 
 
-def save(network: Described, path: str | Path, proof: Mapping[str, Any] | None = None) -> None:
+def save(
+    network: Described,
+    path: str | Path,
+    proof: Mapping[str, Any] | None = None,
+    input_scale: InputScale | None = None,
+) -> None:
     """Write a network to a file, whole or not at all; `to_bytes` says what is in it.
 
     Parameters
@@ -92,9 +147,11 @@ def save(network: Described, path: str | Path, proof: Mapping[str, Any] | None =
     network
         The network to write.
     path
-        Where to; its suffix (.safetensors, .npz, .onnx) decides the format. A file that is there is replaced.
+        Where to; its suffix (.safetensors, .npz, .onnx, .pt) decides the format. A file that is there is replaced.
     proof
         What is known about the network, as JSON values, or None.
+    input_scale
+        What the file's network takes for a picture; None: pixels from 0 to 1.
 
     Raises
     ------
@@ -115,7 +172,7 @@ def save(network: Described, path: str | Path, proof: Mapping[str, Any] | None =
     {'note': 'all zeros'}
     """
     path = Path(path)
-    content = to_bytes(network, path.suffix.lower(), proof)
+    content = to_bytes(network, path.suffix.lower(), proof, input_scale)
     try:
         atomic.write(path, content)
     except OSError as error:
@@ -128,19 +185,19 @@ def load(path: str | Path) -> Network:
     Parameters
     ----------
     path
-        A .safetensors or .npz file of at most 64 MiB that holds a perceptron with ReLU, 784 inputs, one to six hidden layers
-        and 10 outputs; `layers_of` says which names and orientations are understood. Float16, bfloat16 and float64
-        become float32.
+        A file of at most 64 MiB that holds a perceptron with 784 inputs and one to six hidden layers, in one of the formats
+        of `READABLE`. What it does not say (the order of equal layers, what it takes for a picture, its activation) is found
+        out on held-out images: `read` tells how. Float16, bfloat16 and float64 become float32.
 
     Returns
     -------
     Network
-        With its ``spec`` where this project wrote the file, and None otherwise.
+        For pixels from 0 to 1; with its ``spec`` where this project wrote the file, and None otherwise.
 
     Raises
     ------
     LoadError
-        One sentence, whatever is wrong with the file. A pickle is refused by its name and by its first bytes, never opened.
+        One sentence, whatever is wrong with the file.
 
     Examples
     --------
@@ -153,17 +210,42 @@ def load(path: str | Path) -> Network:
     ...     load(f"{folder}/net.safetensors").hidden
     (5,)
     """
-    return load_with_proof(path)[0]
+    return _read_path(path, Choices(), None, measure=False).network
 
 
 def load_with_proof(path: str | Path) -> tuple[Network, dict[str, Any] | None]:
-    """Read a network as `load` does, and the proof that this project wrote beside it, where it did.
+    """Read a network as `load` does, and the proof that this project wrote beside it, where it did and where it still applies.
 
     Raises
     ------
     LoadError
         As `load` does; `save` has an example.
     """
+    reading = _read_path(path, Choices(), None, measure=False)
+    return reading.network, reading.proof
+
+
+def read(path: str | Path, choices: Choices | None = None, data: Data | None = None) -> Reading:
+    """Read a network as `load` does, with the report of how, and its accuracy on held-out images.
+
+    Parameters
+    ----------
+    path
+        The file.
+    choices
+        What a person says where the file does not.
+    data
+        Images to look with; None takes MNIST's.
+
+    Raises
+    ------
+    LoadError
+        As `load` does, and when a choice is none of those there are.
+    """
+    return _read_path(path, choices or Choices(), data, measure=True)
+
+
+def _read_path(path: str | Path, choices: Choices, data: Data | None, measure: bool) -> Reading:
     path = Path(path)
     check_name(path.name)
     try:
@@ -173,16 +255,16 @@ def load_with_proof(path: str | Path) -> tuple[Network, dict[str, Any] | None]:
         if status.st_size > MAX_FILE_BYTES:
             raise LoadError(f"{short(path.name)} must have at most {MAX_FILE_BYTES:,} bytes; it has {status.st_size:,}")
         with path.open("rb") as file:
-            data = file.read(status.st_size)
+            content = file.read(status.st_size)
     except LoadError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise LoadError(f"{short(str(path))} could not be read: {getattr(error, 'strerror', None) or error}") from error
-    return _network(data, path.name)
+    return _reading(content, path.name, choices, data, measure)
 
 
 def from_bytes(data: bytes, name: str) -> Network:
-    """Read an uploaded file: `load` for at most 20 MiB of bytes whose format is told by the suffix of ``name``.
+    """Read an uploaded file: `load` for at most 64 MiB of bytes whose format is told by the suffix of ``name``.
 
     Raises
     ------
@@ -191,38 +273,73 @@ def from_bytes(data: bytes, name: str) -> Network:
 
     Examples
     --------
-    >>> from_bytes(b"hello", "net.h5")
+    >>> from_bytes(b"", "net.safetensors")
     Traceback (most recent call last):
-    dropclust.service.files.common.LoadError: 'net.h5' must be a .safetensors or .npz file to be read
+    dropclust.service.files.common.LoadError: 'net.safetensors' is no safetensors file: its header must have 2 to 1,048,576 \
+bytes and declares 0
     """
+    _check_upload(data, name)
+    return _reading(data, name, Choices(), None, measure=False).network
+
+
+def read_bytes(data: bytes, name: str, choices: Choices | None = None, images: Data | None = None) -> Reading:
+    """Read an uploaded file as `read` does a path.
+
+    Raises
+    ------
+    LoadError
+        One sentence, whatever is wrong with it.
+    """
+    _check_upload(data, name)
+    return _reading(data, name, choices or Choices(), images, measure=True)
+
+
+def _check_upload(data: bytes, name: str) -> None:
     check_name(name)
     if len(data) > MAX_BYTES:
         raise LoadError(f"{short(name)} must have at most {MAX_BYTES:,} bytes to be uploaded; it has {len(data):,}")
-    return _network(data, name)[0]
 
 
 def check_name(name: str) -> None:
     """Refuse a file by its name; raises `LoadError`."""
     suffix = Path(name).suffix.lower()
-    if suffix in _PICKLES:
+    if suffix in _PICKLED:
         raise LoadError(
             f"{short(name)} is not opened: a {suffix} file may be a pickle, which can run programs when it is read; "
-            "save the network as .safetensors or .npz"
+            f"{_PICKLED[suffix]} writes what is read here"
         )
-    if suffix not in SUFFIXES[:2]:
-        raise LoadError(f"{short(name)} must be a .safetensors or .npz file to be read")
+    if suffix not in READABLE:
+        raise LoadError(f"{short(name)} must be a file of one of these kinds to be read: {', '.join(READABLE)}")
 
 
-def _network(data: bytes, name: str) -> tuple[Network, dict[str, Any] | None]:
+def _reading(content: bytes, name: str, choices: Choices, data: Data | None, measure: bool) -> Reading:
+    suffix = Path(name).suffix.lower()
     try:
-        if (data[:1] == b"\x80" and data[8:9] != b"{") or (data[:2] == b"PK" and b"data.pkl" in data):
-            raise LoadError("is a pickle, which can run programs when it is read, and is not opened")
-        tensors, facts = (npz if Path(name).suffix.lower() == ".npz" else safetensors).read(data)
-        weights, biases = layers_of(tensors)
-        spec = None if facts is None or facts.get("spec") is None else RunSpec.from_json(canonical(facts["spec"]))
-        proof = None if facts is None else facts.get("proof")
-        return network_of(weights, biases, spec), proof if isinstance(proof, dict) else None
+        with np.errstate(all="ignore"):  # what overflows becomes infinite, and `Network` refuses it
+            raw = _raw(content, suffix)
+            images = data if data is not None else _mnist() if measure or raw.facts is None or choices.any else None
+            return interpret(raw, choices, images, measure, name)
     except LoadError as error:
         raise LoadError(f"{short(name)} {error}") from error
     except ValueError as error:
         raise LoadError(f"{short(name)} holds what is no network of this project: {error}") from error
+
+
+def _raw(content: bytes, suffix: str) -> Raw:
+    if suffix in _IN_A_CHILD:
+        return child.read(_IN_A_CHILD[suffix], content)
+    if (content[:1] == b"\x80" and content[8:9] != b"{") or (content[:2] == b"PK" and b"data.pkl" in content):
+        raise LoadError(
+            "is a pickle, which can run programs when it is read, and is not opened; a file of torch's is named .pt"
+        )
+    return npz.read(content) if suffix == ".npz" else safetensors.read(content)
+
+
+def _mnist() -> Data | None:
+    """MNIST, or None where it is not there: a file is then read as it was brought."""
+    from dropclust.core import mnist
+
+    try:
+        return mnist.load()
+    except FileNotFoundError:
+        return None

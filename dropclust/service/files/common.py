@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
-MAX_FILE_BYTES = 64 * 2**20  # a file on this machine, and a stored run
+MAX_FILE_BYTES = 64 * 2**20  # a file on this machine, an uploaded one, and a stored run
 MAX_HEADER_BYTES = 2**20
 MAX_PARAMETERS = 10_000_000  # 2000-2000-2000, the widest network of this project, has 9.6 million
-MAX_TENSORS = 14  # seven layers
-MARK = "dropclust"  # the metadata key, and a word of the text under it: one flipped bit cannot hide both
+MAX_TENSORS = 128  # seven layers with their normalisations, and what a checkpoint holds beside them
+MARK = "dropclust"  # the metadata key
+_OURS = ('"_sha256":', '"tensors_sha256":', '"format":"dropclust ')  # one flipped bit leaves two of them as they were
 
 
 class LoadError(ValueError):
@@ -92,6 +93,45 @@ def seal(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
     return _sealed(hashlib.sha256(rest.encode("ascii")).hexdigest(), rest)
 
 
+def is_ours(text: str) -> bool:
+    """Whether a text is a description that `seal` wrote, if need be with a flipped bit; a mere mention of us is none."""
+    return sum(word in text for word in _OURS) >= 2
+
+
+def flip_code(tensors: Mapping[str, Array]) -> list[int]:
+    """Two numbers that tell one flipped bit from all other changes: its bit in a word, and the word.
+
+    Of the little-endian 32-bit words of all tensors, in the order of their names: the exclusive or of all of them, and the
+    exclusive or of the places, counted from 1, of those with an odd number of ones.
+    """
+    column, place, begin = 0, 0, 1
+    for name in sorted(tensors):
+        words = np.ascontiguousarray(tensors[name], "<f4").reshape(-1).view("<u4")
+        column ^= int(np.bitwise_xor.reduce(words, initial=0))
+        odd = np.flatnonzero(np.bitwise_count(words) & 1) + begin
+        place ^= int(np.bitwise_xor.reduce(odd, initial=0))
+        begin += words.size
+    return [column, place]
+
+
+def is_one_flip(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> bool:
+    """Whether tensors that are not those that were sealed become them when a single bit is turned back."""
+    code = facts.get("flip_code")
+    if not (isinstance(code, list) and len(code) == 2 and all(type(number) is int for number in code)):
+        return False
+    column, place = (was ^ now for was, now in zip(code, flip_code(tensors), strict=True))
+    if column.bit_count() != 1 or not 1 <= place <= sum(tensor.size for tensor in tensors.values()):
+        return False
+    mended = {name: np.array(tensor, "<f4", order="C") for name, tensor in tensors.items()}
+    index = place - 1
+    for name in sorted(mended):
+        if index < mended[name].size:
+            mended[name].reshape(-1).view("<u4")[index] ^= np.uint32(column)
+            break
+        index -= mended[name].size
+    return tensor_digest(mended) == str(facts["tensors_sha256"])
+
+
 def _sealed(sha256: str, rest: str) -> str:
     return f'{{"_sha256":"{sha256}",{rest[1:]}'
 
@@ -118,6 +158,21 @@ def check_tensors(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> Non
     """Raise `LoadError` unless the tensors are those that were sealed."""
     if tensor_digest(tensors) != facts["tensors_sha256"]:
         raise LoadError("is damaged: its weights do not match their checksum")
+
+
+def still_ours(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> bool:
+    """Whether the tensors are those that were sealed; False when somebody changed them.
+
+    Raises
+    ------
+    LoadError
+        When they differ in one bit: that is damage and nobody's work.
+    """
+    if tensor_digest(tensors) == facts["tensors_sha256"]:
+        return True
+    if is_one_flip(facts, tensors):
+        raise LoadError("is damaged: its weights do not match their checksum, by one bit")
+    return False
 
 
 def float32(values: npt.NDArray[Any]) -> Array:

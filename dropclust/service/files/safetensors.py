@@ -19,15 +19,21 @@ from dropclust.service.files.common import (
     Array,
     LoadError,
     check_count,
-    check_tensors,
     float32,
+    is_ours,
     parse_json,
     seal,
     short,
+    still_ours,
     unseal,
 )
+from dropclust.service.files.parts import Values, is_aside, is_weight, kept
+from dropclust.service.files.raw import Raw
 
 _FLOATS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
+_OTHERS = {"I8": "|i1", "U8": "|u1", "BOOL": "|b1", "I16": "<i2", "U16": "<u2", "I32": "<i4", "U32": "<u4", "I64": "<i8"}
+_OTHERS |= {"U64": "<u8", "F8_E4M3": "|u1", "F8_E5M2": "|u1"}  # beside the weights: counters, masks
+_ITEM = {dtype: np.dtype(code) for dtype, code in (_FLOATS | _OTHERS).items()}
 
 
 @dataclass(frozen=True)
@@ -95,9 +101,7 @@ def read_header(file: IO[bytes], size: int) -> Header:
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise LoadError("is no safetensors file: its metadata is not a table of texts")
     if len(header) > MAX_TENSORS:
-        raise LoadError(
-            f"must hold at most {MAX_TENSORS} tensors, a weight and a bias for each of seven layers; got {len(header)}"
-        )
+        raise LoadError(f"must hold at most {MAX_TENSORS} tensors; got {len(header)}")
     entries = {name: _entry(name, value) for name, value in header.items()}
     end = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1][2:]):
@@ -118,50 +122,57 @@ def _entry(name: str, value: object) -> tuple[str, tuple[int, ...], int, int]:
             raise ValueError
     except (TypeError, ValueError) as error:
         raise LoadError(f"is no safetensors file: the header's entry for {short(name)} is not a tensor") from error
-    if dtype not in _FLOATS:
-        raise LoadError(f"must hold tensors of type {', '.join(_FLOATS)}; {short(name)} is {short(dtype)}")
-    if len(shape) > 2 or end - begin != np.dtype(_FLOATS[dtype]).itemsize * math.prod(shape):
+    if dtype not in _ITEM or (
+        dtype not in _FLOATS and is_weight(name) and not is_aside(name) and len(shape) > 0 and not name.endswith("_mask")
+    ):
+        scaled = "int8 weights need their scales: " if dtype in {"I8", "U8"} else ""
+        raise LoadError(f"must hold tensors of type {', '.join(_FLOATS)}; {scaled}{short(name)} is {short(dtype)}")
+    if len(shape) > 8 or end - begin != _ITEM[dtype].itemsize * math.prod(shape):
         raise LoadError(f"must hold whole matrices and vectors; {short(name)} does not have the bytes that its shape needs")
     return dtype, tuple(shape), begin, end
 
 
 def own_facts(header: Header) -> dict[str, Any] | None:
-    """The facts of a file that this project wrote, None for another's.
+    """The facts of a file that this project wrote, None for another's, also for one that merely mentions us.
 
     Raises
     ------
     LoadError
-        When it is ours and any bit of its header is not as it was written.
+        When it is ours and its description is not as it was written.
     """
-    if not any(MARK in text for item in header.metadata.items() for text in item):
+    if not any(is_ours(value) for value in header.metadata.values()):
         return None
-    text = header.metadata.get(MARK, "")
-    facts = unseal(text)
-    if header.raw != _header_bytes({name: entry[1] for name, entry in header.entries.items()}, text):
-        raise LoadError("is damaged: its header is not as it was written")
-    return facts
+    return unseal(header.metadata.get(MARK, ""))
+
+
+def is_as_written(header: Header) -> bool:
+    """Whether every bit of the header is as this project writes it; where a stored run's is not, it is damaged."""
+    shapes = {name: entry[1] for name, entry in header.entries.items()}
+    return header.raw == _header_bytes(shapes, header.metadata.get(MARK, ""))
 
 
 def read_tensors(header: Header, data: bytes) -> dict[str, Array]:
-    """All tensors of the file ``data`` as float32; those that are float32 already share its memory and are read-only.
+    """All floats of the file ``data`` as float32; those that are float32 already share its memory and are read-only.
 
     Raises
     ------
     LoadError
         On more than ten million numbers.
     """
-    check_count(math.prod(shape) for _, shape, _, _ in header.entries.values())
+    network = kept(header.entries)
+    named = {name: entry for name, entry in header.entries.items() if name in network}
+    check_count(math.prod(shape) for _, shape, _, _ in named.values())
     view = memoryview(data)[header.data_begins :]
-    tensors = {}
-    for name, (dtype, shape, begin, end) in header.entries.items():
-        raw = np.frombuffer(view[begin:end], _FLOATS[dtype])
+    tensors: dict[str, Values] = {}
+    for name, (dtype, shape, begin, end) in named.items():
+        raw = np.frombuffer(view[begin:end], _ITEM[dtype])
         if dtype == "BF16":  # the upper half of a float32
             raw = (raw.astype("<u4") << 16).view("<f4")
-        tensors[name] = float32(raw).reshape(shape)
+        tensors[name] = (float32(raw) if dtype in _FLOATS else raw).reshape(shape)
     return tensors
 
 
-def read(data: bytes) -> tuple[dict[str, Array], dict[str, Any] | None]:
+def read(data: bytes) -> Raw:
     """Tensors by name, and the facts that this project wrote beside them, None for another's file.
 
     Raises
@@ -172,6 +183,24 @@ def read(data: bytes) -> tuple[dict[str, Array], dict[str, Any] | None]:
     header = read_header(io.BytesIO(data), len(data))
     facts = own_facts(header)
     tensors = read_tensors(header, data)
-    if facts is not None:
-        check_tensors(facts, tensors)
-    return tensors, facts
+    aside = tuple(name for name in header.entries if name not in tensors)
+    if facts is None:
+        return Raw(tensors, left_out=aside, declared=header.metadata)
+    if still_ours(facts, tensors):
+        return Raw(tensors, facts=facts)
+    if _is_one_bit_off(header):
+        raise LoadError("is damaged: its header is not as it was written, by one bit")
+    return Raw(tensors, left_out=aside, changed=True)
+
+
+def _is_one_bit_off(header: Header) -> bool:
+    """Whether the header becomes one of ours when a single bit of a tensor's name is turned back."""
+    by_place = sorted(header.entries.values(), key=lambda entry: entry[2:])
+    layers = len(by_place) // 2
+    names = [f"{kind}.{layer}" for kind in ("biases", "weights") for layer in range(layers)]
+    if len(names) != len(by_place):
+        return False
+    ours = _header_bytes({name: entry[1] for name, entry in zip(names, by_place, strict=True)}, header.metadata.get(MARK, ""))
+    if len(ours) != len(header.raw):
+        return False
+    return sum((one ^ other).bit_count() for one, other in zip(ours, header.raw, strict=True)) == 1

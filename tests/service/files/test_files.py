@@ -48,7 +48,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path, suffix: str, hidden: tuple[int
             found.weights[0].add_(1)  # its memory is its own, and can be written
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", SUFFIXES[:3])
 def test_equal_networks_give_equal_bytes(suffix: str) -> None:
     assert to_bytes(network(), suffix, PROOF) == to_bytes(network(), suffix, dict(reversed(PROOF.items())))
     assert to_bytes(network(), suffix, PROOF) != to_bytes(network(), suffix, {**PROOF, "units": 7})
@@ -76,8 +76,8 @@ def test_the_lines_of_the_readme_and_onnx_give_the_same_logits_on_test_images(
 
 
 def test_bad_arguments_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"must be one of \.safetensors, \.npz, \.onnx; got '\.pt'"):
-        save(network(), tmp_path / "net.pt")
+    with pytest.raises(ValueError, match=r"must be one of \.safetensors, \.npz, \.onnx, \.pt; got '\.bin'"):
+        save(network(), tmp_path / "net.bin")
     with pytest.raises(ValueError, match=r"got 'npz'"):
         to_bytes(network(), "npz")
     for proof in ({"accuracy": float("nan")}, {"net": object()}, [1, 2], 5):
@@ -138,13 +138,15 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
             "784 inputs to 10 outputs.*got weights 100x8, 8x6",
         ),
         (lambda named: named | {"weights.1": np.ones((7, 6), np.float32)}, "784 inputs to 10 outputs.*784x8, 7x6"),
-        (lambda named: named | {"weights.3": np.ones((5, 11), np.float32)}, "784 inputs to 10 outputs.*5x11"),
+        (lambda named: named | {"weights.3": np.ones((5, 101), np.float32)}, "784 inputs to 10 outputs.*5x101"),
         (lambda named: named | {"biases.1": np.ones(7, np.float32)}, "as many biases as outputs"),
         (lambda named: named | {"biases.1": np.ones((6, 1, 1), np.float32)}, "."),
-        (lambda named: named | {"extra": np.ones(3, np.float32)}, "named alike"),
-        (lambda named: named | {"step": np.float32(3)}, "named alike"),
+        (lambda named: named | {"bias": np.ones(3, np.float32)}, "named alike"),
         (lambda named: named | {"weights.0": np.ones((784, 8), np.int32)}, "weights.0.* is "),
-        (lambda named: {name: array for name, array in named.items() if name != "biases.2"}, "named alike"),
+        (
+            lambda named: {"other" if name == "biases.2" else name: array for name, array in named.items()},
+            "'other' could be the bias of 'weights.2' and is named otherwise",
+        ),
         (lambda named: {}, "784 inputs to 10 outputs"),
         (
             lambda named: {"weights.0": np.ones((784, 10), np.float32), "biases.0": np.ones(10, np.float32)},
@@ -159,7 +161,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         ),
         (
             lambda named: {f"w{n}": np.ones((9, 9), np.float32) for n in range(8)} | {f"b{n}": np.ones(9) for n in range(8)},
-            "at most 1[45]",
+            "1 to 6 hidden layers",
         ),
     ],
 )
@@ -171,7 +173,7 @@ def test_networks_that_are_none_are_refused(
     assert refused(data, f"net{suffix}", match).startswith(f"'net{suffix}' ")
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".PT"])
+@pytest.mark.parametrize("suffix", [".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".PKL"])
 def test_a_pickle_is_refused_by_name_and_never_opened(tmp_path: Path, suffix: str) -> None:
     refused(b"", f"net{suffix}", "is not opened: .* file may be a pickle")
     with pytest.raises(LoadError, match="is not opened"):
@@ -202,8 +204,8 @@ def test_a_file_that_begins_like_a_pickle_and_is_none_is_loaded() -> None:
 
 
 def test_other_formats_are_refused(tmp_path: Path) -> None:
-    for name in ("net.onnx", "net.h5", "net", "", "net.npy", "net.safetensors.gz", ".npz"):
-        refused(b"x", name, r"must be a \.safetensors or \.npz file to be read")
+    for name in ("net.tflite", "net", "", "net.npy", "net.safetensors.gz", ".npz"):
+        refused(b"x", name, r"must be a file of one of these kinds to be read: \.safetensors, \.npz, \.onnx, \.pt, ")
     refused(to_bytes(network(), ".npz"), "net.safetensors")
     refused(to_bytes(network(), ".safetensors"), "net.npz")
     refused(b"", "net.safetensors")
@@ -233,7 +235,7 @@ def test_paths_that_hold_no_file(tmp_path: Path) -> None:
 
 
 def test_size_limits(tmp_path: Path) -> None:
-    refused(b"\0" * (MAX_BYTES + 1), "net.npz", "must have at most 20,971,520 bytes to be uploaded; it has 20,971,521")
+    refused(b"\0" * (MAX_BYTES + 1), "net.npz", "must have at most 67,108,864 bytes to be uploaded; it has 67,108,865")
     path = tmp_path / "net.safetensors"
     path.touch()
     os.truncate(path, MAX_FILE_BYTES + 1)
@@ -242,12 +244,13 @@ def test_size_limits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES[:2])
-def test_other_weights_under_our_description_are_refused(suffix: str) -> None:
+def test_one_flipped_bit_under_our_description_is_refused(suffix: str) -> None:
     """The zip's own checksum is right, only ours is not."""
     if suffix == ".npz":
         with np.load(io.BytesIO(to_bytes(network(), suffix))) as file:
             named = dict(file)
-        named["biases.0"] = named["biases.0"] + 1
+        named["biases.0"] = named["biases.0"].copy()
+        named["biases.0"].view(np.uint32)[2] ^= 2**13
         data = npz(named)
     else:
         content = to_bytes(network(), suffix)
