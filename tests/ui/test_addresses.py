@@ -32,7 +32,7 @@ OPEN: dict[str, list[dict[str, str]]] = {
     "explore": [{"guess": "off", "plain": "on"}],
 }
 # A sentence of ours says what must be, what is not known, or what is not there.
-OURS = re.compile(r"must be|does not know|is known here")
+OURS = re.compile(r"must be|does not know|is known here|is called")
 
 
 class Still(Jobs):
