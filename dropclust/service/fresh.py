@@ -179,8 +179,8 @@ class FreshRuns:
                 text = (str(error) if isinstance(error, ClusterError) else sentence(error)).rstrip(".")
                 self._set(key, state="failed", message=f"{text}. What was measured is kept, so that starting it again goes on.")
         else:
-            self._set(key, state="done")
             self._forget_old()
+            self._set(key, state="done")
         finally:
             lent.shutdown()
 

@@ -34,8 +34,8 @@ def overview() -> dict[str, Any]:
 
     Examples
     --------
-    >>> overview()["status"]
-    'idle'
+    >>> sorted(overview())
+    ['failure', 'queue', 'sessions', 'status', 'workers']
     """
     queue = _queue
     if queue is None:

@@ -73,7 +73,7 @@ class Tiny(Experiment):
     def measure(self, networks, data, settings):
         raise NotImplementedError
 
-    def measure_group(self, specs, settings, threads=None):
+    def measure_group(self, specs, settings, threads=None, device="cpu"):
         assert self.gate.wait(PATIENCE)
         if self.errors:
             raise self.errors.pop()

@@ -38,7 +38,7 @@ class Small(Experiment):
     def measure(self, networks, data, settings):
         raise NotImplementedError
 
-    def measure_group(self, specs, settings, threads=None):
+    def measure_group(self, specs, settings, threads=None, device="cpu"):
         [spec] = specs
         if (settings.recipe, spec.seed) == self.broken:
             raise RuntimeError("interrupted")

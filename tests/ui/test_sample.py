@@ -27,6 +27,9 @@ def test_wide_networks_are_tried_on_fewer_images():
     assert sample.images_for((2000, 2000, 2000)) == 20
 
 
+LOAD = mnist.load
+
+
 @pytest.fixture
 def page(shipped, monkeypatch, data):  # noqa: F811
     """The shipped results, a Figure 1 of planted differences, and few images, so that masks are drawn fast."""
@@ -223,8 +226,7 @@ def test_without_figure_1_the_networks_are_still_there(page):
 
 
 def test_without_images_the_page_says_which_file_is_missing(page, monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.setenv("DROPCLUST_CACHE", str(page))
+    monkeypatch.setattr(mnist, "load", LOAD)
     (page / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz").unlink()
     text = said(open_page("sample.py", guess="off"))
     assert "Masks need images: the MNIST file t10k-labels-idx1-ubyte.gz is missing" in text

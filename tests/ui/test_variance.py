@@ -54,7 +54,10 @@ def test_the_address_chooses_what_is_compared_and_its_old_words_still_work(cache
 
 def test_a_missing_table_costs_one_sentence(cache):
     app = open_page("variance.py", recipe="paper")
-    assert "The table figure2-paper is not there; make it again with: python -m dropclust reproduce figure2." in said(app)
+    assert (
+        "The table figure2-paper is not there; make it again with: python -m dropclust reproduce figure2 --recipe paper."
+        in said(app)
+    )
     assert app.title
 
 
