@@ -60,9 +60,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     root = tmp_path_factory.mktemp("install")
     source = root / "source"
     source.mkdir()
-    for name in ("app.py", "setup.py", "pyproject.toml", "requirements.txt", "README.md"):
+    for name in ("app.py", "pyproject.toml", "requirements.txt", "README.md"):
         shutil.copy(ROOT / name, source)
-    for name in ("dropclust", "pages", ".streamlit", "cache"):
+    for name in ("dropclust", "pages", ".streamlit", ".packaging", "cache"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "parts", "damaged"))
     own = source / "cache" / "runs" / OWN[:2] / f"{OWN}.safetensors"
     own.parent.mkdir(exist_ok=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from setuptools import Command, setup
+from setuptools import Command
+from setuptools.build_meta import *  # noqa: F403  # all hooks of the build are those of setuptools
 from setuptools.command.build import build
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "dropclust/shipped"
 
 
@@ -56,4 +57,3 @@ class BuildShipped(Command):
 
 
 build.sub_commands.append(("build_shipped", None))
-setup(cmdclass={"build_shipped": BuildShipped})
