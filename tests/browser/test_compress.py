@@ -107,8 +107,8 @@ def test_a_network_is_brought_made_smaller_and_taken_home(address: str, page: Pa
 
 def test_a_pickle_costs_one_sentence_and_the_page_goes_on(address: str, page: Page) -> None:
     visit(page, f"{address}?method=prune&units=50")
-    bring(page, "net.pt", b"\x80\x04}.")
-    expect(page.get_by_text("may be a pickle", exact=False)).to_be_visible(timeout=120_000)
+    bring(page, "net.npz", b"\x80\x04}.")
+    expect(page.get_by_text("is a pickle", exact=False)).to_be_visible(timeout=120_000)
     expect(page.get_by_text("100 neurons become 50.", exact=False)).to_be_visible(timeout=120_000)
     expect(page.get_by_text("Traceback", exact=False)).to_have_count(0)
 
