@@ -76,7 +76,7 @@ def test_a_changed_value_makes_the_check_fail_and_names_each_claim(tmp_path, mon
 
 
 def test_reproduce_ends_with_its_findings(monkeypatch, capsys):
-    monkeypatch.setattr("dropclust.service.pool.processes", lambda workers: nullcontext())
+    monkeypatch.setattr("dropclust.service.pool.processes", lambda workers, device: nullcontext())
     monkeypatch.setattr("dropclust.service.reproduce.reproduce", lambda *_, **__: [Path("figure1-modern.csv")])
     assert command_line.main(["reproduce", "figure1", "--precision", "float32"]) == 0
     path, *said = capsys.readouterr().out.splitlines()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dropclust.experiments import results
-from dropclust.experiments.claim import Verdict
+from dropclust.experiments.claim import Judgement, Verdict
 from dropclust.findings.verdicts import Finding, Row, recipe_name
 
 NAME = "verdicts.json"
@@ -19,7 +19,7 @@ Record = Mapping[str, Mapping[str, Mapping[str, Any]]]  # claim, recipe, what wa
 
 
 def record(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
-    """What is written down: by claim and recipe its verdict, estimate, interval and number of seeds."""
+    """What is written down: by claim and recipe the verdict, estimate, interval and number of the first and of fresh seeds."""
     return {row.claim.key: {recipe: _facts(finding) for recipe, finding in row.findings.items()} for row in rows}
 
 
@@ -65,10 +65,18 @@ def differences(written: Record, rows: Sequence[Row]) -> list[str]:
 
 
 def _facts(finding: Finding) -> dict[str, Any]:
-    estimate = finding.judged.estimate
+    """Of the seeds that decide, and of those looked at first where fresh ones do."""
+    facts = _of(finding.judged)
+    if finding.judged is not finding.first:
+        facts |= {f"first_{name}": value for name, value in _of(finding.first).items()}
+    return facts
+
+
+def _of(judgement: Judgement) -> dict[str, Any]:
+    estimate = judgement.estimate
     numbers = {"estimate": estimate.mean, "low": estimate.low, "high": estimate.high}
     return {
-        "verdict": finding.verdict.value,
+        "verdict": judgement.verdict.value,
         "seeds": estimate.n,
         **{name: None if math.isnan(value) else float(f"{value:.7g}") for name, value in numbers.items()},
     }
@@ -88,5 +96,12 @@ def _same(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
 def _said(facts: Mapping[str, Any] | None) -> str:
     if facts is None:
         return "nothing"
-    verdict, estimate = facts.get("verdict", "no verdict"), facts.get("estimate")
-    return str(verdict) if estimate is None or verdict == Verdict.NO_RESULT.value else f"{verdict}, {estimate:g}"
+    said = [
+        str(verdict) if estimate is None or verdict == Verdict.NO_RESULT.value else f"{verdict}, {estimate:g}"
+        for verdict, estimate in (
+            (facts.get("verdict", "no verdict"), facts.get("estimate")),
+            (facts.get("first_verdict"), facts.get("first_estimate")),
+        )
+        if verdict is not None
+    ]
+    return " (first seeds: ".join(said) + ")" * (len(said) - 1)
