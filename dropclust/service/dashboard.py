@@ -83,6 +83,7 @@ def start(
     os.chdir(app_folder())
     _send_at_once()
     ask_nobody()
+    _leave_pages_to_the_router()
     from streamlit.web import bootstrap
 
     base_path = base_path.strip("/")
@@ -239,6 +240,16 @@ def _answer_beside_the_pages(token: str, base_path: str) -> None:
         return app
 
     starlette_server.create_starlette_app = with_ours
+
+
+def _leave_pages_to_the_router() -> None:
+    """Say before anybody comes that app.py routes, which Streamlit learns only when it first runs.
+
+    Until then it takes the folder pages/ for a navigation of its own, and the first viewer's page would run twice.
+    """
+    from streamlit.runtime.pages_manager import PagesManager
+
+    PagesManager.uses_pages_directory = False
 
 
 def _send_at_once() -> None:

@@ -269,19 +269,21 @@ def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
     FileNotFoundError, LookupError, ValueError
         As the function raised it, with its sentence. Whatever else went wrong the page says, and None is returned.
     """
+    # One place in the page, waiting or not: a widget after it that moved would be another to the browser, and lose its address.
+    place = st.empty()
     try:
         task = tasks().ask(request, session(), patience)
     except BoundReached as reached:
-        st.warning(f"{request.label}: {reached}", icon=":material/hourglass_disabled:")
+        place.warning(f"{request.label}: {reached}", icon=":material/hourglass_disabled:")
         return None
     if task.state == "done":
         return task.answer
     if task.state == "failed":
         if task.error in _ERRORS:
             raise _ERRORS[task.error](task.message)
-        st.error(f"{request.label}: {task.message}.", icon=":material/error:")
+        place.error(f"{request.label}: {task.message}.", icon=":material/error:")
         return None
-    with st.container(height=height, border=False):
+    with place.container(height=height, border=False):
         st.fragment(_wait, run_every=POLL_SECONDS)(request)
     return None
 

@@ -55,9 +55,12 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Start ``streamlit run`` on a script, in a process group that is killed at the end; gives the page's address."""
+    """Start ``streamlit run`` on a script, in a process group that is killed at the module's end; gives the page's address.
+
+    No longer: each server has workers of a gigabyte, and those of all modules together are more than a small machine has.
+    """
     groups: list[subprocess.Popen[bytes]] = []
 
     def start(script: Path, environment: Mapping[str, str]) -> str:
