@@ -166,7 +166,8 @@ class Jobs:
         How many runs the private cluster trains at once (default: one a core, at most 8).
     kept
         Workers that train no run where there are more, so that small tasks (`dropclust.service.tasks`) are not behind long
-        trainings; the private cluster has so many worker processes more.
+        trainings; the private cluster may have so many worker processes more. It starts with one, and has what there is work
+        for.
     scheduler
         ``tls://host:port`` of a real Dask cluster to use instead (default: the environment variable DROPCLUST_SCHEDULER).
     alive
@@ -223,6 +224,7 @@ class Jobs:
         self._calibration: Any = None
         self._calibrating: Any = None  # the future of it, while there is one
         self._threads = 0  # how many tasks its workers can run at once, when last asked
+        self._expected = 0  # tasks that wait for a worker
 
     # ---- for everybody, from any thread
 
@@ -247,6 +249,11 @@ class Jobs:
     def workers(self) -> int:
         """How many runs train at once in the private cluster."""
         return self._workers
+
+    @property
+    def threads(self) -> int:
+        """How many workers there were when last counted."""
+        return self._threads
 
     @property
     def failure(self) -> str | None:
@@ -427,6 +434,28 @@ class Jobs:
         except Exception as error:  # whatever a connection raises that breaks this moment
             raise ClusterLost("the Dask scheduler does not answer") from error
 
+    def expect(self, tasks: int) -> None:
+        """Hear how many tasks wait to be handed over with `ahead`: more workers are started for them."""
+        self._expected = tasks
+
+    @property
+    def growing(self) -> bool:
+        """Whether there will be another worker before long."""
+        cluster = self._cluster
+        return cluster is not None and self._threads < min(self._needed(cluster), cluster.size or 0)
+
+    def _needed(self, cluster: Cluster) -> int:
+        """How many workers have something to do: as many as there are long works, and for tasks, or to be ready for them."""
+        client = cluster.client
+        keys = [key for key, state in list(client.futures.items()) if state.status == "pending"] if client is not None else []
+        with self._lock:
+            waiting = sum(record.attempt is None for record in self._records.values() if record.run.state in WAITING)
+            runs = len(self._attempts)
+        behind = sum(str(key).startswith("behind-") for key in keys)
+        tasks = self._expected + sum(str(key).startswith("task-") for key in keys)
+        long = min(waiting + runs + behind, self._workers)
+        return long + min(max(tasks, self._kept if long else 0), self._workers + self._kept - long)
+
     def end_worker(self, address: str, pid: int) -> None:
         """End a worker process at once, whatever it does; another takes its place."""
         cluster = self._cluster
@@ -594,6 +623,7 @@ class Jobs:
             if self._closing.is_set():
                 return
             cluster.check()
+            cluster.scale(self._needed(cluster))
             if self._collect():
                 asked = 0.0  # a worker is gone, so ask again how many there are
             self._press_stops(cluster)

@@ -25,7 +25,7 @@ from distributed.security import Security
 
 from dropclust.core.paths import cache_folder
 from dropclust.service import cluster, jobs
-from dropclust.service.bounds import WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
+from dropclust.service.bounds import IDLE_SECONDS, WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
 from dropclust.service.jobs import ENDED, TRANSITIONS, Jobs
 from dropclust.service.stored import Stored
 from tests.service import fakes, light_preload
@@ -83,7 +83,7 @@ def steps(path):
 
 def processes(queue):
     """What a queue's private cluster consists of: kind -> list."""
-    nannies = [psutil.Process(nanny.pid) for nanny in queue.cluster.nannies]
+    nannies = [psutil.Process(nanny.pid) for nanny in queue.cluster.nannies.values()]
     below = [child for nanny in nannies for child in nanny.children()]
     workers = []
     for child in below:
@@ -885,3 +885,49 @@ def test_without_a_cluster_nothing_is_handed_over():
     with pytest.raises(cluster.ClusterError, match="no worker is there"):
         queue.behind(os.getpid)
     queue.close()
+
+
+# ---- workers come and go
+
+
+def test_workers_are_started_for_what_there_is_to_do_and_end_when_they_were_idle(monkeypatch):
+    """One at first; one more for a run, so that tasks are not behind it; all that may be for many; one at the end."""
+    monkeypatch.setenv(IDLE_SECONDS.variable, "1")
+    queue = fake_queue(workers=2, kept=1)
+    try:
+        queue.start()
+        until(lambda: queue.threads == 1, "a worker")
+        assert not queue.growing
+        first, second, third = specs("slow", 3)
+        queue.submit(first)
+        until_state(queue, first, "training")
+        assert queue.growing  # the one kept for tasks is on its way
+        until(lambda: len(queue.cluster.nannies) == 2, "a second worker")
+        queue.submit(second)
+        queue.submit(third)
+        until_state(queue, second, "training")
+        until(lambda: len(processes(queue)["worker"]) == 3, "a third worker")
+        assert queue.get(third.key).state == "waiting"  # one is kept for tasks
+        gone = processes(queue)["nanny"] + processes(queue)["worker"]
+        queue.stop(third.key)
+        queue.stop(first.key)
+        until_state(queue, first, "stopped")
+        until(lambda: len(queue.cluster.nannies) == 2, "the end of the worker that nothing needs")
+        assert until_state(queue, second, "training").restarts == 0
+        queue.stop(second.key)
+        until_state(queue, second, "stopped")
+        until(lambda: len(queue.cluster.nannies) == 1, "the end of the second")
+        until(lambda: sum(map(psutil.Process.is_running, gone)) == 2, "the end of the rest")
+        again = specs("quick")[0]
+        queue.submit(again)
+        assert until_state(queue, again, "done").restarts == 0
+    finally:
+        queue.close()
+
+
+def test_tasks_alone_bring_more_workers_and_no_more_than_there_may_be(queue):
+    cluster = queue.cluster or until(lambda: queue.start() or queue.cluster, "a cluster")
+    queue.expect(5)
+    assert queue._needed(cluster) == 1  # this one may have no more
+    queue.expect(0)
+    assert queue._needed(cluster) == 0

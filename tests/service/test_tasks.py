@@ -60,6 +60,7 @@ class FakeQueue:
 
     def __init__(self, workers=1):
         self.workers, self.failure, self.ready, self.same_machine = workers, None, True, True
+        self.growing, self.expected = False, 0
         self.futures, self.handed, self.ended, self.gone = [], [], [], False
 
     @property
@@ -68,6 +69,9 @@ class FakeQueue:
 
     def start(self):
         """Nothing."""
+
+    def expect(self, tasks):
+        self.expected = tasks
 
     def ahead(self, function, *arguments, key, topic, hear):
         if self.gone:
@@ -340,6 +344,17 @@ def test_a_single_worker_that_trains_has_one_task_to_do_next(tasks, queue):
     tasks._step()
     tasks._step()
     assert len(queue.handed) == 1
+
+
+def test_where_another_worker_is_on_its_way_no_task_waits_behind_a_training(tasks, queue):
+    queue.workers, queue.growing = 0, True
+    for number in range(3):
+        tasks.ask(asked(number), "ann")
+    tasks._step()
+    assert (len(queue.handed), queue.expected) == (0, 3)
+    queue.workers = 1
+    tasks._step()
+    assert (len(queue.handed), queue.expected) == (1, 2)
 
 
 def test_a_cluster_that_is_gone_this_moment_costs_no_try(tasks, queue):

@@ -140,9 +140,8 @@ def moments(data: Data) -> tuple[Vector, Vector]:
     if data not in _MOMENTS:
         from dropclust.core.mnist import as_floats
 
-        parts = [
-            data.train[begin : begin + _PIECE] for begin in range(0, len(data.train), _PIECE)
-        ]  # one at a time as floats: all of them are 170 MB
+        # One part at a time as floats: all of them are 170 MB.
+        parts = [data.train[begin : begin + _PIECE] for begin in range(0, len(data.train), _PIECE)]
         mean = np.sum([as_floats(part).numpy().sum(0, dtype=np.float64) for part in parts], axis=0) / len(data.train)
         square = np.sum([np.square(as_floats(part).numpy() - mean).sum(0) for part in parts], axis=0) / len(data.train)
         _MOMENTS[data] = mean, np.sqrt(square)
