@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import logging
 import os
 import shutil
 import ssl
@@ -538,16 +539,32 @@ def test_an_unknown_key_is_nobody(key):
     assert queue.stop(key) is None
 
 
-def test_a_run_that_cannot_be_stored_says_so(queue):
-    [spec] = specs("quick")
+FULL = "It was trained but could not be stored: [Errno 28] No space left on device."
+
+
+def test_a_run_that_cannot_be_stored_says_so_and_stays_to_be_stored_again(queue, caplog):
+    caplog.set_level(logging.INFO, "dropclust")
+    first, second = specs("quick", 2)
     queue._store.full = True
     try:
-        queue.submit(spec)
-        run = until_state(queue, spec, "failed")
+        for spec in (first, second):
+            queue.submit(spec)
+            run = until_state(queue, spec, "failed")
+        assert queue.store_again(first.key) == FULL
+        assert queue.get(first.key).state == "failed"
     finally:
         queue._store.full = False
-    assert run.message == "It was trained but could not be stored: [Errno 28] No space left on device."
+    assert run.message == FULL
     assert len(run.curve) == 3
+    assert f"run {second.key[:12]} failed: 3 of {second.steps:,} steps in 0.0 s. {FULL}" in caplog.messages
+    assert queue.unstored(first.key).weights[0][0, 0] == 0.5
+    version = queue.version
+    assert queue.store_again(first.key) is None
+    assert queue.get(first.key).state == "done"
+    assert queue.version > version
+    assert queue.submit(second).state == "done"  # asked for again, it is stored and not trained again
+    assert queue.unstored(first.key) is queue.unstored(second.key) is queue.store_again(first.key) is None
+    assert queue._store.get(second.key).steps == 3
 
 
 def test_a_result_may_be_quicker_than_its_first_word(queue):
