@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import FrozenInstanceError, replace
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def fake_queue(store=None, **kwargs):
     return Recorded(store or MemoryStore(), **kwargs)
 
 
-def until(predicate, what, seconds=60):
+def until(predicate, what, seconds=180):
     deadline = time.monotonic() + seconds
     while not (value := predicate()):
         assert time.monotonic() < deadline, f"{what} did not happen"
@@ -482,6 +483,48 @@ def test_thirty_who_ask_at_once_train_it_once(queue, monkeypatch):
     assert queue.path[spec.key] == ["waiting", "training", "done"]
 
 
+def at_once(calls):
+    """Make all calls at the same moment, each in a thread of its own."""
+    barrier, wrong = threading.Barrier(len(calls)), []
+
+    def make(call):
+        barrier.wait()
+        try:
+            call()
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=make, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_sixty_who_ask_for_thirty_runs_at_once_train_each_once(queue):
+    asked = specs("quick", 30)
+    at_once([partial(queue.submit, spec, f"viewer {number}") for number, spec in enumerate(asked * 2)])
+    for spec in asked:
+        until_state(queue, spec, "done")
+    assert [queue.path[spec.key].count("training") for spec in asked] == [1] * 30
+
+
+def test_twenty_stops_at_once_end_what_trains_and_what_waits(queue):
+    asked = specs("slow", 20)
+    for number, spec in enumerate(asked):
+        queue.submit(spec, f"viewer {number}")
+    until_state(queue, asked[0], "training")
+    until(lambda: queue.get(asked[0].key).steps > 3, "some steps")
+    at_once([partial(queue.stop, spec.key, f"viewer {number}") for number, spec in enumerate(asked)])
+    for spec in asked:
+        until_state(queue, spec, "stopped")
+    assert queue.path[asked[0].key] == ["waiting", "training", "stopping", "stopped"]
+    for spec in asked[1:]:  # one may have been handed over as the first one ended
+        assert queue.path[spec.key] in (["waiting", "stopped"], ["waiting", "training", "stopping", "stopped"])
+    assert queue._store.get(asked[0].key).steps > 3  # what it learnt is kept
+
+
 def test_everybody_gets_a_fair_turn_and_positions_are_true(queue):
     [blocker], many, [single] = specs("slow"), specs("quick", 3), specs("quick")
     queue.submit(blocker, "teacher")
@@ -682,6 +725,7 @@ def test_closing_ends_every_process_and_removes_the_keys():
     queue.start()
     queue.start()
     assert until(lambda: queue.calibration, "the calibration") == {"speed": 3}
+    queue.expect(2)
     until(lambda: len(processes(queue)["worker"]) == 2, "two workers")
     folder, mine = queue.cluster.folder, [process for found in processes(queue).values() for process in found]
     assert len(mine) == 5
