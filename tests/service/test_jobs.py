@@ -513,10 +513,10 @@ def test_sixty_who_ask_for_thirty_runs_at_once_train_each_once(queue):
 def test_twenty_stops_at_once_end_what_trains_and_what_waits(queue):
     asked = specs("slow", 20)
     for number, spec in enumerate(asked):
-        queue.submit(spec, f"viewer {number}")
+        queue.submit(spec, f"stopper {number}")
     until_state(queue, asked[0], "training")
     until(lambda: queue.get(asked[0].key).steps > 3, "some steps")
-    at_once([partial(queue.stop, spec.key, f"viewer {number}") for number, spec in enumerate(asked)])
+    at_once([partial(queue.stop, spec.key, f"stopper {number}") for number, spec in enumerate(asked)])
     for spec in asked:
         until_state(queue, spec, "stopped")
     assert queue.path[asked[0].key] == ["waiting", "training", "stopping", "stopped"]

@@ -30,7 +30,7 @@ from tests.service.test_jobs import until, until_state
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = RunSpec(hidden=(20, 12, 8), examples=12_800)
-LONG = RunSpec(hidden=(20, 12, 8), examples=100_000_000)
+LONG = RunSpec(hidden=(20, 12, 8), batch_size=16, examples=3_000_000)
 
 
 def configuration(folder: Path) -> dict[str, str]:
