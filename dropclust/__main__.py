@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
+import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -72,9 +74,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ArithmeticError, ClusterError) as error:
         print(f"dropclust: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\ndropclust: stopped", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, _Terminated) else 130
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which Python by itself obeys at once: processes that were started would stay."""
+
+
+@contextlib.contextmanager
+def _terminated_in_order() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does."""
+
+    def end(number: int, frame: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # others cannot hear signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -417,6 +440,7 @@ def _reproduce(parsed: argparse.Namespace) -> None:
         raise ValueError(f"workers must be a whole number of 1 or more; got {parsed.workers}")
     device = parsed.device
     with ExitStack() as stack:
+        stack.enter_context(_terminated_in_order())
         if parsed.scheduler:
             cluster = RemoteCluster(parsed.scheduler)
             stack.callback(cluster.close)

@@ -123,7 +123,7 @@ class Layer:
     @cached_property
     def train_below(self) -> Tensor:
         """What the layer takes in for the training images of a repair ``[n, in]``."""
-        return self._below(self.data.train_x[:REPAIR_IMAGES])
+        return self._below(mnist.as_floats(self.data.train[:REPAIR_IMAGES]))
 
     @cached_property
     def train_following(self) -> Tensor:

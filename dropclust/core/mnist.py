@@ -1,43 +1,94 @@
-"""MNIST as tensors, through torchvision: read once a process, checked against torchvision's own checksums, never downloaded."""
+"""MNIST as tensors: checked against the checksums that torchvision publishes, never downloaded, one copy a machine.
+
+The images are unpacked once into one file of the cache folder, a byte a pixel, and every process maps that file: however many
+processes read it, the machine holds it once. Floats are made when they are asked for, and go when nobody holds them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import hashlib
 import math
-import shutil
+import os
 import tempfile
+import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from types import MappingProxyType
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dropclust.core.noise import generator
-from dropclust.core.paths import find
+from dropclust.core.paths import cache_folder, find
 from dropclust.core.spec import INPUTS, TRAIN_IMAGES
 
 LEVELS = 255  # the brightest a pixel of the original files can be
 MAX_IDX_BYTES = 784 * 10**6  # a million pictures
 
+# The original files and their MD5, as in torchvision.datasets.MNIST.resources, whose import would cost each worker 160 MB.
+FILES = MappingProxyType(
+    {
+        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    }
+)
+MAPPED = "mnist.bytes"  # all images, then all labels, then the training images as the engine takes them
+MAPPED_CRC32 = 0x28F9138
+_HELD, _TEST, _LIT = 5_000, 10_000, 720
+_BYTES = (TRAIN_IMAGES + _HELD + _TEST) * (INPUTS + 1) + TRAIN_IMAGES * _LIT
+_STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a writer that died
+
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The three parts of MNIST: pixels are float32 in [0, 1], labels int64 from 0 to 9.
+    """The three parts of MNIST: images and their labels, int64 from 0 to 9.
 
-    Training uses ``train_*`` only, every choice (scale, number of clusters, ridge) ``held_*`` only, and a result is
-    measured on ``test_*`` only.
+    Training uses ``train`` only, every choice (scale, number of clusters, ridge) ``held`` only, and a result is measured on
+    ``test`` only. Images are given as uint8, levels of which `LEVELS` stands for 1, or as float32 in [0, 1]; ``train_x``,
+    ``held_x`` and ``test_x`` are always float32. Those of uint8 images are made when they are asked for, are shared by all who
+    hold them, and are gone when nobody does: 170 MB for the training images, which few need.
     """
 
-    train_x: Tensor  # [55000, 784]
+    train: Tensor  # [55000, 784]
     train_y: Tensor  # [55000]
-    held_x: Tensor  # [5000, 784], the last images of the training set
+    held: Tensor  # [5000, 784], the last images of the training set
     held_y: Tensor  # [5000]
-    test_x: Tensor  # [10000, 784]
+    test: Tensor  # [10000, 784]
     test_y: Tensor  # [10000]
+
+    @property
+    def train_x(self) -> Tensor:
+        """The training images, float32 ``[55000, 784]`` in [0, 1]."""
+        return self._floats("train", self.train)
+
+    @property
+    def held_x(self) -> Tensor:
+        """The held-out images, float32 ``[5000, 784]`` in [0, 1]."""
+        return self._floats("held", self.held)
+
+    @property
+    def test_x(self) -> Tensor:
+        """The test images, float32 ``[10000, 784]`` in [0, 1]."""
+        return self._floats("test", self.test)
+
+    def _floats(self, part: str, images: Tensor) -> Tensor:
+        made = self._made.get(part)
+        if made is None:
+            made = self._made[part] = as_floats(images)
+        return made
+
+    @cached_property
+    def _made(self) -> WeakValueDictionary[str, Tensor]:
+        return WeakValueDictionary()
 
     @cached_property
     def classes(self) -> int:
@@ -47,27 +98,29 @@ class Data:
     @cached_property
     def live(self) -> Tensor:
         """Indices of the pixels that some training image lights: 717 of MNIST's 784."""
-        return (self.train_x.amax(0) > 0).nonzero().flatten()
+        return (self.train.amax(0) > 0).nonzero().flatten()
 
     def lit(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         """Images ``[n, 784]`` as the engine multiplies them: live pixels, a column of ones, zeros up to a multiple of 16."""
         n, live = len(images), len(self.live)
         rows = torch.zeros(n, -(-(live + 1) // 16) * 16, dtype=dtype, device=images.device)
         rows[:, :live] = images[:, self.live]
-        rows[:, live] = 1
+        rows[:, live] = LEVELS if images.dtype == torch.uint8 else 1
         return rows
 
     @cached_property
     def train_lit(self) -> Tensor:
         """The training images as `lit` makes them, in their original levels: uint8, of which `LEVELS` stands for 1."""
-        return self.lit(self.train_x, torch.float32).mul_(LEVELS).round_().to(torch.uint8)
+        if self.train.dtype == torch.uint8:
+            return self.lit(self.train, torch.uint8)
+        return self.lit(self.train, torch.float32).mul_(LEVELS).round_().to(torch.uint8)
 
     def on(self, device: torch.device) -> Data:
         """The same data on another device, copied there once."""
-        if device == self.train_x.device:
+        if device == self.train.device:
             return self
         if device not in self._elsewhere:
-            parts = (self.train_x, self.train_y, self.held_x, self.held_y, self.test_x, self.test_y)
+            parts = (self.train, self.train_y, self.held, self.held_y, self.test, self.test_y)
             self._elsewhere[device] = Data(*(part.to(device) for part in parts))
         return self._elsewhere[device]
 
@@ -76,8 +129,16 @@ class Data:
         return {}
 
 
+def as_floats(images: Tensor) -> Tensor:
+    """Levels uint8 as float32 in [0, 1]; what is no level is one already."""
+    if images.dtype != torch.uint8:
+        return images
+    with torch.inference_mode(False):  # whoever asks first may be measuring, and the next may be training with autograd
+        return images.float().div_(LEVELS)
+
+
 def load(root: Path | None = None) -> Data:
-    """Read the four original files below ``root`` (default: the project's cache folder), once a process.
+    """MNIST from the four original files below ``root`` (default: the project's cache folder), once a process.
 
     Raises
     ------
@@ -89,33 +150,86 @@ def load(root: Path | None = None) -> Data:
 
 @cache
 def _load(root: Path) -> Data:
-    from torchvision.datasets import MNIST
-    from torchvision.datasets.utils import check_integrity
+    _check(root)
+    path = mapped_file()
+    if not _is_intact(path):
+        content = _unpacked(root)
+        try:
+            _write(path, content)
+        except OSError:  # a cache folder that cannot be written: then this process has a copy of its own, in memory
+            return _parts(content)
+    # Private: a page that a process should write to becomes its own, and never reaches the file.
+    return _parts(torch.from_file(str(path), shared=False, size=_BYTES, dtype=torch.uint8))
 
+
+def mapped_file() -> Path:
+    """Where the file lies that all processes map: beside the original files, or where there are none, in the cache folder."""
+    beside = cache_folder() / "MNIST"
+    return (beside if beside.is_dir() else cache_folder()) / MAPPED
+
+
+def _check(root: Path) -> None:
     raw = root / "MNIST" / "raw"
-    for name, md5 in MNIST.resources:
-        if not check_integrity(raw / name, md5):
-            what = "is damaged" if (raw / name).exists() else "is missing"
+    for name, md5 in FILES.items():
+        path = raw / name
+        if not path.is_file() or hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+            what = "is damaged" if path.exists() else "is missing"
             raise FileNotFoundError(
                 f"the MNIST file {name} {what} in {raw}; delete what is there and let torchvision fetch it: "
                 f'python -c "from torchvision.datasets import MNIST; MNIST({str(root)!r}, download=True)"'
             )
-    # torchvision unpacks beside the archives and trusts what it finds unpacked. A folder of our own keeps two processes
-    # that start together, or one killed half way, from leaving a short file behind; it also serves a read-only checkout.
-    with tempfile.TemporaryDirectory(prefix="dropclust-mnist-") as folder:
-        copy = Path(folder) / "MNIST" / "raw"
-        copy.mkdir(parents=True)
-        for name, _ in MNIST.resources:
-            try:
-                (copy / name).symlink_to(raw / name)
-            except OSError:  # no symbolic links here
-                shutil.copyfile(raw / name, copy / name)
-        train, test = (MNIST(folder, train=part, download=True) for part in (True, False))
-    x, y = train.data.view(-1, INPUTS).float().div_(LEVELS), train.targets
-    return Data(
-        x[:TRAIN_IMAGES], y[:TRAIN_IMAGES], x[TRAIN_IMAGES:], y[TRAIN_IMAGES:],
-        test.data.view(-1, INPUTS).float().div_(LEVELS), test.targets,
-    )  # fmt: skip
+
+
+def _unpacked(root: Path) -> Tensor:
+    """What the mapped file holds, from the original files."""
+    arrays = [torch.from_numpy(_idx(root / "MNIST" / "raw" / name)) for name in FILES]
+    (train, train_y, test, test_y) = arrays
+    images = torch.cat([train.view(-1, INPUTS), test.view(-1, INPUTS)])
+    labels = torch.cat([train_y, test_y])
+    lit = Data(images[:TRAIN_IMAGES], labels, images, labels, images, labels).train_lit
+    return torch.cat([images.flatten(), labels, lit.flatten()])
+
+
+def _parts(content: Tensor) -> Data:
+    n = TRAIN_IMAGES + _HELD + _TEST
+    images, labels = content[: n * INPUTS].view(n, INPUTS), content[n * INPUTS : n * (INPUTS + 1)].long()
+    at = TRAIN_IMAGES + _HELD
+    data = Data(
+        images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES], images[TRAIN_IMAGES:at], labels[TRAIN_IMAGES:at], images[at:], labels[at:]
+    )
+    data.__dict__["train_lit"] = content[n * (INPUTS + 1) :].view(TRAIN_IMAGES, _LIT)  # made already
+    return data
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether it is the file we write, whole; read past the mapping, so that no process holds what it only checks."""
+    checksum = 0
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(2**20):
+                checksum = zlib.crc32(piece, checksum)
+    except OSError:
+        return False
+    return checksum == MAPPED_CRC32
+
+
+def _write(path: Path, content: Tensor) -> None:
+    """Whole or not at all: processes that start together may each write it, and one may be killed half way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{MAPPED}-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                left.unlink()
+    descriptor, name = tempfile.mkstemp(prefix=f".{MAPPED}-", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.numpy().data)
+        temporary.chmod(0o644)  # others of this machine may read it
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink()
+        raise
 
 
 def load_folder(folder: Path) -> Data:
@@ -148,7 +262,7 @@ def load_folder(folder: Path) -> Data:
                 f"data must hold 100 or more pictures of 28 x 28 with a label each; the {part} part of {folder} has "
                 f"{list(images.shape)} and {list(labels.shape)}"
             )
-        tensors[part] = torch.from_numpy(images).view(-1, INPUTS).float().div_(LEVELS), torch.from_numpy(labels).long()
+        tensors[part] = torch.from_numpy(images).view(-1, INPUTS), torch.from_numpy(labels).long()
     (x, y), (test_x, test_y) = tensors["train"], tensors["test"]
     first, kept = int(y.min()), len(x) - len(x) // 12
     return Data(x[:kept], y[:kept] - first, x[kept:], y[kept:] - first, test_x, test_y - first)

@@ -28,6 +28,7 @@ from typing import Any
 
 import dropclust
 from dropclust.core.paths import cache_folder
+from dropclust.service.bounds import IDLE_SECONDS
 from dropclust.service.pool import ONE_THREAD
 from dropclust.service.preload import FOLDER
 from dropclust.service.worker import sentence
@@ -38,6 +39,7 @@ _START_SECONDS = 60.0  # for our scheduler to name its address
 _REMOTE_SECONDS = 15.0  # for a real cluster to answer, which may be being started anew
 _CALL_SECONDS = 10.0  # for any one question to a scheduler
 _CLOSE_SECONDS = 5.0
+_SHORT_SECONDS = 1.0  # for which there must be too few workers before another is started: it takes seconds of a core itself
 _LOG_BYTES = 1_000_000
 _DEATHS, _DEATHS_SECONDS = 5, 60.0  # nannies that may die in that time before the cluster is given up
 
@@ -72,6 +74,15 @@ class Cluster(ABC):
             return sum(self.client.nthreads(callback_timeout=_CALL_SECONDS).values())
         except Exception as error:  # whatever a broken connection raises: there is no such cluster any more
             raise ClusterLost("the Dask scheduler does not answer") from error
+
+    @abstractmethod
+    def scale(self, needed: int) -> None:
+        """See to it that so many tasks can run at once, as far as that is ours to decide; returns at once."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int | None:
+        """How many workers there may be at most; None for what somebody else decides."""
 
     def tell(self, address: str, function: Callable[[str], object], argument: str) -> None:
         """Call a function in the worker process at ``address``, beside its running task; does not wait."""
@@ -130,14 +141,24 @@ class RemoteCluster(Cluster):
                     ) from error
             closing.wait(0.5)
 
+    def scale(self, needed: int) -> None:
+        """Nothing: a real cluster has the workers that it has."""
+
+    @property
+    def size(self) -> int | None:
+        """None: whoever runs it decides."""
+        return None
+
 
 class PrivateCluster(Cluster):
     """Scheduler and workers on this machine, for this process alone: TLS with a throw-away key pair, loopback only.
 
+    It starts with one worker. Others are started when there is more to do, and end when there was less for `IDLE_SECONDS`.
+
     Parameters
     ----------
     workers
-        Worker processes, one task and one thread each.
+        The most worker processes, one task and one thread each.
     preload
         The module, or path of a .py file, that each process runs first.
     """
@@ -147,21 +168,24 @@ class PrivateCluster(Cluster):
         self.workers, self.preload = workers, preload
         self.folder = Path()
         self.scheduler: subprocess.Popen[bytes] | None = None
-        self.nannies: list[subprocess.Popen[bytes]] = []
+        self.nannies: dict[int, subprocess.Popen[bytes]] = {}
+        self._leaving: list[subprocess.Popen[bytes]] = []  # nannies whose workers were let go
+        self._needed_at = [float("-inf")] * workers  # when so many workers, less one, were needed last
+        self._short_since: float | None = None
         self._address = ""
         self._security: dict[str, Any] = {}
         self._ever_had_workers = False
         self._deaths: deque[float] = deque(maxlen=_DEATHS)
 
     def open(self, closing: threading.Event) -> None:
-        """Start the scheduler and the nannies, and connect; the workers come by themselves."""
+        """Start the scheduler and one nanny, and connect; the worker comes by itself."""
         self.folder = _private_folder()
         self._security = _write_keys(self.folder)
         self.scheduler = self._start_scheduler()
         self._address = self._await_address(self.scheduler, closing)
         if closing.is_set():
             return
-        self.nannies = [self._start_nanny(number) for number in range(self.workers)]
+        self.nannies = {0: self._start_nanny(0)}
         try:
             self.client = _connect(self._address, self._security)
         except OSError as error:
@@ -172,7 +196,7 @@ class PrivateCluster(Cluster):
         super().check()
         if not (self.folder / "key.pem").exists():  # without its keys no worker can join any more
             raise ClusterLost("the folder with the keys of the background workers is gone")
-        for number, nanny in enumerate(self.nannies):
+        for number, nanny in self.nannies.items():
             if nanny.poll() is None:
                 continue
             now = time.monotonic()
@@ -190,7 +214,61 @@ class PrivateCluster(Cluster):
         """How many tasks the workers that are there now can run at once."""
         threads = super().threads()
         self._ever_had_workers |= threads > 0
-        return threads
+        return min(threads, len(self.nannies))  # one that is leaving gets nothing more to do
+
+    @property
+    def size(self) -> int | None:
+        """As many as it was made for."""
+        return self.workers
+
+    def scale(self, needed: int) -> None:
+        """Start what is needed and was not there for a second; end workers that were not needed for `IDLE_SECONDS`."""
+        now = time.monotonic()
+        needed = max(1, min(needed, self.workers))
+        self._needed_at[:needed] = [now] * needed
+        if needed <= len(self.nannies):
+            self._short_since = None
+        elif self._short_since is None:
+            self._short_since = now
+        elif now - self._short_since >= _SHORT_SECONDS:
+            self._short_since = None
+            for number in [number for number in range(self.workers) if number not in self.nannies]:
+                if len(self.nannies) < needed:
+                    self.nannies[number] = self._start_nanny(number)
+        kept = sum(now - last < IDLE_SECONDS.value() for last in self._needed_at)
+        if kept < len(self.nannies):
+            self._let_go(len(self.nannies) - kept)
+
+    def _let_go(self, number: int) -> None:
+        """End some workers that have nothing to do. Should one be given something this moment, Dask gives it to another."""
+        try:
+            workers = self.client.sync(self.client.scheduler.identity, callback_timeout=_CALL_SECONDS)["workers"]
+            busy = self.client.sync(self.client.scheduler.processing, workers=None, callback_timeout=_CALL_SECONDS)
+        except Exception as error:  # whatever a broken connection raises: there is no such cluster any more
+            raise ClusterLost("the Dask scheduler does not answer") from error
+        idle = {worker["name"]: address for address, worker in workers.items() if not busy.get(address)}
+        leaving = {name: self.nannies.pop(name) for name in sorted(idle, reverse=True)[:number] if name in self.nannies}
+        self._leaving = [nanny for nanny in self._leaving if nanny.poll() is None] + list(leaving.values())
+
+        def end(client: Any) -> None:
+            with contextlib.suppress(Exception):  # it goes all the same
+                client.retire_workers(workers=[idle[name] for name in leaving], close_workers=True, remove=True)
+            for nanny in leaving.values():
+                self._end_nanny(nanny)
+
+        if leaving:
+            self._aside(end)
+
+    @staticmethod
+    def _end_nanny(nanny: subprocess.Popen[bytes]) -> None:
+        """Wait until it has ended, or end it; not by closing its stdin, by which it would know that the app ends."""
+        try:
+            nanny.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            nanny.kill()
+            nanny.wait()
+        if nanny.stdin is not None:
+            nanny.stdin.close()
 
     def kill(self, address: str, pid: int) -> None:
         """End a worker process; it is one of ours, so the kernel does it at once."""
@@ -200,9 +278,9 @@ class PrivateCluster(Cluster):
     def close(self) -> None:
         """End all processes and remove the folder with the keys."""
         super().close()
-        for process in (*self.nannies, *([self.scheduler] if self.scheduler else [])):
+        for process in (*self.nannies.values(), *self._leaving, *([self.scheduler] if self.scheduler else [])):
             self._close_process(process)
-        self.nannies, self.scheduler = [], None
+        self.nannies, self._leaving, self.scheduler = {}, [], None
         if self.folder != Path():
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import logging
 import os
 import secrets
 import socket
@@ -81,6 +82,7 @@ def start(
     if named := os.environ.get("DROPCLUST_CACHE"):
         os.environ["DROPCLUST_CACHE"] = str(Path(named).resolve())
     os.chdir(app_folder())
+    _log_runs()
     _send_at_once()
     ask_nobody()
     _leave_pages_to_the_router()
@@ -110,6 +112,15 @@ def start(
     threading.Thread(target=_when_it_answers, args=(here, welcome), name="welcome", daemon=True).start()
     bootstrap.run(str(app_folder() / "app.py"), False, [], options)
     return 0
+
+
+def _log_runs() -> None:
+    """A line in the terminal for each run that ends, beside what the app warns of."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    ours = logging.getLogger("dropclust")
+    ours.setLevel(logging.INFO)
+    ours.handlers[:] = [handler]
 
 
 def ask_nobody() -> None:

@@ -71,6 +71,7 @@ WAITING = frozenset({"waiting", "lost", "restarted"})
 MAX_WORKERS = 8
 MAX_RESTARTS = 3
 REMEMBERED = 500  # runs that ended in this process and are still listed
+UNSTORED = 20  # finished networks that could not be stored and are kept in memory; the oldest go first
 
 _TICK_SECONDS = 0.2
 _COUNT_SECONDS = 5.0  # between two questions how many workers there are, when no run waits for one
@@ -166,7 +167,8 @@ class Jobs:
         How many runs the private cluster trains at once (default: one a core, at most 8).
     kept
         Workers that train no run where there are more, so that small tasks (`dropclust.service.tasks`) are not behind long
-        trainings; the private cluster has so many worker processes more.
+        trainings; the private cluster may have so many worker processes more. It starts with one, and has what there is work
+        for.
     scheduler
         ``tls://host:port`` of a real Dask cluster to use instead (default: the environment variable DROPCLUST_SCHEDULER).
     alive
@@ -223,6 +225,8 @@ class Jobs:
         self._calibration: Any = None
         self._calibrating: Any = None  # the future of it, while there is one
         self._threads = 0  # how many tasks its workers can run at once, when last asked
+        self._unstored: dict[str, Stored] = {}
+        self._expected = 0  # tasks that wait for a worker
 
     # ---- for everybody, from any thread
 
@@ -247,6 +251,11 @@ class Jobs:
     def workers(self) -> int:
         """How many runs train at once in the private cluster."""
         return self._workers
+
+    @property
+    def threads(self) -> int:
+        """How many workers there were when last counted."""
+        return self._threads
 
     @property
     def failure(self) -> str | None:
@@ -292,7 +301,7 @@ class Jobs:
     def submit(self, spec: RunSpec, submitter: str = "") -> Run:
         """Ask for a run. One that waits or trains already is shared; one that is done comes from the store.
 
-        A run that was stopped or failed is trained again, from its start.
+        A run that was stopped or failed is trained again, from its start; where only storing it failed, that is tried first.
 
         Parameters
         ----------
@@ -309,6 +318,7 @@ class Jobs:
         key = spec.key
         if (active := self._share(key, submitter)) is not None:
             return active
+        self.store_again(key)
         stored = self._store.get(key)
         with self._lock:
             if (active := self._share(key, submitter)) is not None:
@@ -338,6 +348,23 @@ class Jobs:
                 return self._records[key].run
         stored = self._store.get(key) if re.fullmatch(r"[0-9a-f]{64}", key) else None
         return None if stored is None else self._found(stored)
+
+    def unstored(self, key: str) -> Stored | None:
+        """A network that was trained but could not be stored, as long as this process keeps it; else None."""
+        return self._unstored.get(key)
+
+    def store_again(self, key: str) -> str | None:
+        """Store a network that could not be stored; returns why that is still not possible, in one sentence, or None."""
+        kept = self._unstored.get(key)
+        if kept is None:
+            return None
+        if (problem := self._put(kept)) is not None:
+            return problem
+        with self._lock:
+            self._unstored.pop(key, None)
+            self._records.pop(key, None)  # from now on it is found in the store
+            self._version = next(self._versions)
+        return None
 
     def stop(self, key: str, by: str = "") -> Run | None:
         """Ask a run to stop. One that has not begun is dropped at once; one that trains keeps what it learnt so far.
@@ -427,6 +454,28 @@ class Jobs:
         except Exception as error:  # whatever a connection raises that breaks this moment
             raise ClusterLost("the Dask scheduler does not answer") from error
 
+    def expect(self, tasks: int) -> None:
+        """Hear how many tasks wait to be handed over with `ahead`: more workers are started for them."""
+        self._expected = tasks
+
+    @property
+    def growing(self) -> bool:
+        """Whether there will be another worker before long."""
+        cluster = self._cluster
+        return cluster is not None and self._threads < min(self._needed(cluster), cluster.size or 0)
+
+    def _needed(self, cluster: Cluster) -> int:
+        """How many workers have something to do: as many as there are long works, and for tasks, or to be ready for them."""
+        client = cluster.client
+        keys = [key for key, state in list(client.futures.items()) if state.status == "pending"] if client is not None else []
+        with self._lock:
+            waiting = sum(record.attempt is None for record in self._records.values() if record.run.state in WAITING)
+            runs = len(self._attempts)
+        behind = sum(str(key).startswith("behind-") for key in keys)
+        tasks = self._expected + sum(str(key).startswith("task-") for key in keys)
+        long = min(waiting + runs + behind, self._workers)
+        return long + min(max(tasks, self._kept if long else 0), self._workers + self._kept - long)
+
     def end_worker(self, address: str, pid: int) -> None:
         """End a worker process at once, whatever it does; another takes its place."""
         cluster = self._cluster
@@ -492,6 +541,9 @@ class Jobs:
     def _end(self, record: _Record, state: str, message: str = "", **fields: Any) -> None:
         self._release(record)
         self._change(record, state, message=message, **fields)
+        run = record.run
+        said = f"run {run.key[:12]} {state}: {run.steps:,} of {run.spec.steps:,} steps in {run.seconds:.1f} s"
+        _log.info("%s. %s", said, message) if message else _log.info("%s.", said)
         self._records[record.run.key] = self._records.pop(record.run.key)  # the list is in the order of ending
         ended = [key for key, other in self._records.items() if other.run.state in ENDED]
         for key in ended[:-REMEMBERED]:
@@ -594,6 +646,7 @@ class Jobs:
             if self._closing.is_set():
                 return
             cluster.check()
+            cluster.scale(self._needed(cluster))
             if self._collect():
                 asked = 0.0  # a worker is gone, so ask again how many there are
             self._press_stops(cluster)
@@ -715,24 +768,33 @@ class Jobs:
         return dict(result)
 
     def _keep(self, spec: RunSpec, result: dict[str, Any]) -> str | None:
-        """Store a network; why that was not possible, or None."""
+        """Store a network; where that is not possible it stays in memory, and why is returned."""
         if result["status"] not in ("done", "stopped"):
             return None
+        stored = Stored(
+            spec=spec,
+            weights=tuple(result["weights"]),
+            biases=tuple(result["biases"]),
+            curve=list(result["curve"]),
+            metrics=result["metrics"],
+            status=result["status"],
+            steps=result["steps"],
+            seconds=result["seconds"],
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=result["versions"],
+        )
+        problem = self._put(stored)
+        with self._lock:
+            self._unstored.pop(spec.key, None)
+            if problem is not None:
+                self._unstored[spec.key] = stored
+                for key in list(self._unstored)[:-UNSTORED]:
+                    del self._unstored[key]
+        return problem
+
+    def _put(self, stored: Stored) -> str | None:
         try:
-            self._store.put(
-                Stored(
-                    spec=spec,
-                    weights=tuple(result["weights"]),
-                    biases=tuple(result["biases"]),
-                    curve=list(result["curve"]),
-                    metrics=result["metrics"],
-                    status=result["status"],
-                    steps=result["steps"],
-                    seconds=result["seconds"],
-                    created=datetime.now(UTC).isoformat(timespec="seconds"),
-                    versions=result["versions"],
-                )
-            )
+            self._store.put(stored)
         except (OSError, ValueError) as error:
             return f"It was trained but could not be stored: {worker.sentence(error)}."
         return None

@@ -46,7 +46,7 @@ def overview() -> dict[str, Any]:
         "status": status,
         "sessions": _sessions(),
         "queue": dict(sorted(states.items())),
-        "workers": queue.workers if queue.ready else 0,
+        "workers": queue.threads if queue.ready else 0,
         "failure": queue.failure,
     }
 

@@ -109,8 +109,15 @@ class Queue(Protocol):
     def same_machine(self) -> bool:
         """Whether workers see this machine's files."""
 
+    @property
+    def growing(self) -> bool:
+        """Whether there will be another worker before long."""
+
     def start(self) -> None:
         """Bring the cluster up."""
+
+    def expect(self, tasks: int) -> None:
+        """Hear how many tasks wait to be handed over."""
 
     def ahead(self, function: Callable[..., Any], *arguments: Any, key: str, topic: str, hear: Callable[[Any], None]) -> Any:
         """Hand a function to a worker, ahead of all runs; returns Dask's future."""
@@ -358,9 +365,11 @@ class Tasks:
             with self._lock:
                 for record in self._order():
                     self._fail(record, "Exception", failure.rstrip("."))
+        self._queue.expect(self.waiting)
         if self.waiting:
             self._queue.start() if failure is None else None
             self._hand_over()
+            self._queue.expect(self.waiting)
 
     def _let_go(self) -> None:
         """Drop or abandon what nobody waits for; forget old failures and sessions."""
@@ -436,8 +445,9 @@ class Tasks:
         if not self._queue.ready:
             return
         with self._lock:
-            # A single worker may be at a training: one task goes to Dask all the same, to be the next thing it does.
-            number = max(self._queue.spare, 1 - len(self._attempts))
+            # A single worker may be at a training: one task goes to Dask all the same, to be the next thing it does, unless
+            # another worker is on its way.
+            number = max(self._queue.spare, 0 if self._queue.growing else 1 - len(self._attempts))
             chosen = self._order()[: max(0, number)]
             for record in chosen:
                 record.attempt, record.began = f"task-{record.key[:16]}-{uuid.uuid4().hex}", time.monotonic()

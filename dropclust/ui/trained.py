@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from dropclust.core.cost import CURVE_IMAGES
 from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import table2
 from dropclust.findings import network
+from dropclust.service.files import to_bytes
 from dropclust.service.jobs import ENDED, Run
 from dropclust.service.stored import Stored
 from dropclust.ui import controls, live, runs
@@ -113,8 +116,29 @@ def look_into(one: Stored) -> None:
     controls.downloads(one, one.key[:12], {"metrics": one.metrics})
 
 
+def unstored(keys: list[str]) -> None:
+    """Offer what was trained and could not be stored: to be taken home, and to be stored again."""
+    for key in keys:
+        kept = live.queue().unstored(key)
+        if kept is None:
+            continue
+        st.caption(f"{runs.label(kept.spec)} is in memory until the app ends.")
+        left, right = st.columns(2)
+        if left.button("Store it again", key=f"store-{key}", icon=":material/save:", width="stretch"):
+            problem = live.queue().store_again(key)
+            if problem is None:
+                st.rerun()
+            st.warning(as_text(problem), icon=":material/error:")
+        content = partial(to_bytes, kept, ".safetensors", {"metrics": kept.metrics})
+        right.download_button(
+            "Download it", content, f"dropclust-{key[:12]}.safetensors",
+            key=f"unstored-{key}", on_click="ignore", icon=":material/download:", width="stretch",
+        )  # fmt: skip
+
+
 def results(keys: list[str]) -> None:
     """What came of these runs: accuracy, similarity, neurons, files."""
+    unstored(keys)
     stored = [run for key in keys if (run := finished(key))]
     if not stored:
         return

@@ -4,96 +4,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import signal
 import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-import websockets
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
-from tests.browser.conftest import free_port
+from tests.load.server import DASHBOARD, EMPTY, Server
+from tests.load.viewer import Viewer
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("explore", "train", "sample", "batch", "variance", "similar", "power", "compress")
-EMPTY = "import streamlit as st\nst.set_page_config('Empty')\nst.title('Nothing')\n"
 WARM, RERUNS, ROUNDS = 5, 20, 5
 SETTLED = 15.0  # seconds after which the workers have started and tried their speed
-
-
-class Viewer:
-    """One browser session of one page, which names the messages that it holds, as a browser does."""
-
-    def __init__(self, port: int, page: str) -> None:
-        self.address, self.page = f"ws://127.0.0.1:{port}/_stcore/stream", page
-        self.held: set[str] = set()
-        self.received = 0  # bytes of the last run
-
-    async def open(self) -> None:
-        """Connect, and run the page until everything is warm."""
-        origin = self.address.split("/_st")[0].replace("ws", "http", 1)
-        self.socket = await websockets.connect(self.address, subprotocols=["streamlit"], max_size=None, origin=origin)
-        for _ in range(WARM):
-            await self.rerun()
-
-    async def rerun(self) -> None:
-        """Ask for a run and read until it has ended."""
-        asked = BackMsg()
-        asked.rerun_script.page_name = self.page
-        asked.rerun_script.cached_message_hashes.extend(self.held)
-        await self.socket.send(asked.SerializeToString())
-        self.received = 0
-        while True:
-            raw = await asyncio.wait_for(self.socket.recv(), 600)
-            self.received += len(raw)
-            message = ForwardMsg()
-            message.ParseFromString(raw)
-            if message.metadata.cacheable:
-                self.held.add(message.hash)
-            if message.delta.new_element.WhichOneof("type") == "exception":
-                raise RuntimeError(f"{self.page}: {message.delta.new_element.exception.message}")
-            if message.WhichOneof("type") == "script_finished":
-                return
-
-
-class Server:
-    """A server of its own, whose processor time is read from the system."""
-
-    def __init__(self, name: str, command: list[str], folder: Path) -> None:
-        self.name, self.port = name, free_port()
-        self.process = subprocess.Popen(
-            [part.format(port=self.port) for part in command], cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        until = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_stcore/health", timeout=5).close()
-                return
-            except OSError:
-                if time.monotonic() > until or self.process.poll() is not None:
-                    raise RuntimeError(f"{name} did not start") from None
-                time.sleep(0.1)
-
-    def seconds(self) -> float:
-        """Processor time used so far, of all its threads and not of its children."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def stop(self) -> None:
-        """End it with all it started."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 @contextmanager
@@ -111,8 +38,13 @@ async def measure(servers: list[Server], pages: tuple[str, ...], rounds: int) ->
     viewers = {}
     for page in pages:
         for server in servers:
-            viewers[server.name, page] = viewer = Viewer(server.port, "" if server.name == "empty" else page)
+            first = server.name == "empty" or page == "explore"
+            viewers[server.name, page] = viewer = Viewer(server.port, "" if first else page)
             await viewer.open()
+            for _ in range(WARM):
+                await viewer.run()
+            if viewer.errors:
+                raise RuntimeError(viewer.errors[0])
     await asyncio.sleep(SETTLED)
     found: dict[tuple[str, str], list[float]] = {key: [] for key in viewers}
     for _ in range(rounds):
@@ -120,7 +52,7 @@ async def measure(servers: list[Server], pages: tuple[str, ...], rounds: int) ->
             for server in servers:
                 began = server.seconds()
                 for _ in range(RERUNS):
-                    await viewers[server.name, page].rerun()
+                    await viewers[server.name, page].run()
                 found[server.name, page].append(1000 * (server.seconds() - began) / RERUNS)
     return found
 
@@ -132,7 +64,6 @@ def main() -> None:
     parser.add_argument("--pages", nargs="+", default=PAGES, choices=PAGES)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
-    app = [sys.executable, "-m", "dropclust", "dashboard", "--port", "{port}", "--no-browser", "--address", "127.0.0.1"]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "empty.py").write_text(EMPTY)
         plain = [
@@ -141,12 +72,12 @@ def main() -> None:
         ]  # fmt: skip
         servers = [Server("empty", plain, ROOT)]
         try:
-            servers.append(Server("now", app, ROOT))
+            servers.append(Server("now", list(DASHBOARD), ROOT))
             if not arguments.before:
                 report(servers, arguments.pages, asyncio.run(measure(servers, arguments.pages, arguments.rounds)))
                 return
             with of_commit(arguments.before) as older:
-                servers.append(Server("before", app, older))
+                servers.append(Server("before", list(DASHBOARD), older))
                 report(servers, arguments.pages, asyncio.run(measure(servers, arguments.pages, arguments.rounds)))
         finally:
             for server in servers:

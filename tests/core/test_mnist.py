@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
+import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
+import weakref
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +85,8 @@ def test_live_pixels_are_those_that_a_training_image_lights(data: Data) -> None:
     assert len(live) == 717
     lit = [bool((data.train_x[:, pixel] > 0).any()) for pixel in range(784)]
     assert live == {pixel for pixel in range(784) if lit[pixel]}
-    for images, rows in ((data.train_x, data.train_lit.float() / 255), (data.held_x, data.lit(data.held_x, torch.float32))):
+    x = data.held_x
+    for images, rows in ((data.train_x, data.train_lit.float() / 255), (x, data.lit(x, torch.float32))):
         assert rows.shape == (len(images), 720)
         assert torch.equal(rows[:, :717], images[:, data.live])
         assert bool((rows[:, 717] == 1).all())
@@ -90,6 +97,120 @@ def test_live_pixels_are_those_that_a_training_image_lights(data: Data) -> None:
 def test_it_is_read_once_a_process(data: Data) -> None:
     assert mnist.load() is data
     assert mnist.load(cache_folder()) is data
+
+
+def test_the_files_and_their_checksums_are_torchvisions() -> None:
+    from torchvision.datasets import MNIST
+
+    assert list(mnist.FILES.items()) == MNIST.resources
+
+
+# -- one copy a machine -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_cache(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of its own that holds the original files and nothing else."""
+    monkeypatch.setenv("DROPCLUST_CACHE", str(copy))
+    monkeypatch.setattr(mnist, "_load", cache(mnist._load.__wrapped__))
+    return copy
+
+
+def same(one: Data, other: Data) -> bool:
+    parts = ("train", "train_y", "held", "held_y", "test", "test_y", "live", "train_lit")
+    return all(torch.equal(getattr(one, part), getattr(other, part)) for part in parts)
+
+
+def test_floats_are_made_when_asked_for_and_gone_when_nobody_holds_them(data: Data) -> None:
+    assert data.train.dtype == data.held.dtype == data.test.dtype == torch.uint8
+    first = data.test_x
+    assert data.test_x is first
+    gone = weakref.ref(first)
+    del first
+    gc.collect()
+    assert gone() is None
+
+
+def test_floats_made_while_measuring_can_be_trained_on(data: Data) -> None:
+    with torch.inference_mode():
+        x = data.held_x
+    weight = torch.zeros(784, 1, requires_grad=True)
+    (data.held_x @ weight).sum().backward()
+    assert weight.grad is not None
+    assert data.held_x is x
+
+
+def test_the_mapped_file_holds_what_the_original_files_hold(own_cache: Path) -> None:
+    made = mnist.load()
+    assert mnist.mapped_file() == own_cache / "MNIST" / mnist.MAPPED
+    mnist._load.cache_clear()
+    mapped = mnist.load()
+    assert mapped is not made
+    assert same(mapped, made)
+    exact = Data(made.train_x, made.train_y, made.held_x, made.held_y, made.test_x, made.test_y)
+    assert torch.equal(exact.train_lit, mapped.train_lit)
+    assert list((own_cache / "MNIST").glob(".*")) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is mapped")
+def test_the_images_are_mapped_and_not_copied(own_cache: Path) -> None:
+    data = mnist.load()
+    float(data.train.sum()), float(data.train_lit.sum())
+    maps = Path("/proc/self/smaps").read_text().split("VmFlags")
+    ours = [part for part in maps if str(own_cache / "MNIST" / mnist.MAPPED) in part]
+    assert len(ours) == 1
+    sizes = dict(re.findall(r"^(\w+): +(\d+) kB", ours[0], re.MULTILINE))
+    assert int(sizes["Rss"]) > 80_000
+    assert int(sizes["Anonymous"]) == 0
+
+
+def test_what_a_process_writes_into_its_images_is_its_own(own_cache: Path, data: Data) -> None:
+    mnist.load().test.fill_(7)
+    mnist._load.cache_clear()
+    assert torch.equal(mnist.load().test, data.test)
+
+
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut short", "a folder of the name"])
+def test_a_damaged_mapped_file_is_made_again_or_done_without(own_cache: Path, data: Data, damage: str) -> None:
+    mnist.load()
+    mnist._load.cache_clear()
+    path = mnist.mapped_file()
+    if damage == "a folder of the name":
+        path.unlink()
+        path.mkdir()
+    else:
+        content = bytearray(path.read_bytes())
+        if damage == "a flipped bit":
+            content[50_000_000] ^= 1
+        else:
+            del content[-1:]
+        path.write_bytes(content)
+    assert same(mnist.load(), data)
+    assert path.is_dir() or mnist._is_intact(path)
+
+
+def test_where_the_cache_folder_cannot_be_written_images_are_read_into_memory(
+    copy: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, no_folder = tmp_path / "scratch", tmp_path / "file"
+    scratch.mkdir()
+    no_folder.touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setenv("DROPCLUST_CACHE", str(no_folder))
+    assert same(mnist.load(copy), data)
+    assert list(scratch.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_goes_after_an_hour(own_cache: Path) -> None:
+    old, young = (own_cache / "MNIST" / f".{mnist.MAPPED}-{name}" for name in ("old", "young"))
+    old.touch()
+    young.touch()
+    os.utime(old, (time.time() - 7_200,) * 2)
+    mnist.load()
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+# -- what is missing or damaged -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -157,6 +278,7 @@ def test_a_read_only_root_is_left_as_it_is_and_no_temporary_file_stays(
 
 
 def test_two_processes_load_at_once(copy: Path, data: Data, subprocess_environment: dict[str, str]) -> None:
+    subprocess_environment = subprocess_environment | {"DROPCLUST_CACHE": str(copy)}
     code = (
         "import sys, hashlib, pathlib; from dropclust.core import mnist; sys.stdin.readline(); "
         "data = mnist.load(pathlib.Path(sys.argv[1])); "
@@ -239,7 +361,8 @@ def test_images_of_another_kind_are_refused_in_one_sentence(x: object, sentence:
 
 
 def test_good_images_pass_unchanged(data: Data) -> None:
-    assert mnist.check_images(data.test_x) is data.test_x
+    x = data.test_x
+    assert mnist.check_images(x) is x
 
 
 def idx(array: np.ndarray) -> bytes:

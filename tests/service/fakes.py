@@ -204,6 +204,15 @@ def task(spec_json, attempt, topic):
             return {"status": "failed", "message": worker.sentence(error)}
 
 
+def performs(function, arguments, networks, content, attempt, topic):
+    """The fake in place of `work.perform`: says where it is and then answers, or never does."""
+    here = get_worker()
+    here.log_event(topic, {"attempt": attempt, "address": here.address, "pid": os.getpid()})
+    if function == "hangs":
+        time.sleep(LIMIT_SECONDS)
+    return {"answer": (os.getpid(), arguments), "bytes": 8}
+
+
 class MemoryStore:
     """A store that can be full."""
 

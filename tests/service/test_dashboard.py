@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import logging
 import os
 import signal
 import socket
@@ -281,3 +282,15 @@ def test_the_overview_counts_runs_and_stop_all_stops_them(monkeypatch: pytest.Mo
     }  # fmt: skip
     assert overview.stop_all() == 3
     assert overview.overview()["queue"] == {"stopped": 3}
+
+
+def test_a_run_that_ends_is_a_line_in_the_terminal(capsys, monkeypatch):
+    ours = logging.getLogger("dropclust")
+    monkeypatch.setattr(ours, "handlers", [])
+    before = ours.level
+    try:
+        dashboard._log_runs()
+        logging.getLogger("dropclust.service.jobs").info("run 0123456789ab done: 3 of 2,500 steps in 0.0 s.")
+    finally:
+        ours.setLevel(before)
+    assert capsys.readouterr().err.endswith(" run 0123456789ab done: 3 of 2,500 steps in 0.0 s.\n")

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import logging
 import os
 import shutil
 import ssl
@@ -14,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import FrozenInstanceError, replace
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from distributed.security import Security
 
 from dropclust.core.paths import cache_folder
 from dropclust.service import cluster, jobs
-from dropclust.service.bounds import WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
+from dropclust.service.bounds import IDLE_SECONDS, WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
 from dropclust.service.jobs import ENDED, TRANSITIONS, Jobs
 from dropclust.service.stored import Stored
 from tests.service import fakes, light_preload
@@ -60,7 +62,7 @@ def fake_queue(store=None, **kwargs):
     return Recorded(store or MemoryStore(), **kwargs)
 
 
-def until(predicate, what, seconds=60):
+def until(predicate, what, seconds=180):
     deadline = time.monotonic() + seconds
     while not (value := predicate()):
         assert time.monotonic() < deadline, f"{what} did not happen"
@@ -83,7 +85,7 @@ def steps(path):
 
 def processes(queue):
     """What a queue's private cluster consists of: kind -> list."""
-    nannies = [psutil.Process(nanny.pid) for nanny in queue.cluster.nannies]
+    nannies = [psutil.Process(nanny.pid) for nanny in queue.cluster.nannies.values()]
     below = [child for nanny in nannies for child in nanny.children()]
     workers = []
     for child in below:
@@ -481,6 +483,48 @@ def test_thirty_who_ask_at_once_train_it_once(queue, monkeypatch):
     assert queue.path[spec.key] == ["waiting", "training", "done"]
 
 
+def at_once(calls):
+    """Make all calls at the same moment, each in a thread of its own."""
+    barrier, wrong = threading.Barrier(len(calls)), []
+
+    def make(call):
+        barrier.wait()
+        try:
+            call()
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=make, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_sixty_who_ask_for_thirty_runs_at_once_train_each_once(queue):
+    asked = specs("quick", 30)
+    at_once([partial(queue.submit, spec, f"viewer {number}") for number, spec in enumerate(asked * 2)])
+    for spec in asked:
+        until_state(queue, spec, "done")
+    assert [queue.path[spec.key].count("training") for spec in asked] == [1] * 30
+
+
+def test_twenty_stops_at_once_end_what_trains_and_what_waits(queue):
+    asked = specs("slow", 20)
+    for number, spec in enumerate(asked):
+        queue.submit(spec, f"stopper {number}")
+    until_state(queue, asked[0], "training")
+    until(lambda: queue.get(asked[0].key).steps > 3, "some steps")
+    at_once([partial(queue.stop, spec.key, f"stopper {number}") for number, spec in enumerate(asked)])
+    for spec in asked:
+        until_state(queue, spec, "stopped")
+    assert queue.path[asked[0].key] == ["waiting", "training", "stopping", "stopped"]
+    for spec in asked[1:]:  # one may have been handed over as the first one ended
+        assert queue.path[spec.key] in (["waiting", "stopped"], ["waiting", "training", "stopping", "stopped"])
+    assert queue._store.get(asked[0].key).steps > 3  # what it learnt is kept
+
+
 def test_everybody_gets_a_fair_turn_and_positions_are_true(queue):
     [blocker], many, [single] = specs("slow"), specs("quick", 3), specs("quick")
     queue.submit(blocker, "teacher")
@@ -538,16 +582,32 @@ def test_an_unknown_key_is_nobody(key):
     assert queue.stop(key) is None
 
 
-def test_a_run_that_cannot_be_stored_says_so(queue):
-    [spec] = specs("quick")
+FULL = "It was trained but could not be stored: [Errno 28] No space left on device."
+
+
+def test_a_run_that_cannot_be_stored_says_so_and_stays_to_be_stored_again(queue, caplog):
+    caplog.set_level(logging.INFO, "dropclust")
+    first, second = specs("quick", 2)
     queue._store.full = True
     try:
-        queue.submit(spec)
-        run = until_state(queue, spec, "failed")
+        for spec in (first, second):
+            queue.submit(spec)
+            run = until_state(queue, spec, "failed")
+        assert queue.store_again(first.key) == FULL
+        assert queue.get(first.key).state == "failed"
     finally:
         queue._store.full = False
-    assert run.message == "It was trained but could not be stored: [Errno 28] No space left on device."
+    assert run.message == FULL
     assert len(run.curve) == 3
+    assert f"run {second.key[:12]} failed: 3 of {second.steps:,} steps in 0.0 s. {FULL}" in caplog.messages
+    assert queue.unstored(first.key).weights[0][0, 0] == 0.5
+    version = queue.version
+    assert queue.store_again(first.key) is None
+    assert queue.get(first.key).state == "done"
+    assert queue.version > version
+    assert queue.submit(second).state == "done"  # asked for again, it is stored and not trained again
+    assert queue.unstored(first.key) is queue.unstored(second.key) is queue.store_again(first.key) is None
+    assert queue._store.get(second.key).steps == 3
 
 
 def test_a_result_may_be_quicker_than_its_first_word(queue):
@@ -665,6 +725,7 @@ def test_closing_ends_every_process_and_removes_the_keys():
     queue.start()
     queue.start()
     assert until(lambda: queue.calibration, "the calibration") == {"speed": 3}
+    queue.expect(2)
     until(lambda: len(processes(queue)["worker"]) == 2, "two workers")
     folder, mine = queue.cluster.folder, [process for found in processes(queue).values() for process in found]
     assert len(mine) == 5
@@ -885,3 +946,49 @@ def test_without_a_cluster_nothing_is_handed_over():
     with pytest.raises(cluster.ClusterError, match="no worker is there"):
         queue.behind(os.getpid)
     queue.close()
+
+
+# ---- workers come and go
+
+
+def test_workers_are_started_for_what_there_is_to_do_and_end_when_they_were_idle(monkeypatch):
+    """One at first; one more for a run, so that tasks are not behind it; all that may be for many; one at the end."""
+    monkeypatch.setenv(IDLE_SECONDS.variable, "1")
+    queue = fake_queue(workers=2, kept=1)
+    try:
+        queue.start()
+        until(lambda: queue.threads == 1, "a worker")
+        assert not queue.growing
+        first, second, third = specs("slow", 3)
+        queue.submit(first)
+        until_state(queue, first, "training")
+        assert queue.growing  # the one kept for tasks is on its way
+        until(lambda: len(queue.cluster.nannies) == 2, "a second worker")
+        queue.submit(second)
+        queue.submit(third)
+        until_state(queue, second, "training")
+        until(lambda: len(processes(queue)["worker"]) == 3, "a third worker")
+        assert queue.get(third.key).state == "waiting"  # one is kept for tasks
+        gone = processes(queue)["nanny"] + processes(queue)["worker"]
+        queue.stop(third.key)
+        queue.stop(first.key)
+        until_state(queue, first, "stopped")
+        until(lambda: len(queue.cluster.nannies) == 2, "the end of the worker that nothing needs")
+        assert until_state(queue, second, "training").restarts == 0
+        queue.stop(second.key)
+        until_state(queue, second, "stopped")
+        until(lambda: len(queue.cluster.nannies) == 1, "the end of the second")
+        until(lambda: sum(map(psutil.Process.is_running, gone)) == 2, "the end of the rest")
+        again = specs("quick")[0]
+        queue.submit(again)
+        assert until_state(queue, again, "done").restarts == 0
+    finally:
+        queue.close()
+
+
+def test_tasks_alone_bring_more_workers_and_no_more_than_there_may_be(queue):
+    cluster = queue.cluster or until(lambda: queue.start() or queue.cluster, "a cluster")
+    queue.expect(5)
+    assert queue._needed(cluster) == 1  # this one may have no more
+    queue.expect(0)
+    assert queue._needed(cluster) == 0

@@ -240,7 +240,8 @@ def test_the_trial_is_made_where_the_networks_are_trained(monkeypatch):
         assert reproduce.faster_precision(pool) in PRECISIONS
 
 
-def test_interrupted_at_the_keyboard_it_ends_its_processes_and_says_so(tmp_path, subprocess_environment):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_or_terminated_it_ends_its_processes_and_says_so(tmp_path, subprocess_environment, number, code):
     (tmp_path / "MNIST").symlink_to(ROOT / "cache" / "MNIST")  # without images the first group would fail before the signal
     environment = subprocess_environment | {"DROPCLUST_CACHE": str(tmp_path)}
     command = [sys.executable, "-m", "dropclust", "reproduce", "table2", "--quick", "--seeds", "2", "--workers", "1"]
@@ -251,9 +252,9 @@ def test_interrupted_at_the_keyboard_it_ends_its_processes_and_says_so(tmp_path,
         signal.signal(signal.SIGINT, before)
     assert "table2" in process.stderr.readline()  # nothing is done yet, and the pool is being filled
     time.sleep(1)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert errors.rstrip().endswith("dropclust: stopped")
     assert "Traceback" not in errors
     deadline = time.monotonic() + 20

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-
-import cloudpickle
 import pytest
-from distributed import get_worker
 
 from dropclust.service import tasks as module
 from dropclust.service.bounds import ANSWER_BYTES, MIB, TASK_SECONDS, WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
@@ -60,6 +54,7 @@ class FakeQueue:
 
     def __init__(self, workers=1):
         self.workers, self.failure, self.ready, self.same_machine = workers, None, True, True
+        self.growing, self.expected = False, 0
         self.futures, self.handed, self.ended, self.gone = [], [], [], False
 
     @property
@@ -68,6 +63,9 @@ class FakeQueue:
 
     def start(self):
         """Nothing."""
+
+    def expect(self, tasks):
+        self.expected = tasks
 
     def ahead(self, function, *arguments, key, topic, hear):
         if self.gone:
@@ -342,6 +340,17 @@ def test_a_single_worker_that_trains_has_one_task_to_do_next(tasks, queue):
     assert len(queue.handed) == 1
 
 
+def test_where_another_worker_is_on_its_way_no_task_waits_behind_a_training(tasks, queue):
+    queue.workers, queue.growing = 0, True
+    for number in range(3):
+        tasks.ask(asked(number), "ann")
+    tasks._step()
+    assert (len(queue.handed), queue.expected) == (0, 3)
+    queue.workers = 1
+    tasks._step()
+    assert (len(queue.handed), queue.expected) == (1, 2)
+
+
 def test_a_cluster_that_is_gone_this_moment_costs_no_try(tasks, queue):
     queue.gone = True
     tasks.ask(asked(), "ann")
@@ -446,24 +455,12 @@ def test_equal_requests_have_equal_keys_and_others_have_others():
 # ---- on a real cluster
 
 
-def performs(function, arguments, networks, content, attempt, topic):
-    """A worker that says where it is and then answers, or never does."""
-    here = get_worker()
-    here.log_event(topic, {"attempt": attempt, "address": here.address, "pid": os.getpid()})
-    if function == "hangs":
-        time.sleep(60)
-    return {"answer": (os.getpid(), arguments), "bytes": 8}
-
-
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
-
-
 def test_on_a_real_cluster_tasks_pass_trainings_and_what_hangs_is_ended(monkeypatch):
     """One worker of two trains all the time; the other answers, is ended when nobody waits for what it does, and comes back."""
     monkeypatch.setattr(module, "GONE_SECONDS", 1.0)
     monkeypatch.setattr(module, "ABANDONED_SECONDS", 0.5)
     queue = Jobs(MemoryStore(), 1, kept=1, task=fakes.task, calibrate=None, preload=LIGHT)
-    tasks = Tasks(queue, perform=performs)
+    tasks = Tasks(queue, perform=fakes.performs)
 
     def answered(request):
         return until(lambda: (task := tasks.ask(request)).state == "done" and task, "an answer").answer

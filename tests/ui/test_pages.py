@@ -359,6 +359,22 @@ def test_a_run_that_ended_here_and_was_damaged_later_is_said(cache, monkeypatch)
     assert not app.metric
 
 
+def test_a_network_that_could_not_be_stored_is_taken_home_or_stored_again(cache, monkeypatch):
+    one, queue = finished(), live.queue()
+    failed = dataclasses.replace(queue._found(one), state="failed", message="It was trained but could not be stored: no space.")
+    known = queue.get
+    monkeypatch.setattr(queue, "get", lambda key: known(key) or (failed if key == one.key else None))
+    queue._unstored[one.key] = one
+    app = open_page("train.py", run=one.key)
+    assert "could not be stored: no space" in said(app)
+    assert "is in memory until the app ends" in said(app)
+    assert any(button.label == "Download it" for button in app.get("download_button"))
+    next(button for button in app.button if button.label == "Store it again").click().run()
+    assert live.store().get(one.key) is not None
+    assert queue.unstored(one.key) is None
+    assert "is in memory until the app ends" not in said(app)
+
+
 def test_what_is_computed_of_a_run_is_kept_while_its_file_stays_the_same(cache):
     one = finished(hidden=(30, 20, 15), status="stopped")
     with pytest.raises(LookupError, match="is not in the store"):

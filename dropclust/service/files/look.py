@@ -130,15 +130,17 @@ def _decide(
     forms: Sequence[Form], activations: Sequence[str], scales: Mapping[str, InputScale], data: Data, default: Way,
     finalists: list[Way], costs: float,
 ) -> Look:  # fmt: skip
+    from dropclust.core.mnist import as_floats
+
     names = list(scales)
     finalists.sort(key=lambda way: (way.form, names.index(way.scale), activations.index(way.activation)))
-    n = _images(len(data.train_x), len(finalists) * costs / 4) if len(finalists) > 1 else 0
+    n = _images(len(data.train), len(finalists) * costs / 4) if len(finalists) > 1 else 0
     right: dict[Way, np.ndarray] = {}
     held = len(data.held_x) if n >= 1_000 or len(finalists) == 1 else 1_000
     for way in finalists:
         parts = [
             _right(forms[way.form], scales[way.scale], [way], x, y)[0]
-            for x, y in ((data.held_x[:held], data.held_y[:held]), (data.train_x[:n], data.train_y[:n]))
+            for x, y in ((data.held_x[:held], data.held_y[:held]), (as_floats(data.train[:n]), data.train_y[:n]))
             if len(x)
         ]
         right[way] = np.concatenate(parts)

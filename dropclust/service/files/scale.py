@@ -138,9 +138,11 @@ _MOMENTS: WeakKeyDictionary[Data, tuple[Vector, Vector]] = WeakKeyDictionary()
 def moments(data: Data) -> tuple[Vector, Vector]:
     """Mean and deviation of each pixel over the training images, float64 ``[784]``, computed once for each set of images."""
     if data not in _MOMENTS:
-        images = data.train_x.numpy()
-        parts = [images[begin : begin + _PIECE] for begin in range(0, len(images), _PIECE)]
-        mean = np.sum([part.sum(0, dtype=np.float64) for part in parts], axis=0) / len(images)
-        square = np.sum([np.square(part - mean).sum(0) for part in parts], axis=0) / len(images)
+        from dropclust.core.mnist import as_floats
+
+        # One part at a time as floats: all of them are 170 MB.
+        parts = [data.train[begin : begin + _PIECE] for begin in range(0, len(data.train), _PIECE)]
+        mean = np.sum([as_floats(part).numpy().sum(0, dtype=np.float64) for part in parts], axis=0) / len(data.train)
+        square = np.sum([np.square(as_floats(part).numpy() - mean).sum(0) for part in parts], axis=0) / len(data.train)
         _MOMENTS[data] = mean, np.sqrt(square)
     return _MOMENTS[data]
