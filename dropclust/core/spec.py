@@ -7,7 +7,7 @@ import json
 import math
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice, pairwise
 from typing import Any
 
@@ -259,6 +259,18 @@ class RunSpec:
         """
         at = bisect_right(self.schedule, step, key=lambda piece: piece[0])
         return self.schedule[at - 1][1] if at else self.dropout
+
+    def until(self, step: int) -> RunSpec:
+        """The run that ends where this one is after so many steps, 1 to its own number.
+
+        Raises
+        ------
+        ValueError
+            For another number of steps.
+        """
+        step = whole("step", step, 1, self.steps)
+        pieces = tuple(piece for piece in self.schedule if piece[0] < step)
+        return replace(self, examples=step * self.batch_size, schedule=pieces)
 
     @property
     def final_rates(self) -> Rates:

@@ -290,6 +290,53 @@ def run_stack(
     return results
 
 
+def snapshots(
+    specs: Sequence[RunSpec],
+    steps: Sequence[int],
+    *,
+    data: mnist.Data | None = None,
+    threads: int | None = None,
+    device: str = "auto",
+) -> Iterator[tuple[int, list[Network]]]:
+    """Train runs side by side and copy their networks out on the way.
+
+    Parameters
+    ----------
+    specs
+        Runs of equally many steps.
+    steps
+        After how many steps to look, rising.
+    data, threads, device
+        As for `fit`.
+
+    Yields
+    ------
+    tuple
+        A number of steps, and the networks after them in the order of ``specs``, whose ``spec`` is the run that ends there.
+
+    Raises
+    ------
+    Diverged
+        When a network's weights stop being finite.
+    """
+    data = data or mnist.load()
+    where = choose(device, sum(spec.flops for spec in specs))
+    grids = plan(specs, 1)
+    stacks = [Stack([[specs[index] for index in row] for row in grid], data, where) for grid in grids]
+    for step in steps:
+        networks: dict[int, Network] = {}
+        with _torch_threads(threads or torch.get_num_threads()):
+            for grid, stack in zip(grids, stacks, strict=True):
+                with torch.inference_mode(), tensor_cores(where), stack.queue():
+                    while stack.done < step:
+                        stack.advance(step - stack.done)
+                for index, network in zip([index for row in grid for index in row], stack.networks(), strict=True):
+                    if network is None:
+                        raise Diverged(f"run {specs[index].key[:8]} diverged within {step:,} steps")
+                    networks[index] = Network(network.weights, network.biases, specs[index].until(step))
+        yield step, [networks[index] for index in range(len(specs))]
+
+
 class Training:
     """One run, made step by step by whoever holds it, with rates that may be changed between any two steps.
 
@@ -342,8 +389,7 @@ class Training:
         done = self.step_number
         if not done:
             raise ValueError("a run must have made a step before it can be described; got 0 steps")
-        pieces = tuple(piece for piece in self._spec.schedule if piece[0] < done)
-        return replace(self._spec, examples=done * self._spec.batch_size, schedule=pieces)
+        return self._spec.until(done)
 
     @property
     def step_number(self) -> int:
