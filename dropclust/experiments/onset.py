@@ -34,8 +34,8 @@ BEFORE = (0.04, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 AFTER = (
     1.008, 1.016, 1.032, 1.048, 1.08, 1.12, 1.16, 1.2, 1.28, 1.36, 1.44, 1.52, 1.6, 1.7, 1.8, 1.9, 2.0,
 )  # fmt: skip
-COARSE = (0.4, 1.0, 1.04, 1.12, 1.2, 1.4, 1.7, 2.0)
-COMPRESSED = (1.0, 1.04, 1.12, 1.2, 1.4, 1.7, 2.0)  # moments at which layers are compressed too, where they are measured
+COARSE = (0.4, 1.0, 1.048, 1.2, 1.44, 2.0)
+COMPRESSED = (1.0, 1.048, 1.2, 1.44, 2.0)  # moments at which layers are compressed too, where they are measured
 SOON = 1.2
 
 
@@ -288,7 +288,7 @@ class Onset(Experiment):
                 "seed": spec.seed, "width": spec.hidden[0], "course": course, "rate": rate, "noise": noise, "step": spec.steps,
             }  # fmt: skip
             whole = {
-                "accuracy": accuracy(scaled_logits(network, data.test_x), data.test_y),
+                "accuracy": 100 * accuracy(scaled_logits(network, data.test_x), data.test_y),
                 "mstd": mstd(network, data.test_x[:MASK_IMAGES], MASKS, dropout=RATE, noise="bernoulli"),
             }
             activations = [a.cpu().numpy() for a in hidden_activations(network, data.held_x)]
@@ -314,7 +314,7 @@ class Onset(Experiment):
                         lost = 100 * (smaller.accuracy_before - smaller.accuracy)
                     row[f"lost_{method}"] = lost
                 rows.append(row | whole)
-        return pd.DataFrame(rows).round(4)
+        return pd.DataFrame(rows).round(3)
 
 
 EXPERIMENT = Onset()

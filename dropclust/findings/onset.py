@@ -38,7 +38,7 @@ QUANTITIES = MappingProxyType(
         "adjusted_rand_20": ("adjusted Rand index, 20 clusters", 3),
         "effective_rank": ("effective rank of the activations", 1),
         "dead": ("neurons that never fire", 1),
-        "accuracy": ("test accuracy, scaled", 3),
+        "accuracy": ("test accuracy, scaled (%)", 2),
         "mstd": (f"MSTD at rate {RATE:g} (logit units)", 2),
         "lost_paper": ("points lost to a quarter of the units, paper's method", 1),
     }
