@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -124,7 +124,7 @@ _COUNTABLE = "One neuron in twenty is what a viewer could count."
 _FEW_MOVE = "Two or three neurons of a hundred that change their cluster move the index by so much."
 
 
-def _choices(statistic: Callable[..., pd.Series[float]], *changes: tuple[str, dict[str, object]]) -> tuple[Choice, ...]:
+def _choices(statistic: Callable[..., pd.Series[float]], *changes: tuple[str, Mapping[str, object]]) -> tuple[Choice, ...]:
     return tuple(Choice(name, partial(statistic, **changed)) for name, changed in changes)
 
 
@@ -238,13 +238,13 @@ class Onset(Experiment):
                     precision=settings.precision,
                 )  # fmt: skip
 
-                def switched(rate: float, off: RunSpec = off, **changes: str) -> RunSpec:
-                    return replace(off, schedule=((off.steps // 2, (rate, rate, rate)),), **changes)
+                def switched(rate: float, noise: str = off.noise, off: RunSpec = off) -> RunSpec:
+                    return replace(off, schedule=((off.steps // 2, (rate, rate, rate)),), noise=noise)
 
                 on = replace(off, dropout=(RATE, RATE, RATE))
                 found += [off, on, switched(RATE), replace(on, schedule=((on.steps // 2, none),))]
                 if hidden == HIDDEN and not settings.quick:
-                    found += [*map(switched, OTHER_RATES), switched(RATE, noise="gaussian")]
+                    found += [*map(switched, OTHER_RATES), switched(RATE, "gaussian")]
         return found
 
     def measuring(self, spec: RunSpec, settings: Settings) -> float:

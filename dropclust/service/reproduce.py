@@ -275,7 +275,7 @@ class _Job:
         """Join the parts into the experiment's tables, with their conditions beside them."""
         specs, settings = [spec for group in self.groups for spec in group], self.settings
         facts = conditions(self.experiment, self.name, settings, specs, seconds, len(self.groups) - len(self.missing))
-        if self.device == "cuda":
+        if self.device == "cuda" and not self.experiment.on_the_way:
             import torch
 
             facts["machine"] += f", {torch.cuda.get_device_name()}"
