@@ -19,6 +19,7 @@ page = st.navigation(
         st.Page("pages/batch.py", title="Batch size", icon=":material/stacked_bar_chart:"),
         st.Page("pages/variance.py", title="Model variance", icon=":material/show_chart:"),
         st.Page("pages/similar.py", title="Similar neurons", icon=":material/hub:"),
+        st.Page("pages/onset.py", title="When do copies form?", icon=":material/toggle_on:"),
         st.Page("pages/power.py", title="Power law", icon=":material/trending_down:"),
         st.Page("pages/compress.py", title="Compress", icon=":material/compress:"),
         st.Page("pages/claims.py", title="Does it hold?", icon=":material/fact_check:"),

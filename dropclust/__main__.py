@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     reproduce = commands.add_parser("reproduce", help="make the paper's tables and figures again, resuming what was begun")
     reproduce.add_argument(
         "names", nargs="*", metavar="NAME",
-        help=f"any of {', '.join(experiments.NAMES)}, or a Python file with an EXPERIMENT of your own (default: those six)",
+        help=f"any of {', '.join(experiments.NAMES)}, or a Python file with an EXPERIMENT of your own (default: all of those)",
     )  # fmt: skip
     reproduce.add_argument(
         "--recipe", action="append", choices=RECIPES, metavar="NAME", help=f"may be given several times: {_RECIPE_HELP}"
@@ -290,7 +290,24 @@ def _spec_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{name.replace('_', '-')}", type=int, default=getattr(default, name),
             help=f"{what}, {low:,} to {high:,} (default %(default)s)",
         )  # fmt: skip
+    parser.add_argument(
+        "--schedule", type=_piece, nargs="+", default=[], metavar="STEP:RATE",
+        help="rates that change while it trains: from which step on, and one rate or three with commas between, "
+        "such as 1250:0.5 or 1250:0,0.5,0.5",
+    )  # fmt: skip
     parser.add_argument("--subset-seed", type=int, help="chooses the images, where they are not all (default: the seed does)")
+
+
+def _piece(text: str) -> tuple[int, tuple[float, ...]]:
+    """A piece of a schedule as it is typed."""
+    step, _, rates = text.partition(":")
+    try:
+        values = [float(rate) for rate in rates.split(",")]
+        return int(step), tuple(values * 3 if len(values) == 1 else values)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"a piece of schedule must be a step, a colon and one rate or three, such as 1250:0.5; got {text!r}"
+        ) from None
 
 
 def _spec(parsed: argparse.Namespace) -> RunSpec:
@@ -298,7 +315,7 @@ def _spec(parsed: argparse.Namespace) -> RunSpec:
     return RunSpec(
         hidden=tuple(parsed.hidden), dropout=tuple(rates), noise=parsed.noise, batch_size=parsed.batch_size,
         examples=parsed.examples, train_size=parsed.train_size, recipe=parsed.recipe, seed=parsed.seed,
-        precision=parsed.precision, subset_seed=parsed.subset_seed,
+        precision=parsed.precision, subset_seed=parsed.subset_seed, schedule=tuple(parsed.schedule),
     )  # fmt: skip
 
 

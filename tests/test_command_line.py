@@ -219,6 +219,11 @@ def test_what_cannot_be_compressed_costs_one_line_and_exit_code_2(arguments, sen
 
 WRONG = [
     (["train", "--dropout", "1", "--out", "n.npz"], r"dropclust: dropout must be rates from 0 to 0.95; got 1.0"),
+    (
+        ["train", "--schedule", "5", "--out", "n.npz"],
+        r"argument --schedule: a piece of schedule must be a step, a colon and one rate or three, such as 1250:0.5; got '5'",
+    ),
+    (["train", "--schedule", "5:.1", "4:.2", "--out", "n.npz"], r"schedule must go forward, .*; got 4 after 5"),
     (["train", "--dropout", "-0.1", "--out", "n.npz"], r"dropout must be rates from 0 to 0.95; got -0.1"),
     (["train", "--dropout", "abc", "--out", "n.npz"], r"argument --dropout: invalid float value: 'abc'"),
     (["train", "--dropout", ".1", ".2", "--out", "n.npz"], r"dropout must be three numbers, one a hidden layer"),

@@ -216,7 +216,7 @@ def _checked(
     if dropout is None:
         if network.spec is None:
             raise ValueError("dropout must be given for a network that does not know the rates it was trained with; got None")
-        dropout = network.spec.dropout
+        dropout = network.spec.final_rates
     try:
         rates: list[Any] = list(dropout)  # type: ignore[arg-type]
     except TypeError:  # one number

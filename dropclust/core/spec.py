@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import islice, pairwise
 from typing import Any
 
 from dropclust.core.checks import whole
@@ -87,6 +89,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 # pair, written down and not measured here, so that a spec is valid everywhere or nowhere; the time shown to a viewer
 # comes from a calibration of the machine at hand instead (dropclust.core.cost.Calibration).
 MAX_SECONDS = 120.0
+MAX_PIECES = 1_000  # of a schedule
 MAX_STEP_FLOPS = 1e10  # a tenth of a second: nothing hears "stop" within a step
 _REFERENCE_FLOPS = 4.0e10
 _REFERENCE_STEP_SECONDS = 4.0e-4
@@ -109,15 +112,42 @@ def _three(name: str, value: object) -> tuple[Any, Any, Any]:
     return items
 
 
-def _rate(value: object) -> float:
+def _rate(value: object, name: str) -> float:
     low, high = LIMITS["dropout"]
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, (bool, str)) or not low <= number <= high:
-        raise ValueError(f"dropout must be rates from {low:g} to {high:g}; got {value!r}")
+        raise ValueError(f"{name} must be rates from {low:g} to {high:g}; got {value!r}")
     return round(number, 4) + 0.0  # +0.0 makes -0.0 the same run as 0.0
+
+
+Rates = tuple[float, float, float]
+
+
+def _rates(value: object, name: str = "dropout") -> Rates:
+    one, two, three = _three(name, value)
+    return _rate(one, name), _rate(two, name), _rate(three, name)
+
+
+def _schedule(value: object, start: Rates, steps: int) -> tuple[tuple[int, Rates], ...]:
+    """The pieces that change something, of a schedule that begins at ``start``."""
+    pieces = None if isinstance(value, str) or not isinstance(value, Iterable) else list(islice(value, MAX_PIECES + 1))
+    if pieces is None or not all(isinstance(piece, (list, tuple)) and len(piece) == 2 for piece in pieces):
+        raise ValueError(f"schedule must be pieces of a step and the three rates from it on; got {str(value)[:80]}")
+    if len(pieces) > MAX_PIECES:
+        raise ValueError(f"schedule must have at most {MAX_PIECES:,} pieces; got more")
+    if pieces and steps == 1:
+        raise ValueError(f"schedule must be empty for a run of a single step; got {str(value)[:80]}")
+    checked = [
+        (whole("a step of schedule", step, 1, steps - 1), _rates(rates, "the rates of schedule")) for step, rates in pieces
+    ]
+    for (first, _), (second, _) in pairwise(checked):
+        if second <= first:
+            raise ValueError(f"schedule must go forward, each step after the one before; got {second:,} after {first:,}")
+    before = [start, *(rates for _, rates in checked)]
+    return tuple((step, rates) for (step, rates), now in zip(checked, before, strict=False) if rates != now)
 
 
 @dataclass(frozen=True)
@@ -152,6 +182,11 @@ class RunSpec:
     subset_seed
         Chooses the subset in place of ``seed``, so that runs may differ in their images alone. None, also when it makes no
         difference: equal to ``seed``, or all images are learnt from.
+    schedule
+        Rates that change while the network trains: pieces ``(step, rates)``, at most 1,000. ``dropout`` holds for the first
+        steps, and each piece's rates, of the form of ``dropout``, from its step on. Steps are counted from 0; a piece's is at
+        least 1 and before the run's end, and later than the piece's before it. A piece that changes nothing is left out, so
+        that a constant schedule is the plain run.
 
     Raises
     ------
@@ -170,11 +205,12 @@ class RunSpec:
     seed: int = 0
     precision: str = "float32"
     subset_seed: int | None = None
+    schedule: tuple[tuple[int, Rates], ...] = ()
 
     def __post_init__(self) -> None:
         checked = {
             "hidden": tuple(_whole("hidden", width) for width in _three("hidden", self.hidden)),
-            "dropout": tuple(_rate(rate) for rate in _three("dropout", self.dropout)),
+            "dropout": _rates(self.dropout),
             "noise": _one_of("noise", self.noise, NOISES),
             "recipe": _one_of("recipe", self.recipe, RECIPES),
             "precision": _one_of("precision", self.precision, PRECISIONS),
@@ -189,6 +225,7 @@ class RunSpec:
         for name in ("train_size", "examples"):
             if self.batch_size > getattr(self, name):
                 raise ValueError(f"batch_size must be at most {name} ({getattr(self, name):,}); got {self.batch_size:,}")
+        object.__setattr__(self, "schedule", _schedule(self.schedule, self.dropout, self.steps))
         seconds = self.flops / _REFERENCE_FLOPS + self.steps * _REFERENCE_STEP_SECONDS
         if self.flops > self.steps * MAX_STEP_FLOPS:
             raise ValueError(
@@ -211,6 +248,35 @@ class RunSpec:
         """Gradient steps made in all."""
         return self.examples // self.batch_size
 
+    def rates_at(self, step: int) -> Rates:
+        """Dropout rates of the three hidden layers in a step, counted from 0.
+
+        Examples
+        --------
+        >>> run = RunSpec(dropout=(0, 0, 0), schedule=((1250, (0.5, 0.5, 0.5)),))
+        >>> run.rates_at(1249), run.rates_at(1250)
+        ((0.0, 0.0, 0.0), (0.5, 0.5, 0.5))
+        """
+        at = bisect_right(self.schedule, step, key=lambda piece: piece[0])
+        return self.schedule[at - 1][1] if at else self.dropout
+
+    def until(self, step: int) -> RunSpec:
+        """The run that ends where this one is after so many steps, 1 to its own number.
+
+        Raises
+        ------
+        ValueError
+            For another number of steps.
+        """
+        step = whole("step", step, 1, self.steps)
+        pieces = tuple(piece for piece in self.schedule if piece[0] < step)
+        return replace(self, examples=step * self.batch_size, schedule=pieces)
+
+    @property
+    def final_rates(self) -> Rates:
+        """The rates of the last step: those of the trained network."""
+        return self.schedule[-1][1] if self.schedule else self.dropout
+
     @property
     def flops(self) -> float:
         """Floating-point operations of the whole run: a multiply-add counts as two; forward, weight and input gradients."""
@@ -225,9 +291,9 @@ class RunSpec:
     def to_json(self) -> str:
         """Canonical JSON: sorted names, no spaces, so that equal specs give equal text on every Python.
 
-        A ``subset_seed`` of None is left out.
+        A ``subset_seed`` of None and an empty ``schedule`` are left out.
         """
-        values = {name: value for name, value in asdict(self).items() if value is not None}
+        values = {name: value for name, value in asdict(self).items() if value is not None and value != ()}
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @classmethod

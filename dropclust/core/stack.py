@@ -87,7 +87,7 @@ class Stack:
     Parameters
     ----------
     grid
-        A row a seed, a column a setting. All specs share everything but rates and seed; a row shares its seed.
+        A row a seed, a column a setting. All specs share everything but rates, their schedule and seed; a row shares its seed.
     data
         MNIST. Pixels that no training image lights have no gradient, under either recipe, for ever: they are left out of
         the products, and their weights stay what they were at the start.
@@ -97,12 +97,16 @@ class Stack:
         Whether the images and noise of several steps are laid out at once, all seeds together, and layer 1 of all seeds is
         one product: what suits a GPU, where a block of steps is then one CUDA graph. On a GPU always; on the processor when
         told so, where it makes the same nets.
+    steered
+        Whether `change_rates` may be called: noise is then drawn for every layer in every step, so that a layer whose noise
+        begins later meets the draws that it would have met anyway.
     """
 
     grid: list[list[RunSpec]]
     data: mnist.Data
     device: torch.device = _CPU
     blocked: bool = False
+    steered: bool = False
     parameters: list[Tensor] = field(init=False)  # G times W1 [N h1, live + 1 ..], then W2..W4 [M, out, in + 1 ..]
     gradients: list[Tensor] = field(init=False)  # of the same shapes
 
@@ -156,8 +160,14 @@ class Stack:
             self._moments = [[torch.zeros_like(weights) for weights in self._updated] for _ in range(2)]
             self._time = torch.zeros((), device=self.device)
 
+        # Rates of the next step whose noise is drawn, and by step those that become others: of which net, which.
         self._rates = torch.tensor([[m.dropout for m in row] for row in self.grid], device=self.device)  # [G, N, 3]
-        self._noisy = [bool((self._rates[..., layer] > 0).any()) for layer in range(3)]
+        self._changes: dict[int, list[tuple[int, tuple[float, ...]]]] = {}
+        for member, run in enumerate(self.members):
+            for step, rates in run.schedule:
+                self._changes.setdefault(step, []).append((member, rates))
+        ever = [rates for run in self.members for rates in (run.dropout, *(rates for _, rates in run.schedule))]
+        self._noisy = [self.steered or any(rates[layer] > 0 for rates in ever) for layer in range(3)]
         self._streams = [
             [generator(row[0].seed, "noise", layer, device=self.device) for row in self.grid] for layer in (1, 2, 3)
         ]
@@ -180,6 +190,12 @@ class Stack:
             for noisy, shape in zip(self._noisy, self._noise_shapes, strict=True)
         ]  # fmt: skip
         self._noises: Iterator[tuple[Tensor | None, ...]] = iter(())
+        self._drawn = 0  # steps whose noise was drawn
+        kept = self.blocked or self.steered  # draws are, by seed; else each is used at once, while it is in the cache
+        self._rooms = [
+            torch.stack([draws_room(spec.noise, shape, self._block_steps, self.device)] * seeds) if noisy and kept else None
+            for noisy, shape in zip(self._noisy, self._noise_shapes, strict=True)
+        ]
         if self.blocked:
             self._lay_out(working[0].view(seeds, -1, columns), first_gradient.view(seeds, -1, columns))
         else:
@@ -238,15 +254,9 @@ class Stack:
         self._block_x = torch.zeros(*shape, columns, dtype=self.dtype, device=self.device)
         self._block_targets = torch.zeros(block, seeds, OUTPUTS, spec.batch_size, device=self.device)
         self._block_trace = torch.zeros(block, nets, dtype=self._upper_dtype, device=self.device)
-        self._rooms = [
-            torch.stack([draws_room(spec.noise, shape, block, self.device)] * seeds) if noisy else None
-            for noisy, shape in zip(self._noisy, self._noise_shapes, strict=True)
-        ]
-        noises: list[Sequence[Tensor | None]] = [
-            [None] * block if noise is None else noise.flatten(0 if self._alone else 1, 2).unbind() for noise in self._blocks
-        ]
         # What each step of a block learns from.
-        self._steps = list(zip(self._block_x.unbind(), self._block_targets.unbind(), zip(*noises, strict=True), strict=True))
+        noises = self._noises_of_block()
+        self._steps = list(zip(self._block_x.unbind(), self._block_targets.unbind(), noises, strict=True))
         self._first, self._first_gradients = first, first_gradients
         self._first_z = torch.zeros(*first.shape[:2], spec.batch_size, dtype=self.dtype, device=self.device)
         self._graphs: dict[range, torch.cuda.CUDAGraph] = {}
@@ -265,15 +275,65 @@ class Stack:
 
     def _lay_noise(self) -> None:
         """Draw the noise of the next block: each seed and layer from a stream of its own, whatever else is in the stack."""
+        block = self._block_steps
+        steps = range(self._drawn, self._drawn + block)
+        by_step = [self._rates]
+        if not self._changes.keys().isdisjoint(steps):
+            by_step = [self._rates_from(step) for step in steps]
+        self._block_rates = torch.stack(by_step)  # [steps, G, N, 3], or [1, G, N, 3] where they stay what they are
+        self._drawn += block
+        self._make_noise(fresh=True)
+
+    def _rates_from(self, step: int) -> Tensor:
+        """Rates ``[G, N, 3]`` from this step on, by the schedules."""
+        if step in self._changes:
+            self._rates = self._rates.clone()
+            for member, rates in self._changes[step]:
+                self._rates.view(-1, 3)[member] = torch.tensor(rates)
+        return self._rates
+
+    def _make_noise(self, fresh: bool) -> None:
+        """The noise of a block by its rates: of fresh draws, or again of those it was made of."""
         kind, block = self.spec.noise, self._block_steps
         scale = gaussian if kind == "gaussian" else bernoulli
         for layer, (shape, room, noise) in enumerate(zip(self._noise_shapes, self._rooms, self._blocks, strict=True)):
-            if room is None:
+            if noise is None:
                 continue
-            for stream, part in zip(self._streams[layer], room, strict=True):
-                draws(kind, shape, stream, block, part)
+            rates, streams = self._block_rates[..., layer, None, None], self._streams[layer]
+            if room is None:
+                for seed, stream in enumerate(streams):
+                    scale(draws(kind, shape, stream, block).unsqueeze(1), rates[:, seed], out=noise[:, seed])
+                continue
+            if fresh:
+                for stream, part in zip(streams, room, strict=True):
+                    draws(kind, shape, stream, block, part)
             drawn = shaped_draws(kind, shape, room).transpose(0, 1).unsqueeze(2)  # [steps, G, 1, *shape]
-            scale(drawn, self._rates[:, :, layer, None, None], out=noise)
+            scale(drawn, rates, out=noise)
+
+    def change_rates(self, rates: Sequence[Sequence[float]]) -> None:
+        """From the next step on the nets have these rates, three for each net, and no schedule any more.
+
+        What was drawn stays: the noise is the one that a schedule with these rates would have made.
+        """
+        self._changes.clear()
+        self._rates = torch.tensor(rates, device=self.device).view(self._rates.shape)
+        if left := self._drawn - self.done:
+            block = self._block_steps
+            before = self._block_rates.expand(block, -1, -1, -1)[: block - left]
+            self._block_rates = torch.cat([before, self._rates.expand(left, -1, -1, -1)])
+            self._make_noise(fresh=False)
+            if not self.blocked:
+                self._noises = islice(self._noises_of_block(), block - left, None)
+
+    def _noises_of_block(self) -> Iterator[tuple[Tensor | None, ...]]:
+        """The noise of each step of the block."""
+        layers: list[Sequence[Tensor | None]] = [
+            [None] * self._block_steps
+            if block is None
+            else block.flatten(0 if self._alone else 1, 2).to(self._upper_dtype).unbind()
+            for block in self._blocks
+        ]
+        return zip(*layers, strict=True)
 
     # -- one step ---------------------------------------------------------------------------------------------------
 
@@ -309,22 +369,9 @@ class Stack:
         the first dimension. Nets of one seed share their draws. What is returned is overwritten some steps later.
         """
         noise = next(self._noises, None)
-        if self.blocked and noise is None:
-            self._lay_noise()
-            self._noises = iter([step[2] for step in self._steps])
-            noise = next(self._noises)
         if noise is None:
-            scale = gaussian if self.spec.noise == "gaussian" else bernoulli
-            layers: list[Sequence[Tensor | None]] = []
-            for layer, (shape, block) in enumerate(zip(self._noise_shapes, self._blocks, strict=True)):
-                if block is None:
-                    layers.append([None] * self._block_steps)
-                    continue
-                for seed, stream in enumerate(self._streams[layer]):
-                    drawn = draws(self.spec.noise, shape, stream, self._block_steps).unsqueeze(1)
-                    scale(drawn, self._rates[seed, :, layer, None, None], out=block[:, seed])
-                layers.append(block.flatten(0 if self._alone else 1, 2).to(self._upper_dtype).unbind())
-            self._noises = zip(*layers, strict=True)
+            self._lay_noise()
+            self._noises = iter([step[2] for step in self._steps]) if self.blocked else self._noises_of_block()
             noise = next(self._noises)
         return noise
 

@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
 import torch
 
 from dropclust.core import mnist
+from dropclust.core.checks import whole
 from dropclust.core.cost import curve_steps
 from dropclust.core.device import choose, name_of, tensor_cores
 from dropclust.core.network import Network
-from dropclust.core.spec import RunSpec
+from dropclust.core.spec import Rates, RunSpec
 from dropclust.core.stack import Stack, device_bytes
 
 POLL_SECONDS = 0.05  # how often a run asks whether it should stop
@@ -110,8 +111,8 @@ def fit(
 ) -> list[Trained]:
     """Train networks and say what became of each.
 
-    Runs that differ only in rates and seed share a stack. Two or more stacks are trained side by side, a thread each; one
-    alone uses all threads. A net is the same whatever its neighbours, up to rounding.
+    Runs that differ only in rates, their schedule and seed share a stack. Two or more stacks are trained side by side, a
+    thread each; one alone uses all threads. A net is the same whatever its neighbours, up to rounding.
 
     Parameters
     ----------
@@ -287,3 +288,167 @@ def run_stack(
             )
         )  # fmt: skip
     return results
+
+
+def snapshots(
+    specs: Sequence[RunSpec],
+    steps: Sequence[int],
+    *,
+    data: mnist.Data | None = None,
+    threads: int | None = None,
+    device: str = "auto",
+) -> Iterator[tuple[int, list[Network]]]:
+    """Train runs side by side and copy their networks out on the way.
+
+    Parameters
+    ----------
+    specs
+        Runs of equally many steps.
+    steps
+        After how many steps to look, rising.
+    data, threads, device
+        As for `fit`.
+
+    Yields
+    ------
+    tuple
+        A number of steps, and the networks after them in the order of ``specs``, whose ``spec`` is the run that ends there.
+
+    Raises
+    ------
+    Diverged
+        When a network's weights stop being finite.
+    """
+    data = data or mnist.load()
+    where = choose(device, sum(spec.flops for spec in specs))
+    grids = plan(specs, 1)
+    stacks = [Stack([[specs[index] for index in row] for row in grid], data, where) for grid in grids]
+    for step in steps:
+        networks: dict[int, Network] = {}
+        with _torch_threads(threads or torch.get_num_threads()):
+            for grid, stack in zip(grids, stacks, strict=True):
+                with torch.inference_mode(), tensor_cores(where), stack.queue():
+                    while stack.done < step:
+                        stack.advance(step - stack.done)
+                for index, network in zip([index for row in grid for index in row], stack.networks(), strict=True):
+                    if network is None:
+                        raise Diverged(f"run {specs[index].key[:8]} diverged within {step:,} steps")
+                    networks[index] = Network(network.weights, network.biases, specs[index].until(step))
+        yield step, [networks[index] for index in range(len(specs))]
+
+
+class Training:
+    """One run, made step by step by whoever holds it, with rates that may be changed between any two steps.
+
+    What was changed is the run's schedule: `so_far` trained again, by `train` or `fit` or here, gives the same weights to the
+    bit on the same machine with as many threads. An object belongs to one thread at a time.
+
+    Parameters
+    ----------
+    spec
+        The run. Its ``examples`` are the most that will be shown. A schedule it has is followed until `rates` are set: so a run
+        that was cut off goes on where it was, once ``Training(so_far)`` has made as many steps.
+    data
+        MNIST; read from the cache folder when None.
+    device
+        "cpu", "cuda", or "auto" as `dropclust.core.device.choose` has it.
+
+    Examples
+    --------
+    >>> from dropclust import RunSpec
+    >>> run = Training(RunSpec((10, 10, 10), (0, 0, 0), examples=2_000, batch_size=20))
+    >>> run.step(30)
+    30
+    >>> run.rates = (0.5, 0.5, 0.5)
+    >>> run.step(10)
+    10
+    >>> run.step_number, run.so_far.examples, run.so_far.schedule
+    (40, 800, ((30, (0.5, 0.5, 0.5)),))
+    >>> run.network().hidden
+    (10, 10, 10)
+    """
+
+    def __init__(self, spec: RunSpec, data: mnist.Data | None = None, device: str = "auto") -> None:
+        self._spec = spec
+        self._stack = Stack([[spec]], data or mnist.load(), choose(device, spec.flops), steered=True)
+
+    @property
+    def spec(self) -> RunSpec:
+        """The whole run, as it will be if nothing is changed any more."""
+        return self._spec
+
+    @property
+    def so_far(self) -> RunSpec:
+        """The run that ends where this one is.
+
+        Raises
+        ------
+        ValueError
+            When no step was made yet.
+        """
+        done = self.step_number
+        if not done:
+            raise ValueError("a run must have made a step before it can be described; got 0 steps")
+        return self._spec.until(done)
+
+    @property
+    def step_number(self) -> int:
+        """Steps made, 0 at the start and ``spec.steps`` at the end."""
+        return self._stack.done
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps were made."""
+        return self.step_number == self._spec.steps
+
+    @property
+    def rates(self) -> Rates:
+        """Dropout rates of the three hidden layers in the next step.
+
+        To set them replaces what the schedule had from here on. Setting them again before the next step replaces them.
+
+        Raises
+        ------
+        ValueError
+            When a rate is not allowed, after the last step, or at the 1,001st change; nothing is changed then.
+        """
+        return self._spec.rates_at(self.step_number)
+
+    @rates.setter
+    def rates(self, rates: Rates) -> None:
+        done = self.step_number
+        if done == 0:
+            self._spec = replace(self._spec, dropout=rates, schedule=())
+        else:
+            past = tuple(piece for piece in self._spec.schedule if piece[0] < done)
+            self._spec = replace(self._spec, schedule=(*past, (done, rates)))
+        with torch.inference_mode():
+            self._stack.change_rates([self._spec.rates_at(done)])
+
+    def step(self, n: int = 1) -> int:
+        """Make ``n`` steps, or as many as are left; returns how many were made."""
+        n = min(whole("n", n, 1, 2**31 - 1), self._spec.steps - self.step_number)
+        end = self.step_number + n
+        with torch.inference_mode(), tensor_cores(self._stack.device), self._stack.queue():
+            while self.step_number < end:
+                self._stack.advance(end - self.step_number)
+        return n
+
+    def held_out(self) -> tuple[float, float]:
+        """Cross-entropy in nats and accuracy, 0 to 1, on the first held-out images, with the noise off; nan once diverged."""
+        with torch.inference_mode():
+            return self._stack.held_out()[0]
+
+    def network(self) -> Network:
+        """The network as it is, copied: its ``spec`` is `so_far`, or before the first step the whole run.
+
+        Raises
+        ------
+        Diverged
+            When its weights are no longer finite.
+        """
+        with torch.inference_mode():
+            network = self._stack.networks()[0]
+        if network is None:
+            raise Diverged(f"run {self._spec.key[:8]} diverged within {self.step_number:,} steps")
+        return Network(network.weights, network.biases, self.so_far if self.step_number else self._spec)

@@ -1,4 +1,4 @@
-"""The paper, a file an experiment: which networks it needs, what it measures in them, what it claims."""
+"""The paper and what follows from it, a file an experiment: which networks it needs, what it measures, what it claims."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from dropclust.experiments.experiment import Experiment
 
-NAMES = ("figure1", "table1", "figure2", "table2", "figure3", "table3")
+NAMES = ("figure1", "table1", "figure2", "table2", "figure3", "table3", "onset")
 
 
 def get(name: str) -> Experiment:

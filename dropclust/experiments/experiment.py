@@ -100,6 +100,7 @@ class Experiment(ABC):
     claims: ClassVar[tuple[Claim, ...]] = ()  # what the paper says that its rows can judge
     masks: ClassVar[tuple[int, int] | None] = None  # that a network is sampled with, in a full grid and in a quick one
     on_device: ClassVar[bool] = False  # whether `measure` and `details` take networks and images that lie on a GPU
+    on_the_way: ClassVar[bool] = False  # whether networks are measured while they train: `measure_group` then does both
     version: ClassVar[int] = 1  # grows when the measurement changes, so that half-made tables of before are not mixed in
 
     @property

@@ -36,6 +36,8 @@ class Meaning(Enum):
     NO_DROPOUT = "without dropout"
     UNTRAINED = "not trained"
     DROPOUT_LAST = "with dropout in the last layer"
+    SWITCHED_ON = "dropout switched on"
+    SWITCHED_OFF = "dropout switched off"
 
     # The noise.
     BERNOULLI = "Bernoulli noise"

@@ -135,17 +135,25 @@ def run(jobs: Sequence[_Job], executor: Executor, collection: _Collection, devic
     """Train and measure what is missing of all jobs, what takes longest to measure first; see `reproduce`."""
     groups = [_Group(job, number) for job in jobs for number in job.missing]
     if device == "cuda":
-        for group, trained in _trained_on_gpu(groups):
+        for group in groups:
+            if group.job.experiment.on_the_way:
+                _submit(executor, collection, group, "cpu", forgiving)
+        for group, trained in _trained_on_gpu([group for group in groups if not group.job.experiment.on_the_way]):
             packed = [_Packed(each) for each in trained]
             future = executor.submit(_measure, group.job.experiment, packed, group.job.settings, forgiving)
             collection.add(future, group.job, group.number)
             collection.take_finished()
     else:
         for group in sorted(groups, key=lambda group: -sum(spec.flops for spec in group.specs)) if forgiving else groups:
-            job = group.job
-            future = executor.submit(_train_and_measure, job.experiment, group.specs, job.settings, device, forgiving)
-            collection.add(future, job, group.number)
+            _submit(executor, collection, group, device, forgiving)
     return collection.finish()
+
+
+def _submit(executor: Executor, collection: _Collection, group: _Group, device: str, forgiving: bool) -> None:
+    """Have a group trained there where it is measured."""
+    job = group.job
+    future = executor.submit(_train_and_measure, job.experiment, group.specs, job.settings, device, forgiving)
+    collection.add(future, job, group.number)
 
 
 @dataclass(frozen=True)
@@ -267,7 +275,7 @@ class _Job:
         """Join the parts into the experiment's tables, with their conditions beside them."""
         specs, settings = [spec for group in self.groups for spec in group], self.settings
         facts = conditions(self.experiment, self.name, settings, specs, seconds, len(self.groups) - len(self.missing))
-        if self.device == "cuda":
+        if self.device == "cuda" and not self.experiment.on_the_way:
             import torch
 
             facts["machine"] += f", {torch.cuda.get_device_name()}"

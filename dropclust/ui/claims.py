@@ -24,7 +24,7 @@ from dropclust.ui.state import Parameter
 KEY = "claim"  # in the address: which one is open
 PAGES = {
     "figure1": "sample", "table1": "batch", "figure2": "variance",
-    "table2": "similar", "figure3": "power", "table3": "compress",
+    "table2": "similar", "figure3": "power", "table3": "compress", "onset": "onset",
 }  # fmt: skip
 YOURS = "yours"  # in the address: which own measurement
 

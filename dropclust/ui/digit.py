@@ -62,7 +62,7 @@ def block(network: Origin, spec: RunSpec | None) -> None:
     with second:
         n_samples = controls.number(MASK_COUNT)
     rate = None  # the network's own
-    if spec is None or not any(spec.dropout):
+    if spec is None or not any(spec.final_rates):
         with third:
             rate = controls.drag(RATE)
     left, right = st.columns([1, 2], gap="large")

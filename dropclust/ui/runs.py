@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from dropclust.core.spec import NOISES, TRAIN_IMAGES, RunSpec
+from dropclust.core.spec import NOISES, TRAIN_IMAGES, Rates, RunSpec
 from dropclust.findings.network import STATES
 
 if TYPE_CHECKING:
@@ -16,11 +16,19 @@ if TYPE_CHECKING:
     from dropclust.service.store import Store
     from dropclust.service.stored import Stored, Summary
 
+NAMED_CHANGES = 2  # of a schedule: more are counted
+
 
 def rates(spec: RunSpec) -> str:
-    """A run's rates: one when all layers share it."""
-    values = spec.dropout if len(set(spec.dropout)) > 1 else spec.dropout[:1]
-    return " / ".join(f"{rate:.4g}" for rate in values)
+    """A run's rates: one when all layers share it; of a schedule, how they change."""
+    text = _rates(spec.dropout)
+    if len(spec.schedule) > NAMED_CHANGES:
+        return f"{text}, changed {len(spec.schedule):,} times"
+    return ", then ".join([text, *(f"{_rates(rates)} from step {step:,}" for step, rates in spec.schedule)])
+
+
+def _rates(values: Rates) -> str:
+    return " / ".join(f"{rate:.4g}" for rate in (values if len(set(values)) > 1 else values[:1]))
 
 
 @lru_cache(maxsize=10_000)
@@ -28,7 +36,7 @@ def label(spec: RunSpec, seed: bool = True) -> str:
     """A run's name for people: what differs from the default run, and always rates, widths and seed."""
     default = RunSpec()
     parts = [f"dropout {rates(spec)}", "-".join(map(str, spec.hidden))]
-    if spec.noise != default.noise and any(spec.dropout):
+    if spec.noise != default.noise and (any(spec.dropout) or spec.schedule):
         parts.append(NOISES[spec.noise].split(" ")[0])
     if spec.batch_size != default.batch_size:
         parts.append(f"batch {spec.batch_size}")
@@ -84,6 +92,9 @@ def command(spec: RunSpec) -> str:
     for name in ("noise", "batch_size", "examples", "train_size", "recipe", "precision", "subset_seed"):
         if getattr(spec, name) != getattr(default, name):
             words.append(f"--{name.replace('_', '-')} {getattr(spec, name)}")
+    if spec.schedule:
+        pieces = (f"{step}:{','.join(f'{rate:g}' for rate in rates)}" for step, rates in spec.schedule)
+        words.append(f"--schedule {' '.join(pieces)}")
     return " ".join([*words, f"--seed {spec.seed} --out net.safetensors"])
 
 

@@ -107,7 +107,7 @@ def experiment(recipe: str, noise: str, metric: str, asking: Parameter) -> None:
 
 def rates_for(spec: RunSpec, drop: str, rate: float) -> tuple[float, ...]:
     """The rates a network is sampled with: its own, or one rate on all hidden layers or on the last alone."""
-    return {AS_TRAINED: spec.dropout, ALL_LAYERS: (rate, rate, rate), LAST_LAYER: (0.0, 0.0, rate)}[drop]
+    return {AS_TRAINED: spec.final_rates, ALL_LAYERS: (rate, rate, rate), LAST_LAYER: (0.0, 0.0, rate)}[drop]
 
 
 def images_for(hidden: Sequence[int]) -> int:
@@ -203,7 +203,7 @@ def one_network(key: str, spec: RunSpec, drop: Parameter, rate: Parameter, masks
     rates, command = rates_for(spec, where, at), runs.command(spec)
     try:
         if any(rates):
-            if rates != spec.dropout:
+            if rates != spec.final_rates:
                 st.caption(f"A control: trained with dropout {runs.rates(spec)}, sampled with other masks.")
             # Not within the fragment: what that raises cannot be caught here.
             masks_of(settling_of(key, spec, rates), masks, command)

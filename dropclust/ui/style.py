@@ -63,6 +63,8 @@ _STYLES = MappingProxyType(
         Meaning.NO_DROPOUT: (ORANGE, "dot", "x"),
         Meaning.UNTRAINED: (GREY, "longdash", "triangle-up"),
         Meaning.DROPOUT_LAST: (TEAL, "dash", "diamond-open"),
+        Meaning.SWITCHED_ON: (GREEN, "dashdot", "triangle-up"),
+        Meaning.SWITCHED_OFF: (WINE, "dash", "triangle-down"),
         Meaning.BERNOULLI: (BLUE, "solid", "diamond"),
         Meaning.GAUSSIAN: (ORANGE, "dash", "triangle-down"),
         Meaning.DROPCONNECT: (WINE, "dot", "pentagon"),

@@ -35,6 +35,13 @@ LITERALS = [
         DEFAULT.replace('"train_size":55000', '"subset_seed":3,"train_size":10000'),
         "7121eb08fd03ad547caf737d9f4f605a64d735e0a0d0a7168b935496c3d33ef0",
     ),
+    (
+        RunSpec(dropout=(0, 0, 0), schedule=((1250, (0.5, 0.5, 0.5)), (2499, (0.5, 0, 0.25)))),
+        DEFAULT.replace("[0.4,0.4,0.4]", "[0.0,0.0,0.0]").replace(
+            '"seed"', '"schedule":[[1250,[0.5,0.5,0.5]],[2499,[0.5,0.0,0.25]]],"seed"'
+        ),
+        "fb0124cbd2d512ca8ffebfdbb75371ffdb0ecc9280ff168e9f09df238523186e",
+    ),
 ]
 
 WHOLE = {
@@ -149,11 +156,18 @@ def test_text_and_key_are_these_literals(spec: RunSpec, text: str, key: str) -> 
     assert RunSpec.from_json(text) == spec
 
 
+def _scheduled(pieces: dict[int, tuple[float, float, float]], **fields: object) -> RunSpec:
+    spec = RunSpec(**fields)
+    return replace(spec, schedule=tuple(sorted((step, rates) for step, rates in pieces.items() if step < spec.steps)))
+
+
 def specs() -> st.SearchStrategy[RunSpec]:
     """Any runs that are allowed."""
     units, rates = st.integers(1, 300), st.floats(0, 0.95)
+    pieces = st.dictionaries(st.integers(1, 50), st.tuples(rates, rates, rates), max_size=4)
     return st.builds(
-        RunSpec,
+        _scheduled,
+        pieces=pieces,
         hidden=st.tuples(units, units, units),
         dropout=st.tuples(rates, rates, rates),
         noise=st.sampled_from(list(NOISES)),
@@ -189,7 +203,8 @@ def test_keys_are_64_hex_digits_and_equal_only_for_equal_runs(spec: RunSpec, oth
 @pytest.mark.parametrize(
     "change",
     [{"hidden": (100, 100, 101)}, {"dropout": (0.4, 0.4, 0.4001)}, {"noise": "gaussian"}, {"batch_size": 127},
-     {"examples": 319_999}, {"train_size": 54_999}, {"recipe": "paper"}, {"seed": 1}, {"precision": "bfloat16"}],
+     {"examples": 319_999}, {"train_size": 54_999}, {"recipe": "paper"}, {"seed": 1}, {"precision": "bfloat16"},
+     {"schedule": ((1, (0, 0, 0)),)}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_every_field_is_in_the_key(change: dict[str, object]) -> None:
@@ -222,6 +237,64 @@ def test_a_seed_of_the_subset_is_named_only_where_it_matters() -> None:
             RunSpec(train_size=10_000, subset_seed=bad)
 
 
+HALF = (0.5, 0.5, 0.5)
+
+
+def test_a_schedule_is_the_rates_from_each_step_on() -> None:
+    spec = RunSpec(dropout=(0, 0, 0), schedule=[[10, HALF], [30, [0.2, 0, 0.1]]])
+    assert [spec.rates_at(step) for step in (0, 9, 10, 29, 30, 2499)] == [
+        (0, 0, 0), (0, 0, 0), HALF, HALF, (0.2, 0, 0.1), (0.2, 0, 0.1)
+    ]  # fmt: skip
+    assert spec.final_rates == (0.2, 0, 0.1)
+    assert RunSpec().rates_at(7) == RunSpec().final_rates == (0.4, 0.4, 0.4)
+    assert hash(spec) == hash(RunSpec.from_json(spec.to_json()))
+
+
+def test_pieces_that_change_nothing_are_left_out() -> None:
+    plain = RunSpec(dropout=HALF)
+    constant = RunSpec(dropout=HALF, schedule=((1, HALF), (2, (0.50001, 0.5, 0.5)), (900, HALF)))
+    assert constant == plain
+    assert constant.key == plain.key
+    there_and_back = RunSpec(dropout=HALF, schedule=((5, HALF), (6, (0, 0, -0.0)), (7, (0, 0, 0)), (8, HALF), (9, HALF)))
+    assert there_and_back.schedule == ((6, (0.0, 0.0, 0.0)), (8, HALF))
+
+
+def test_a_schedule_of_a_thousand_pieces_is_the_longest() -> None:
+    pieces = [(step, (step % 2 / 2,) * 3) for step in range(1, 1002)]
+    assert len(RunSpec(schedule=pieces[:1000]).schedule) == 1000
+    with pytest.raises(ValueError, match=r"^schedule must have at most 1,000 pieces; got more$"):
+        RunSpec(schedule=pieces)
+
+
+FORM = "schedule must be pieces of a step and the three rates from it on; got {}"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "sentence"),
+    [
+        (((5, HALF), (4, (0, 0, 0))), "schedule must go forward, each step after the one before; got 4 after 5"),
+        (((1500, HALF), (1500, (0, 0, 0))), "schedule must go forward, each step after the one before; got 1,500 after 1,500"),
+        *((((step, HALF),), f"a step of schedule must be a whole number from 1 to 2,499; got {step!r}")
+          for step in (0, -1, 2500, 1.0, "1", None, True)),
+        (((5, (0.5, 0.5)),), "the rates of schedule must be three numbers, one a hidden layer; got (0.5, 0.5)"),
+        (((5, 0.5),), "the rates of schedule must be three numbers, one a hidden layer; got 0.5"),
+        *((((5, (0.5, rate, 0)),), f"the rates of schedule must be rates from 0 to 0.95; got {rate!r}")
+          for rate in (0.96, -0.1, float("nan"), "0.5", None, True)),
+        *((value, FORM.format(value)) for value in (5, None, "5", ((5,),), ((5, HALF, 1),), (5, HALF), ["ab"])),
+    ],
+    ids=lambda value: repr(value)[:40],
+)  # fmt: skip
+def test_a_bad_schedule_is_refused_in_one_sentence(schedule: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match="must") as caught:
+        RunSpec(schedule=schedule)
+    assert str(caught.value) == sentence
+
+
+def test_a_run_of_one_step_has_no_schedule() -> None:
+    with pytest.raises(ValueError, match=r"^schedule must be empty for a run of a single step; got \(\(1, "):
+        RunSpec(examples=128, schedule=((1, HALF),))
+
+
 def test_rates_given_as_whole_or_negative_zero_are_zero() -> None:
     zero = RunSpec(dropout=(0.0, 0.0, 0.0))
     assert RunSpec(dropout=(0, -0.0, 1e-9)).key == zero.key
@@ -233,7 +306,7 @@ def test_fields_left_out_of_the_text_take_their_defaults() -> None:
     assert RunSpec.from_json("{}") == RunSpec()
 
 
-ALLOWED = "hidden, dropout, noise, batch_size, examples, train_size, recipe, seed, precision, subset_seed"
+ALLOWED = "hidden, dropout, noise, batch_size, examples, train_size, recipe, seed, precision, subset_seed, schedule"
 
 
 @pytest.mark.parametrize(

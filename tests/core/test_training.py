@@ -25,7 +25,7 @@ from dropclust.core.network import Network
 from dropclust.core.prediction import scaled_logits
 from dropclust.core.spec import MAIN_RECIPES, NOISES, PRECISIONS, RECIPES, RunSpec
 from dropclust.core.stack import Stack, device_bytes, initial_weights
-from dropclust.core.training import Point, Trained, fit, plan, run_stack, train
+from dropclust.core.training import Diverged, Point, Trained, Training, fit, plan, run_stack, train
 from tests.core import reference
 from tests.core.stacks import (
     PLACES,
@@ -474,3 +474,150 @@ def test_a_run_on_a_gpu_stops_soon_and_keeps_what_was_learnt(data: Data) -> None
     assert run.status == "stopped"
     assert 0 < run.steps < spec.steps / 2
     assert run.network is not None
+
+
+# -- rates that change while a network trains ---------------------------------------------------------------------------
+
+ON, OFF = (0.5, 0.3, 0.6), (0.0, 0.0, 0.0)
+COURSE = replace(SMALL, train_size=300, examples=16 * 60, seed=5, dropout=OFF)
+
+
+def alone_in_a_stack(spec: RunSpec, data: Data, **place: Any) -> Network:
+    (run,) = run_stack(Stack([[spec]], data, **place), lambda share: False, lambda member, point: None, False)
+    return run.network
+
+
+@pytest.mark.parametrize("recipe", list(MAIN_RECIPES))
+@pytest.mark.parametrize("kind", list(NOISES))
+@pytest.mark.parametrize("place", PLACES)
+def test_runs_that_share_rates_until_a_step_are_the_same_to_the_bit_until_then(
+    place: dict[str, Any], kind: str, recipe: str, data: Data
+) -> None:
+    plain = replace(COURSE, noise=kind, recipe=recipe)
+    on = replace(plain, schedule=((37, ON),))
+    on_and_off = replace(on, schedule=((37, ON), (52, OFF)))
+    stacks = [Stack([[spec]], data, **place) for spec in (plain, on, on_and_off)]
+    for first, second, until in [(0, 1, 37), (1, 2, 52)]:
+        for stack in (stacks[first], stacks[second]):
+            while stack.done < until:
+                stack.advance(until - stack.done)
+        assert same_bits(stacks[first].networks()[0], stacks[second].networks()[0])
+    for stack, until in [(stacks[0], 38), (stacks[1], 53), (stacks[2], 53)]:
+        while stack.done < until:
+            stack.advance(until - stack.done)
+    assert not same_bits(stacks[1].networks()[0], stacks[2].networks()[0])
+    whole = alone_in_a_stack(replace(plain, dropout=ON), data, **place)
+    early = alone_in_a_stack(replace(plain, schedule=((1, ON),)), data, **place)
+    assert not same_bits(whole, early)  # the first step has no noise
+
+
+@pytest.mark.parametrize("kind", list(NOISES))
+@pytest.mark.parametrize("place", PLACES)
+def test_the_noise_of_a_step_is_that_of_the_runs_rate_at_it(place: dict[str, Any], kind: str, data: Data) -> None:
+    """Whatever the step in a block: the draws are those of runs that have the rate from the start."""
+    changed = replace(COURSE, noise=kind, schedule=((3, ON), (20, (0.2, 0.0, 0.0)), (21, OFF), (33, ON)))
+    constant = {rates: Stack([[replace(COURSE, noise=kind, dropout=rates)]], data, **place)
+                for rates in (ON, (0.2, 0.0, 0.0))}  # fmt: skip
+    stack = Stack([[changed]], data, **place)
+    for step in range(40):
+        noise, others = stack.draw(), {rates: other.draw() for rates, other in constant.items()}
+        rates = changed.rates_at(step)
+        for layer in range(3):
+            if rates[layer]:
+                assert torch.equal(noise[layer], others[rates][layer])
+            else:
+                assert torch.equal(noise[layer], torch.ones_like(noise[layer]))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nets_of_different_schedules_train_together_as_alone(place: dict[str, Any], data: Data) -> None:
+    schedules = [(), ((30, ON),), ((11, ON), (45, OFF)), tuple((step, (step % 2 / 2,) * 3) for step in range(1, 60))]
+    row = [replace(COURSE, schedule=schedule) for schedule in schedules]
+    rows = [row, [replace(spec, seed=6) for spec in row]]
+    assert len(plan([spec for row in rows for spec in row], 1)) == 1
+    together = run_stack(Stack(rows, data, **place), lambda share: False, lambda member, point: None, False)
+    for run in together:
+        assert distance(run.network, alone_in_a_stack(run.spec, data, **place)) < 1e-3
+
+
+@pytest.mark.parametrize("recipe", list(MAIN_RECIPES))
+@pytest.mark.parametrize("kind", list(NOISES))
+def test_thirty_changes_by_hand_trained_again_from_the_spec_give_the_same_bits(kind: str, recipe: str, data: Data) -> None:
+    random = np.random.default_rng(3)
+    run = Training(replace(COURSE, noise=kind, recipe=recipe, examples=16 * 400), data)
+    networks = {}
+    for _ in range(30):
+        run.rates = tuple(random.choice([0, 0, 0.2, 0.5, 0.8], 3))
+        assert run.step(random.integers(1, 9)) > 0
+        networks[run.step_number] = run.network()
+    for number in (max(networks), sorted(networks)[10]):
+        spec = networks[number].spec
+        assert spec.examples == 16 * number
+        assert RunSpec.from_json(spec.to_json()) == spec
+        (again,) = fit([spec], data=data, curve=False)
+        assert same_bits(again.network, networks[number])
+    assert len(run.so_far.schedule) > 20
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_run_goes_on_from_its_own_description(precision: str, data: Data) -> None:
+    first = Training(replace(COURSE, precision=precision), data)
+    first.step(23)
+    first.rates = ON
+    first.step(5)
+    second = Training(first.spec, data)
+    assert second.step(28) == 28
+    assert second.rates == ON
+    assert same_bits(first.network(), second.network())
+    for run in (first, second):
+        run.rates = OFF
+        assert run.step(1_000) == 32
+        assert run.finished
+    assert same_bits(first.network(), second.network())
+    assert first.so_far == first.spec == replace(COURSE, precision=precision, schedule=((23, ON), (28, OFF)))
+    assert first.step(1) == 0
+
+
+def test_rates_set_twice_before_a_step_are_the_last_and_those_set_back_were_never_set(data: Data) -> None:
+    run = Training(replace(COURSE, schedule=((40, ON),)), data)
+    run.rates = ON
+    assert (run.spec.dropout, run.spec.schedule) == (ON, ())
+    run.rates = OFF
+    run.step(10)
+    run.rates = ON
+    run.rates = OFF
+    run.step(40)
+    assert run.so_far == replace(COURSE, examples=16 * 50)
+    assert same_bits(run.network(), alone_in_a_stack(run.so_far, data))
+    loss, accuracy = run.held_out()
+    assert (loss > 0, 0 <= accuracy <= 1) == (True, True)
+
+
+def test_what_a_run_cannot_do_is_said_and_changes_nothing(data: Data) -> None:
+    run = Training(COURSE, data)
+    with pytest.raises(ValueError, match="must have made a step"):
+        _ = run.so_far
+    assert run.network().spec == COURSE
+    run.step(3)
+    for rates, sentence in [((0.5, 0.5), "three numbers"), ((0.5, 0.5, 0.96), "from 0 to 0.95"), (ON + ON, "three numbers")]:
+        with pytest.raises(ValueError, match=sentence):
+            run.rates = rates
+    for n in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="n must be a whole number from 1"):
+            run.step(n)
+    assert run.rates == OFF
+    run.step(57)
+    with pytest.raises(ValueError, match="a step of schedule must be a whole number from 1 to 59; got 60"):
+        run.rates = ON
+    assert same_bits(run.network(), alone_in_a_stack(COURSE, data))
+
+
+def test_a_run_that_blew_up_has_no_network(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Training(COURSE, data)
+    run.step(2)
+    poisoned_weights = run._stack._master
+    poisoned_weights.fill_(float("nan"))
+    run.step(1)
+    with pytest.raises(Diverged, match="diverged within 3 steps"):
+        run.network()
+    assert math.isnan(run.held_out()[0])

@@ -189,6 +189,26 @@ def test_networks_that_a_gpu_trained_in_waves_are_measured_as_if_trained_group_b
     pd.testing.assert_frame_equal(here, there)
 
 
+def test_what_is_measured_on_the_way_is_trained_where_it_is_measured_also_beside_a_gpu(counted, monkeypatch, tmp_path):
+    from dropclust.core import training
+
+    devices, measure_group = [], counted.measure_group
+
+    def on_the_way(specs, settings, threads, device):
+        devices.append(device)
+        return measure_group(specs, settings, threads, device)
+
+    monkeypatch.setattr(counted, "on_the_way", True, raising=False)
+    monkeypatch.setattr(counted, "measure_group", on_the_way)
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", lambda specs, *, device, **options: fit(specs, device="cpu", **options))
+    reproduce.reproduce(["counted"], Settings(seeds=2), Here(), tmp_path, device="cuda")
+    assert devices == ["cpu", "cpu"]
+    found = results.read("counted-modern", tmp_path)
+    assert found.table["seed"].tolist() == [0, 1]
+    assert "GPU" not in found.conditions["machine"]
+
+
 def test_a_network_that_travels_is_the_same_and_one_that_diverged_is_none():
     from dropclust.core import training
     from dropclust.core.spec import RunSpec

@@ -17,6 +17,8 @@ SPECS = [
     RunSpec(dropout=(0.1, 0.0, 0.25), hidden=(7, 8, 9), seed=5),
     RunSpec(noise="dropconnect", batch_size=16, examples=1_000, train_size=500, recipe="paper", precision="bfloat16"),
     RunSpec(train_size=500, subset_seed=3),
+    RunSpec(dropout=(0, 0, 0), schedule=((1250, (0.5, 0.5, 0.5)), (1500, (0.2, 0, 0)))),
+    RunSpec(noise="gaussian", schedule=tuple((step, (step % 2 / 2, 0.25, 0.25)) for step in range(1, 1001))),
 ]
 
 
@@ -42,6 +44,8 @@ def test_a_name_says_what_is_not_as_usual():
         "dropout 0.1 / 0 / 0.25, 7-8-9, seed 5",
         "dropout 0.4, 100-100-100, DropConnect, batch 16, paper recipe, 1,000 examples, 500 images, bfloat16, seed 0",
         "dropout 0.4, 100-100-100, 500 images, images of seed 3, seed 0",
+        "dropout 0, then 0.5 from step 1,250, then 0.2 / 0 / 0 from step 1,500, 100-100-100, seed 0",
+        "dropout 0.4, changed 1,000 times, 100-100-100, Gaussian, seed 0",
     ]
 
 

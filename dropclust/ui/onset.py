@@ -1,0 +1,55 @@
+"""Blocks of the page on when copies form: what is said, made once for all viewers, the guess, and links to train."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import streamlit as st
+
+from dropclust.experiments.onset import OTHER_RATES, RATE, WIDE_HIDDEN, Setting
+from dropclust.findings import onset
+
+SETTINGS = MappingProxyType(
+    {
+        f"rate {RATE:g}": Setting(),
+        **{f"rate {rate:g}": Setting(rate=rate) for rate in OTHER_RATES},
+        "Gaussian noise": Setting(noise="gaussian"),
+        f"{WIDE_HIDDEN[0]} units": Setting(width=WIDE_HIDDEN[0]),
+    }
+)
+SKIPPED = ""
+
+
+@st.cache_resource(show_spinner=False, max_entries=24)
+def found(recipe: str, layer: int, setting: str) -> onset.Onset | None:
+    """What is said of the shipped table, None where it has no such networks; raises as `dropclust.findings.onset.read`."""
+    try:
+        return onset.read(recipe, layer=layer, setting=SETTINGS[setting])
+    except onset.NothingOfIt:
+        return None
+
+
+def ask() -> bool:
+    """Ask for a guess before the answer is shown, once a session; says whether the question is still open."""
+    if "onset guessed" in st.session_state:
+        return False
+    with st.container(border=True):
+        st.markdown(
+            "**Guess first.** A network has learnt with dropout for half of its training, and its two clusterings agree beyond "
+            "chance. Now dropout is switched off, and it learns on. What happens to the adjusted Rand index?"
+        )
+        columns = st.columns([2, 2, 2, 1])
+        for column, answer in zip(columns, (*onset.ANSWERS, "Skip"), strict=True):
+            if column.button(answer.capitalize(), width="stretch"):
+                st.session_state["onset guessed"] = answer if answer in onset.ANSWERS else SKIPPED
+                st.rerun()
+    return True
+
+
+def answered(said: onset.Onset) -> None:
+    """The guess beside what was measured."""
+    guess = st.session_state.get("onset guessed", SKIPPED)
+    truth = onset.answer(said)
+    if guess and truth:
+        hit = "and so it is" if guess == truth else f"and in layer {said.layer} {truth}"
+        st.markdown(f":material/lightbulb: You expected: {guess}, {hit}.")

@@ -1,0 +1,89 @@
+"""The page on when copies form, with and without its table, and the guess before it."""
+
+from __future__ import annotations
+
+import pytest
+import streamlit as st
+
+from dropclust.experiments.onset import Setting
+from dropclust.findings import onset as findings
+from dropclust.findings.meaning import Meaning
+from dropclust.service.store import Store
+from dropclust.ui import live, onset
+from dropclust.ui.figures.onset import over_time
+from dropclust.ui.style import style
+from tests.experiments.test_onset import made_up
+from tests.findings.test_onset import write
+from tests.ui.test_batch import open_page, said
+
+
+@pytest.fixture(scope="module")
+def table():
+    return made_up(3)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch, table):
+    """A cache folder with a made-up table and no run."""
+    monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    store = Store(tmp_path / "runs")
+    monkeypatch.setattr(live, "store", lambda: store)
+    write(tmp_path / "results", table)
+    yield tmp_path
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def test_the_guess_comes_first_and_is_held_against_the_answer(cache):
+    app = open_page("onset.py")
+    assert not app.exception
+    assert "Guess first" in said(app)
+    assert "is switched on, the share" not in said(app)
+    [button] = [button for button in app.button if button.label == "They agree less"]
+    button.click().run()
+    shown = findings.read()
+    text = said(app)
+    assert "Guess first" not in text
+    assert f"You expected: they agree less, and in layer 2 {findings.answer(shown)}." in text
+    for sentence in (shown.sentence, shown.charts["twins"].sentence, shown.charts["mstd"].sentence):
+        assert sentence in text
+
+
+@pytest.mark.parametrize("switched", list(onset.SETTINGS))
+def test_the_address_chooses_what_is_switched(cache, switched):
+    app = open_page("onset.py", copies_guess="off", switched=switched, copies_layer="1")
+    assert not app.exception
+    assert not app.error
+    assert findings.read(layer=1, setting=onset.SETTINGS[switched]).sentence in said(app)
+
+
+def test_of_a_coarse_table_that_is_said_and_what_it_lacks(cache, table):
+    for suffix in ("csv", "json"):
+        (cache / "results" / f"onset-modern.{suffix}").unlink()
+    write(cache / "results", table[table["width"] == 100], "onset-modern-quick")
+    assert "few seeds and a fifth of the images" in said(open_page("onset.py", copies_guess="off"))
+    app = open_page("onset.py", copies_guess="off", switched="200 units")
+    assert "The table that is here has no such networks." in said(app)
+
+
+def test_a_missing_table_costs_one_sentence(cache):
+    app = open_page("onset.py", copies_guess="off", recipe="paper")
+    assert (
+        "The table onset-paper is not there; make it again with: python -m dropclust reproduce onset --recipe paper."
+        in said(app)
+    )
+    assert app.title
+
+
+def test_the_switch_is_marked_and_each_course_looks_its_own(table):
+    info = findings.findings(table, "modern", 2, Setting()).charts["adjusted_rand_10"]
+    figure = over_time(info)
+    [line] = figure.layout.shapes
+    assert line.x0 == line.x1 == info.marker
+    assert [note.text for note in figure.layout.annotations] == ["switch"]
+    lines = [trace for trace in figure.data if trace.name]
+    assert [trace.name for trace in lines] == [series.name for series in info.series]
+    assert len({(trace.line.color, trace.line.dash) for trace in lines}) == 5
+    assert lines[-1].line.color == style(Meaning.CHANCE).colour
