@@ -17,6 +17,7 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from unittest import mock
 
@@ -122,7 +123,7 @@ def _forked(data: bytes) -> Raw:
             try:
                 for number, file in ((0, given.fileno()), (1, answer.fileno()), (2, os.open(os.devnull, os.O_WRONLY))):
                     os.dup2(file, number)
-                sys.stdin = open(0, closefd=False)
+                sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
                 child.main("keras")
             except MemoryError:
                 os._exit(_LIMITED)
@@ -238,7 +239,7 @@ MUTATIONS: list[Callable[[random.Random, bytes], bytes]] = [
 
 
 def fuzz(files: int | None = None, seconds: float | None = None, seed: int = 0, suffix: str = "") -> Counter[str]:
-    """Give mutated files to `from_bytes` until there were so many, or so many seconds of a processor; count what became of them.
+    """Give mutated files to `from_bytes`, so many or for so many seconds of a processor; count what became of them.
 
     Any exception but `LoadError`, and any sentence of two lines, ends it.
     """
@@ -288,8 +289,7 @@ def resident() -> int:
     import gc
 
     gc.collect()
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() >> 20
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 20
 
 
 def main() -> None:

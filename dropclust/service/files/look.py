@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,14 @@ class Way:
 class Look:
     """The way that is proposed; ``tried`` are the best ways with their held-out accuracy, "as brought" first.
 
-    ``accuracy`` is None where the images cannot say, and ``believed`` tells whether the best way reaches half of them.
+    ``believed`` tells whether the best way reaches half of the images, and ``rivals`` are activations that these cannot tell from
+    the one that is proposed.
     """
 
     way: Way
     tried: tuple[tuple[Way, float], ...]
     believed: bool
+    rivals: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -67,7 +69,8 @@ def look(forms: Sequence[Form], activations: Sequence[str], scales: Mapping[str,
 
     All ways are tried on a few held-out images; the best of them on all of these and on training images, which a network has
     learned: the true way is the one that reads them best. Test images are never looked at. A way is taken before a commoner
-    one only where it is significantly better, image by image.
+    one only where it is significantly better, image by image. Activations that read as many images right are told apart by
+    the likelihood of the labels.
 
     Parameters
     ----------
@@ -130,6 +133,8 @@ def _decide(
     forms: Sequence[Form], activations: Sequence[str], scales: Mapping[str, InputScale], data: Data, default: Way,
     finalists: list[Way], costs: float,
 ) -> Look:  # fmt: skip
+    import torch
+
     names = list(scales)
     finalists.sort(key=lambda way: (way.form, names.index(way.scale), activations.index(way.activation)))
     n = _images(len(data.train_x), len(finalists) * costs / 4) if len(finalists) > 1 else 0
@@ -149,13 +154,46 @@ def _decide(
     tried.sort(key=lambda item: item[0] != default)
     if accuracy[chosen] < BELIEVED:
         return Look(default, tuple(tried), False)
-    return Look(chosen, tuple(tried), True)
+    alike = [
+        way for way in finalists if (way.form, way.scale) == (chosen.form, chosen.scale) and not _worse(right[way], right[best])
+    ]
+    if len(alike) == 1:
+        return Look(chosen, tuple(tried), True)
+    images = torch.cat([data.held_x[:held], data.train_x[:n]])
+    labels = torch.cat([data.held_y[:held], data.train_y[:n]])
+    form, scale = forms[chosen.form], scales[chosen.scale]
+    likely = {way: _log_likelihood(form, scale, way.activation, images, labels) for way in alike}
+    best = max(alike, key=lambda way: float(likely[way].mean()))
+    as_likely = [way for way in alike if not _less_likely(likely[way], likely[best])]
+    chosen = as_likely[0]
+    return Look(chosen, tuple(tried), True, tuple(way.activation for way in as_likely[1:]))
 
 
 def _worse(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether one way reads significantly fewer images than another, by a sign test on those where they differ."""
     lost, won = int((other & ~one).sum()), int((one & ~other).sum())
     return lost - won > SURE * math.sqrt(lost + won)
+
+
+def _less_likely(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether labels are significantly less likely by one way than by another, by the mean of the differences image by image."""
+    difference = other - one
+    return float(difference.mean()) > SURE * float(difference.std()) / math.sqrt(len(difference))
+
+
+def _log_likelihood(form: Form, scale: InputScale, activation: str, x: Tensor, y: Tensor) -> np.ndarray:
+    """Log-probability of each label, float64 ``[n]``, at the temperature of the logits that suits all of them best.
+
+    Without a temperature a way that makes all logits larger would be likelier for a network that was never trained to give
+    probabilities.
+    """
+    import torch
+
+    logits = torch.cat([next(_logits(form, scale, [activation], images)) for images in torch.split(x, _PIECE)])
+    found = [
+        torch.log_softmax(logits * factor, 1).gather(1, y[:, None]).flatten() for factor in np.geomspace(1 / 8, 8, 13).tolist()
+    ]
+    return np.asarray(max(found, key=lambda each: float(each.mean())).double().numpy())
 
 
 def held_out_accuracy(form: Form, scale: InputScale, activation: str, data: Data) -> float | None:
@@ -182,24 +220,30 @@ def _images(most: int, cost: float) -> int:
 
 
 def _right(form: Form, scale: InputScale, ways: Sequence[Way], x: Tensor, y: Tensor) -> list[np.ndarray]:
-    """For each activation which images are read as their label, bool ``[n]``; the first layer's product is made once."""
+    """For each activation which images are read as their label, bool ``[n]``."""
+    import torch
+
+    right: list[list[np.ndarray]] = [[] for _ in ways]
+    for images, labels in zip(torch.split(x, _PIECE), torch.split(y, _PIECE), strict=True):
+        for number, logits in enumerate(_logits(form, scale, [way.activation for way in ways], images)):
+            right[number].append((logits.argmax(1) == labels).numpy())
+    return [np.concatenate(parts) for parts in right]
+
+
+def _logits(form: Form, scale: InputScale, activations: Sequence[str], images: Tensor) -> Iterator[Tensor]:
+    """For each activation the logits ``[n, classes]``; the first layer's product is made once."""
     import torch
 
     from dropclust.core.activation import activation
 
-    if not ways:
-        return []
     first, *above = form.layers
     with np.errstate(all="ignore"):
         weight, bias = (torch.from_numpy(part.astype(np.float32)) for part in scale.folded(first.weight, first.bias))
-    layers = [(torch.from_numpy(np.array(layer.weight)), torch.from_numpy(np.array(layer.bias))) for layer in above]
-    functions = [activation(way.activation) for way in ways]
-    right: list[list[np.ndarray]] = [[] for _ in ways]
-    for images, labels in zip(torch.split(x, _PIECE), torch.split(y, _PIECE), strict=True):
-        z = torch.addmm(bias, images, weight)
-        for number, function in enumerate(functions):
-            value = z
-            for w, b in layers:
-                value = torch.addmm(b, function(value), w)
-            right[number].append((value.argmax(1) == labels).numpy())
-    return [np.concatenate(parts) for parts in right]
+    z = torch.addmm(bias, images, weight)
+    for name in activations:
+        function, value = activation(name), z
+        for layer in above:
+            value = torch.addmm(
+                torch.from_numpy(np.array(layer.bias)), function(value), torch.from_numpy(np.array(layer.weight))
+            )
+        yield value
