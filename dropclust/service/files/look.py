@@ -43,8 +43,8 @@ class Way:
 class Look:
     """The way that is proposed; ``tried`` are the best ways with their held-out accuracy, "as brought" first.
 
-    ``believed`` tells whether the best way reaches half of the images, and ``rivals`` are activations that these cannot tell from
-    the one that is proposed.
+    ``believed`` tells whether the best way reaches half of the images, and ``rivals`` are activations that these cannot tell
+    from the one that is proposed.
     """
 
     way: Way
@@ -176,7 +176,7 @@ def _worse(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _less_likely(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether labels are significantly less likely by one way than by another, by the mean of the differences image by image."""
+    """Whether labels are significantly less likely by one way than by another, by the differences image by image."""
     difference = other - one
     return float(difference.mean()) > SURE * float(difference.std()) / math.sqrt(len(difference))
 
@@ -239,11 +239,10 @@ def _logits(form: Form, scale: InputScale, activations: Sequence[str], images: T
     first, *above = form.layers
     with np.errstate(all="ignore"):
         weight, bias = (torch.from_numpy(part.astype(np.float32)) for part in scale.folded(first.weight, first.bias))
+    layers = [(torch.from_numpy(np.array(layer.weight)), torch.from_numpy(np.array(layer.bias))) for layer in above]
     z = torch.addmm(bias, images, weight)
     for name in activations:
         function, value = activation(name), z
-        for layer in above:
-            value = torch.addmm(
-                torch.from_numpy(np.array(layer.bias)), function(value), torch.from_numpy(np.array(layer.weight))
-            )
+        for w, b in layers:
+            value = torch.addmm(b, function(value), w)
         yield value
