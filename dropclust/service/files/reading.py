@@ -157,7 +157,8 @@ def interpret(raw: Raw, choices: Choices, data: Data | None, measure: bool, name
     forms = possible.forms
     can_look = data is not None and len(forms[0].layers[-1].bias) == data.classes
     tried: tuple[tuple[first_look.Way, float], ...] = ()
-    way, believed, rivals = default, False, ()
+    way, believed = default, False
+    rivals: tuple[str, ...] = ()
     notes = [*raw.notes]
     if can_look and data is not None and (measure or len(forms) * len(activations) * len(scales) > 1):
         found = first_look.look(forms, activations, scales, data, default)
