@@ -6,7 +6,7 @@ import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
@@ -364,14 +364,19 @@ def sheet(merged: Merges) -> bytes:
 def effect(info: Effect) -> None:
     """What was lost and what was gained, in numbers."""
     original, smaller = info.rows
-    numbers = [column for _ in range(3) for column in st.columns(2)]
-    numbers[0].metric("Neurons left", f"{info.left[0]} of {info.left[1]}")
-    numbers[1].metric("Speed", f"{info.speed.mean:.2f} x", words.ends(info.speed), delta_color="off", delta_arrow="off")
-    numbers[2].metric("Test accuracy", f"{smaller['test accuracy']:.4f}", f"{100 * info.change.mean:+.2f} points")
-    numbers[3].metric("Held-out accuracy", f"{smaller['held-out accuracy']:.4f}", f"{info.held:+.2f} points")
-    for column, name in zip(numbers[4:], ("parameters", "bytes"), strict=True):
+    numbers: list[tuple[str, str, str | None, Literal["normal", "inverse", "off"]]] = [
+        ("Neurons left", f"{info.left[0]} of {info.left[1]}", None, "off"),
+        ("Test accuracy", f"{smaller['test accuracy']:.4f}", f"{100 * info.change.mean:+.2f} points", "normal"),
+        ("Held-out accuracy", f"{smaller['held-out accuracy']:.4f}", f"{info.held:+.2f} points", "normal"),
+        ("Speed", f"{info.speed.mean:.2f} x", words.ends(info.speed), "off"),
+    ]
+    for name in ("parameters", "bytes"):
         share = smaller[name] / original[name] - 1
-        column.metric(name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", delta_color="inverse")
+        numbers.append((name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", "inverse"))
+    with st.container(horizontal=True, gap="small"):
+        for label, value, change, colour in numbers:
+            arrow = "off" if colour == "off" else "auto"
+            st.metric(label, value, change, delta_color=colour, delta_arrow=arrow, width=150)
 
 
 def one_digit(found: Answers | None, brought: Images | None) -> None:
