@@ -19,6 +19,7 @@ from dropclust.service.files.raw import Raw
 
 MEND = "torch.save(model.state_dict(), 'net.pt') writes what is read here"
 _MAX_DEPTH, _MAX_ITEMS = 6, 2_000
+_ZIP_HEADER = 30  # bytes before a member's name
 
 
 def pack(tensors: Mapping[str, Array]) -> bytes:
@@ -38,7 +39,7 @@ def pack(tensors: Mapping[str, Array]) -> bytes:
             member = zipfile.ZipInfo(f"net/{name}")  # its date is 1980 whenever it is written
             member.create_system = 3
             # torch maps the numbers where they lie, and wants them at multiples of 64 bytes: the header is padded to one.
-            begins = file.tell() + len(member.FileHeader()) + 4
+            begins = file.tell() + _ZIP_HEADER + len(member.filename) + 4
             member.extra = b"FB" + (-begins % 64).to_bytes(2, "little") + b"Z" * (-begins % 64)
             archive.writestr(member, content)
     return file.getvalue()
