@@ -16,6 +16,7 @@ page = st.navigation(
         st.Page("pages/explore.py", title="Explore", icon=":material/bubble_chart:", default=True),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
         st.Page("pages/sample.py", title="Sample or scale", icon=":material/casino:"),
+        st.Page("pages/digit.py", title="Draw a digit", icon=":material/draw:"),
         st.Page("pages/batch.py", title="Batch size", icon=":material/stacked_bar_chart:"),
         st.Page("pages/variance.py", title="Model variance", icon=":material/show_chart:"),
         st.Page("pages/similar.py", title="Similar neurons", icon=":material/hub:"),

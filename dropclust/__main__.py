@@ -248,7 +248,9 @@ def _reading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--order", metavar="NAMES", help="its layers from the first to the last, fc1,fc2,fc3 (default: by shapes)"
     )
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="IDX files of other pictures of 28 x 28 (default: MNIST)")
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="IDX files, or one .npz, of other pictures of 28 x 28 (default: MNIST)"
+    )
 
 
 def _read(parsed: argparse.Namespace) -> Reading:
@@ -372,7 +374,9 @@ def _compress(parsed: argparse.Namespace) -> None:
         choice = choose_units(network, parsed.layer, parsed.method, parsed.tolerance, parsed.seed, data)
         units, chosen = choice.units, _chosen(choice, METHODS[parsed.method].unit)
     found = compress(network, parsed.layer, units, parsed.method, parsed.seed, data)
-    proof = compression_proof(network, found, data, reading.input_scale.name)
+    proof = compression_proof(
+        network, found, data, reading.input_scale.name, "MNIST" if parsed.data is None else parsed.data.name
+    )
     input_scale = reading.input_scale if parsed.as_brought else None
     save(found.network, parsed.out, proof, input_scale)
     if parsed.card:

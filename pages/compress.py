@@ -1,4 +1,4 @@
-"""Compress: Table 3 made again with every method and control, and a network of one's own made smaller and taken home."""
+"""Compress: a network of the store or of one's own made smaller, proved and taken home; Table 3 made again below."""
 
 import streamlit as st
 
@@ -6,18 +6,5 @@ from dropclust.ui import compress, controls, live, state
 
 state.enter(compress.PARAMETERS, compress.CHECKED_LATER)
 st.title("Can neurons that act alike be merged?")
-st.markdown(
-    "If neurons act alike, one can do the work of several: the paper clusters layer 1, replaces each cluster by **one "
-    "neuron**, and finds that networks trained with dropout lose little by it (section 4.4). Here its method stands beside "
-    "others, and beside **pruning**, which merges nothing."
-)
+compress.page()
 controls.damage(live.store())
-st.header("Table 3, made again")
-compress.paper_again()
-st.header("Make a network smaller")
-chosen = compress.choose_source()
-if chosen is not None:
-    try:
-        compress.one_network(chosen)
-    except FileNotFoundError as error:
-        st.warning(f"Nothing can be merged without images: {error}", icon=":material/image_not_supported:")

@@ -32,7 +32,8 @@ DROP = Parameter(
 RATE = Parameter("rate", "Dropout rate", 0.4, step=0.05, **within("dropout"))
 MASKS = Parameter("masks", "Masks in these charts", 50, NUMBERS)
 
-state.enter([controls.RECIPE, NOISE, METRIC, ASK, DROP, RATE, MASKS, *digit.PARAMETERS], ["run"])
+state.enter([controls.RECIPE, NOISE, METRIC, ASK, DROP, RATE, MASKS], ["run"])
+digit.forward()
 st.title("Sample or scale?")
 st.markdown(
     "Dropout trains a network of many masks. To predict, one can **sample** it: draw masks and take the geometric mean of "
@@ -60,5 +61,3 @@ if run is not None:
         st.warning(f"The run {run.key[:12]} cannot be read: choose another.", icon=":material/healing:")
     else:
         sample.one_network(run.key, stored.spec, DROP, RATE, MASKS)
-        st.header("Draw a digit")
-        digit.section(stored)

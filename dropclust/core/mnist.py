@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import io
 import math
 import os
+import re
 import tempfile
 import time
+import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,10 +30,10 @@ from torch import Tensor
 
 from dropclust.core.noise import generator
 from dropclust.core.paths import cache_folder, find
-from dropclust.core.spec import INPUTS, TRAIN_IMAGES
+from dropclust.core.spec import INPUTS, MAX_OUTPUTS, TRAIN_IMAGES
 
 LEVELS = 255  # the brightest a pixel of the original files can be
-MAX_IDX_BYTES = 784 * 10**6  # a million pictures
+MAX_IDX_BYTES = 784 * 200_000  # of a file, unpacked: pixels of 200,000 pictures
 
 # The original files and their MD5, as in torchvision.datasets.MNIST.resources, whose import would cost each worker 160 MB.
 FILES = MappingProxyType(
@@ -182,7 +185,7 @@ def _check(root: Path) -> None:
 
 def _unpacked(root: Path) -> Tensor:
     """What the mapped file holds, from the original files."""
-    arrays = [torch.from_numpy(_idx(root / "MNIST" / "raw" / name)) for name in FILES]
+    arrays = [torch.from_numpy(_idx(name, (root / "MNIST" / "raw" / name).read_bytes())) for name in FILES]
     (train, train_y, test, test_y) = arrays
     images = torch.cat([train.view(-1, INPUTS), test.view(-1, INPUTS)])
     labels = torch.cat([train_y, test_y])
@@ -233,53 +236,140 @@ def _write(path: Path, content: Tensor) -> None:
 
 
 def load_folder(folder: Path) -> Data:
-    """Read another set of pictures of 28 x 28 in MNIST's own format (IDX, also gzipped), such as Fashion-MNIST or EMNIST.
+    """Read another set of pictures of 28 x 28, such as Fashion-MNIST or EMNIST, from a folder or one .npz.
 
     Parameters
     ----------
     folder
-        Holds one file each whose name has ``train-images``, ``train-labels``, ``t10k-images`` or ``test-images``, and
-        ``t10k-labels`` or ``test-labels``. The last twelfth of the training images is held out. Labels that begin at 1, as
-        those of EMNIST letters, are counted from 0.
+        A folder whose files `from_files` takes, or such an .npz.
 
     Raises
     ------
     ValueError
-        One sentence, when a file is missing or is none of IDX.
+        One sentence, when a file is missing or is none of these.
     """
-    found = {}
-    for part, words in (("train", ("train",)), ("test", ("t10k", "test"))):
-        for kind in ("images", "labels"):
-            paths = sorted(path for word in words for path in folder.glob(f"*{word}-{kind}*") if path.is_file())
-            if not paths:
-                raise ValueError(f"data must be a folder of IDX files; {folder} has no file {' or '.join(words)}-{kind}")
-            found[part, kind] = _idx(paths[0])
+    paths = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+    try:
+        found = [
+            (path.name, path.read_bytes())
+            for path in paths
+            if path.is_file() and path.stat().st_size <= MAX_IDX_BYTES and (len(paths) == 1 or _part(path.name))
+        ]
+    except OSError as error:
+        raise ValueError(f"data must be a folder of IDX files or an npz; {folder} could not be read") from error
+    return from_files(found)
+
+
+def from_files(files: Sequence[tuple[str, bytes]]) -> Data:
+    """Another set of pictures of 28 x 28, from the names and contents of its files.
+
+    Parameters
+    ----------
+    files
+        MNIST's own format (IDX, also gzipped) or .npz of one array each: one file each whose name has ``train-images``,
+        ``train-labels``, ``t10k-images`` or ``test-images``, ``t10k-labels`` or ``test-labels``. Or one .npz with the arrays
+        ``x_train``, ``y_train``, ``x_test``, ``y_test``, as Keras has them. The last twelfth of the training images is held
+        out. Labels that begin at 1, as those of EMNIST letters, are counted from 0.
+
+    Raises
+    ------
+    ValueError
+        One sentence, when a part is missing or a file is none of these.
+    """
+    found: dict[tuple[str, str], np.ndarray] = {}
+    for name, content in files:
+        arrays = _npz(name, content) if name.lower().endswith(".npz") else {name: _idx(name, content)}
+        for array_name, array in arrays.items():
+            part = _part(array_name) or _part(name)
+            if part is not None:
+                found.setdefault(part, array)
     tensors = {}
-    for part in ("train", "test"):
-        images, labels = found[part, "images"], found[part, "labels"]
+    for half in ("train", "test"):
+        for kind in ("images", "labels"):
+            if (half, kind) not in found:
+                words = f"{half}-{kind}" if half == "train" else f"t10k or test-{kind}"
+                raise ValueError(f"data must be IDX files or an npz with both parts; there is no {words}")
+        images, labels = found[half, "images"], found[half, "labels"].reshape(-1)
+        images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
+        images = images.reshape(len(images), 28, 28) if images.shape[1:] == (INPUTS,) else images
         if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1] or len(images) < 100:
             raise ValueError(
-                f"data must hold 100 or more pictures of 28 x 28 with a label each; the {part} part of {folder} has "
+                f"data must hold 100 or more pictures of 28 x 28 with a label each; the {half} part has "
                 f"{list(images.shape)} and {list(labels.shape)}"
             )
-        tensors[part] = torch.from_numpy(images).view(-1, INPUTS), torch.from_numpy(labels).long()
+        tensors[half] = _pixels(images), torch.from_numpy(_whole(labels))
     (x, y), (test_x, test_y) = tensors["train"], tensors["test"]
     first, kept = int(y.min()), len(x) - len(x) // 12
+    if not 0 <= first <= min(1, int(test_y.min())) or max(int(y.max()), int(test_y.max())) - first >= MAX_OUTPUTS:
+        raise ValueError(f"data must have labels from 0, or from 1, to at most {MAX_OUTPUTS} of them")
     return Data(x[:kept], y[:kept] - first, x[kept:], y[kept:] - first, test_x, test_y - first)
 
 
-def _idx(path: Path) -> np.ndarray:
+def _part(name: str) -> tuple[str, str] | None:
+    """Which part a file or an array is, by its name; None where the name does not say."""
+    name = name.lower()
+    part = "train" if "train" in name else "test" if re.search(r"t10k|test", name) else None
+    kind = (
+        "images" if re.search(r"image|img|(?<![a-z])x_", name) else "labels" if re.search(r"label|(?<![a-z])y_", name) else None
+    )
+    return (part, kind) if part and kind else None
+
+
+def _pixels(images: np.ndarray) -> Tensor:
+    """Levels from 0 to 255 as uint8 ``[n, 784]``, or pixels from 0 to 1 as float32 ``[n, 784]``."""
+    if images.dtype.kind == "f":
+        if not (images.min() >= 0 and images.max() <= 1):  # NaN fails both
+            raise ValueError("data must hold levels from 0 to 255 as whole numbers, or pixels from 0 to 1")
+        return torch.from_numpy(images.astype(np.float32)).view(-1, INPUTS)
+    levels = _whole(images)
+    if levels.min() < 0 or levels.max() > LEVELS:
+        raise ValueError("data must hold levels from 0 to 255 as whole numbers, or pixels from 0 to 1")
+    return torch.from_numpy(levels.astype(np.uint8)).view(-1, INPUTS)
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    if numbers.dtype.kind not in "iu" or numbers.dtype.itemsize > 8:
+        raise ValueError(f"data must have whole numbers for labels; got {numbers.dtype}")
+    return numbers if numbers.dtype == np.uint8 and numbers.ndim > 1 else numbers.astype(np.int64)
+
+
+def _idx(name: str, content: bytes) -> np.ndarray:
     """The bytes of one IDX file, in its shape."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read(MAX_IDX_BYTES + 1)
+        if content[:2] == b"\x1f\x8b":
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(MAX_IDX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"data must be a folder of IDX files; {path.name} could not be read") from error
+        raise ValueError(f"data must be IDX files or an npz; {name[:80]} could not be read") from error
     dims = content[3] if content[:3] == b"\0\0\x08" else 0
     shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, 4 + 4 * dims, 4)]
     if dims not in (1, 3) or 4 + 4 * dims + math.prod(shape) != len(content):
-        raise ValueError(f"data must be a folder of IDX files; {path.name} is none, or is cut short")
+        raise ValueError(f"data must be IDX files or an npz; {name[:80]} is none, or is cut short")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape).copy()
+
+
+def _npz(name: str, content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an .npz of pictures, none larger than it says and all within the bound."""
+    arrays = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            if len(members) > 16 or sum(member.file_size for member in members) > MAX_IDX_BYTES:
+                raise ValueError(f"data must have at most {MAX_IDX_BYTES:,} bytes in 16 arrays; {name[:80]} has more")
+            for member in members:
+                with archive.open(member) as file:
+                    version = np.lib.format.read_magic(file)
+                    head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                    shape, fortran, dtype = head(file)
+                    if dtype.hasobject or math.prod(shape) * dtype.itemsize > member.file_size:
+                        raise ValueError(f"data must hold plain numbers; {member.filename[:80]} does not")
+                    numbers = np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype)
+                    arrays[member.filename.removesuffix(".npy")] = numbers.reshape(shape, order="F" if fortran else "C")
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
+        if str(error).startswith("data must"):
+            raise
+        raise ValueError(f"data must be IDX files or an npz; {name[:80]} could not be read") from error
+    return arrays
 
 
 def subset(seed: int, size: int, n: int = TRAIN_IMAGES) -> Tensor:

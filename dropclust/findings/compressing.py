@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from dropclust.core.intervals import Interval, median_interval
-from dropclust.core.spec import OUTPUTS
 from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.series import Curves, Series
@@ -87,7 +86,7 @@ def _kept(point: CurvePoint, method: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Probabilities float32 ``[n, 10]`` of both networks for the test images, and the digits that they show ``[n]``."""
+    """Probabilities float32 ``[n, classes]`` of both networks for the test images, and what these show ``[n]``."""
 
     before: npt.NDArray[np.float32]
     after: npt.NDArray[np.float32]
@@ -97,6 +96,10 @@ class Answers:
     def differing(self) -> npt.NDArray[np.int64]:
         """Images that the two networks classify differently, ascending."""
         return np.flatnonzero(self.before.argmax(1) != self.after.argmax(1))
+
+    def first(self, n: int) -> Answers:
+        """Those to the first images alone."""
+        return Answers(self.before[:n], self.after[:n], self.truth[:n])
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ class Effect:
     held: float  # the same change on the held-out images, on which choices are made; in percentage points
     change: Interval  # accuracy after less before, over the same images
     speed: Interval  # how many times as fast: median of the pairs
-    sentence: str
+    finding: str  # in one short sentence
+    sentence: str  # all of it
 
     def table(self) -> pd.DataFrame:
         """A row a network."""
@@ -156,7 +160,11 @@ def effect(proof: Mapping[str, Any], found: Answers, times: Sequence[tuple[float
         f"place of {medians[0]:.1f}: {speed.mean:.2f} times as fast (median of {len(times)} pairs, 95 % interval "
         f"{words.ends(speed)}), on one thread of this machine."
     )
-    return Effect(rows, (left, h), held, change, speed, sentence)
+    finding = (
+        f"With {left} of {h} neurons in layer {layer} it still gets {100 * proof['accuracy']:.1f} % of the test images right; "
+        f"with all of them, {100 * proof['accuracy_before']:.1f} %."
+    )
+    return Effect(rows, (left, h), held, change, speed, finding, sentence)
 
 
 # ---- which neurons merged --------------------------------------------------------------------------------------------------
@@ -230,18 +238,18 @@ def merges(old: npt.NDArray[Any], new: npt.NDArray[Any], labels: npt.NDArray[np.
 class Digit:
     """What both networks say of one test image."""
 
-    before: npt.NDArray[np.float32]  # [10]
+    before: npt.NDArray[np.float32]  # [classes]
     after: npt.NDArray[np.float32]
     truth: int
     sentence: str
 
     def table(self) -> pd.DataFrame:
         """A row a digit."""
-        return pd.DataFrame({"digit": range(OUTPUTS), "original": self.before, "smaller": self.after})
+        return pd.DataFrame({"digit": range(len(self.before)), "original": self.before, "smaller": self.after})
 
 
 def digit(found: Answers, image: int) -> Digit:
-    """One test image, 0 to 9,999, through both."""
+    """One test image through both."""
     before, after, truth = found.before[image], found.after[image], int(found.truth[image])
     said = [f"{int(each.argmax())} ({each.max():.1%})" for each in (before, after)]
     return Digit(

@@ -19,7 +19,9 @@ KIND = "compression"
 _BYTES = 4  # of a float32
 
 
-def compression_proof(original: Network, compressed: Compressed, data: Data, input_scale: str = "pixels") -> dict[str, Any]:
+def compression_proof(
+    original: Network, compressed: Compressed, data: Data, input_scale: str = "pixels", images: str = "MNIST"
+) -> dict[str, Any]:
     """The proof of a compression, as JSON values for `dropclust.service.files.save`.
 
     Parameters
@@ -32,13 +34,15 @@ def compression_proof(original: Network, compressed: Compressed, data: Data, inp
         Images; accuracies are measured on its test images, by which nothing was chosen.
     input_scale
         What the original took before it was read, by its name in `dropclust.service.files.scale`.
+    images
+        What the images are called.
 
     Returns
     -------
     dict
         ``proof`` ("compression"); ``method``, ``layer``, ``units``, ``seed`` as asked for; ``hidden_before``, ``hidden``:
         widths; ``scale``, ``chosen``, ``ridge`` as in `Compressed`; ``activation``, ``input_scale``: of the
-        original; ``test_images``: how many; ``accuracy_before``,
+        original; ``images``, ``test_images``: which and how many; ``accuracy_before``,
         ``accuracy``: shares of them; ``change``: the second less the first, ``mean``, ``low``, ``high``, ``n``, ``level``, a
         Student t interval of the difference image by image; ``held_out_accuracy_before``, ``held_out_accuracy``: on the
         images that choices were made on; ``parameters_before``, ``parameters``; ``bytes_before``, ``bytes`` of the weights
@@ -64,6 +68,7 @@ def compression_proof(original: Network, compressed: Compressed, data: Data, inp
         "ridge": compressed.ridge,
         "activation": original.activation,
         "input_scale": input_scale,
+        "images": images,
         "test_images": len(before),
         "accuracy_before": float(before.mean()),
         "accuracy": float(after.mean()),
@@ -93,11 +98,13 @@ def sentence(proof: Mapping[str, Any] | None) -> str | None:
         layer, change = int(proof["layer"]), Interval(**proof["change"])
         widths = [int(proof[key][layer - 1]) for key in ("hidden_before", "hidden")]
         method, sha256 = str(proof["method"]), str(proof["original_sha256"])
-        if not (method.isidentifier() and sha256.isalnum()):  # a line of text must stay one
+        images = str(proof.get("images", "MNIST"))
+        if not (method.isidentifier() and sha256.isalnum() and images.isprintable()):  # a line of text must stay one
             return None
+        of = "" if images == "MNIST" else f" on {images:.60}"
         return (
             f"layer {layer} of {widths[0]:,} units made {widths[1]:,} by {method:.40} (seed {int(proof['seed'])}): "
-            f"test accuracy {float(proof['accuracy_before']):.4f} before, {float(proof['accuracy']):.4f} after, "
+            f"test accuracy{of} {float(proof['accuracy_before']):.4f} before, {float(proof['accuracy']):.4f} after, "
             f"change {change.text(4, 'image')}; "
             f"{int(proof['parameters_before']):,} parameters before, {int(proof['parameters']):,} after; "
             f"made of the weights {sha256:.12}"

@@ -91,7 +91,9 @@ class Request:
     label
         What a viewer reads while it is waited for, such as "Drawing masks".
     content
-        Bytes that the arguments name by their digest, such as an uploaded file's.
+        Bytes that the request is about, such as an uploaded file's.
+    stamp
+        What the content is told from others by; "" takes its digest.
     """
 
     function: str
@@ -99,12 +101,13 @@ class Request:
     networks: tuple[Origin, ...] = ()
     label: str = "At work"
     content: bytes = b""
+    stamp: str = ""
 
     @cached_property
     def key(self) -> str:
-        """64 hex digits: SHA-256 of the canonical JSON of function, arguments and the networks' stamps, and of ``content``."""
+        """64 hex digits: SHA-256 of the canonical JSON of function, arguments and the networks' stamps, and the content's."""
         asked = [self.function, self.arguments, [origin.stamp for origin in self.networks]]
-        seen = [canonical(asked), hashlib.sha256(self.content).hexdigest()]
+        seen = [canonical(asked), self.stamp or hashlib.sha256(self.content).hexdigest()]
         return hashlib.sha256(canonical(seen).encode("ascii")).hexdigest()
 
     def sent(self, same_machine: bool) -> tuple[str, dict[str, Any], tuple[Origin, ...], bytes]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dropclust.core.clustering import Choice as ChosenClusters
     from dropclust.core.convergence import Settling
     from dropclust.core.methods import Choice
+    from dropclust.core.mnist import Data
     from dropclust.core.network import Network
     from dropclust.core.similarity import ShuffledWeights, Similarity
     from dropclust.findings.compressing import Answers as BothAnswers
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
     from dropclust.findings.reading_file import ReadFile
     from dropclust.findings.reliability import Reliability
     from dropclust.findings.series import Curves
+    from dropclust.service.files.scale import InputScale
 
 Rates = float | Sequence[float] | None
 
 OPENED = 8  # networks that a worker keeps open
 PAIRS = 15  # passes of each network that are timed
 TIMED_IMAGES = 2_000
+SHOWN_IMAGES = 10_000  # of a viewer's pictures, that a page may show
 
 
 def perform(
@@ -205,50 +208,81 @@ def confidence(network: Network, images: int, rates: Sequence[float], n_samples:
     return reliability(calibration(dict(zip(PREDICTIONS, probs, strict=False)), y))
 
 
-# ---- smaller networks
+# ---- smaller networks: of MNIST, or of the pictures that `dropclust.service.files.images.packed` made ``content`` of
+
+
+def _data(content: bytes) -> Data:
+    from dropclust.core import mnist
+    from dropclust.service.files import images
+
+    return images.opened(content) if content else mnist.load()
+
+
+def read_images(content: bytes) -> dict[str, Any]:
+    """What a viewer's pictures are: ``train``, ``held_out``, ``test``: how many; ``classes``; the first test images.
+
+    Those as `SHOWN_IMAGES` levels uint8 ``[n, 784]`` and labels int64 ``[n]``.
+    """
+    from dropclust.core.mnist import LEVELS
+
+    data = _data(content)
+    return {
+        "train": len(data.train_x),
+        "held_out": len(data.held_x),
+        "test": len(data.test_x),
+        "classes": data.classes,
+        "levels": (data.test_x[:SHOWN_IMAGES] * LEVELS).round().byte().numpy(),
+        "labels": data.test_y[:SHOWN_IMAGES].numpy(),
+    }
 
 
 def read_file(
-    name: str, input_scale: str | None = None, activation: str | None = None, content: bytes = b""
-) -> tuple[Plain, ReadFile]:
-    """The network of an uploaded file, and how it was read; None where the file, or a look, is to tell."""
+    name: str, size: int, input_scale: str | None = None, activation: str | None = None, order: str | None = None,
+    content: bytes = b"",
+) -> tuple[Plain, ReadFile, InputScale]:  # fmt: skip
+    """The network of an uploaded file, how it was read, and what it took; None where the file, or a look, is to tell.
+
+    The file is the first ``size`` bytes of ``content``; pictures other than MNIST's may follow.
+    """
     from dropclust.findings.reading_file import read_file as said
     from dropclust.service import files
 
-    reading = files.read_bytes(content, name, files.Choices(input_scale, activation))
-    return Plain.of(reading.network), said(reading.report())
+    data = _data(content[size:]) if len(content) > size else None
+    reading = files.read_bytes(content[:size], name, files.Choices(input_scale, activation, order), data)
+    return Plain.of(reading.network), said(reading.report()), reading.input_scale
 
 
-def smaller(network: Network, layer: int, units: int, method: str, seed: int, input_scale: str = "pixels") -> dict[str, Any]:
-    """A network with one layer made smaller; ``input_scale`` is what it took before it was read, for the proof.
+def smaller(
+    network: Network, layer: int, units: int, method: str, seed: int, input_scale: str = "pixels", images: str = "MNIST",
+    content: bytes = b"",
+) -> dict[str, Any]:  # fmt: skip
+    """A network with one layer made smaller; for the proof ``input_scale``, what it took before it was read, and ``images``.
 
     ``network`` (`Plain`), ``labels`` int64 ``[h]``, ``proof`` (`dropclust.service.proof`), ``answers`` of both to the test
-    images, ``times``: seconds of a pass over `TIMED_IMAGES` images through both, pair by pair.
+    images, ``times``: seconds of a pass over ``timed_images`` images through both, pair by pair.
     """
-    from dropclust.core import mnist
     from dropclust.core.compression import compress
     from dropclust.core.prediction import scaled_logits
     from dropclust.service.proof import compression_proof
 
-    data = mnist.load()
+    data = _data(content)
     made = compress(network, layer, units, method, seed, data)
     x = data.test_x[:TIMED_IMAGES]
     return {
         "network": Plain.of(made.network),
         "labels": made.labels.numpy(),
-        "proof": compression_proof(network, made, data, input_scale),
-        "answers": both_answers(network, made.network),
+        "proof": compression_proof(network, made, data, input_scale, images),
+        "answers": both_answers(network, made.network, data),
         "times": timed(lambda: scaled_logits(network, x), lambda: scaled_logits(made.network, x)),
+        "timed_images": len(x),
     }
 
 
-def both_answers(before: Network, after: Network) -> BothAnswers:
+def both_answers(before: Network, after: Network, data: Data) -> BothAnswers:
     """What two networks say of the test images."""
-    from dropclust.core import mnist
     from dropclust.core.prediction import scaled_logits
     from dropclust.findings.compressing import Answers
 
-    data = mnist.load()
     first, second = (scaled_logits(network, data.test_x).softmax(1).cpu().numpy() for network in (before, after))
     return Answers(first, second, data.test_y.numpy())
 
@@ -271,31 +305,34 @@ def timed(first: Callable[[], object], second: Callable[[], object], pairs: int 
     return found[1:]
 
 
-def chosen_units(network: Network, layer: int, method: str, tolerance: float, seed: int) -> Choice:
+def chosen_units(network: Network, layer: int, method: str, tolerance: float, seed: int, content: bytes = b"") -> Choice:
     """The smallest number of units within a tolerance, in points, and all that were tried."""
     from dropclust.core.compression import choose_units
     from dropclust.findings.compressing import grid
 
-    return choose_units(network, layer, method, tolerance / 100, seed, units_list=grid(network.hidden[layer - 1]))
+    tried = grid(network.hidden[layer - 1])
+    return choose_units(network, layer, method, tolerance / 100, seed, _data(content), units_list=tried)
 
 
-def controls_of(network: Network, layer: int, method: str, seed: int, widths: Sequence[int]) -> dict[str, dict[float, float]]:
+def controls_of(
+    network: Network, layer: int, method: str, seed: int, widths: Sequence[int], content: bytes = b""
+) -> dict[str, dict[float, float]]:
     """Held-out accuracy of the controls, without the method itself, by units left: at the widths of what they control."""
     from dropclust.core.compression import side_by_side
     from dropclust.findings.table3 import CONTROLS
 
     names = [name for name in CONTROLS if name != method]
     found: dict[str, dict[float, float]] = {name: {} for name in names}
-    for (name, units), made in side_by_side(network, layer, widths, names, seed).items():
+    for (name, units), made in side_by_side(network, layer, widths, names, seed, _data(content)).items():
         found[name][units] = made.accuracy
     return found
 
 
-def clusters_for(network: Network, layer: int, units: int, seed: int) -> int:
+def clusters_for(network: Network, layer: int, units: int, seed: int, content: bytes = b"") -> int:
     """Clusters of each clustering with which "agreement" leaves about so many units, and not fewer."""
     from dropclust.core.compression import side_by_side
 
-    return side_by_side(network, layer, [units], ["agreement"], seed)["agreement", units].units
+    return side_by_side(network, layer, [units], ["agreement"], seed, _data(content))["agreement", units].units
 
 
 FUNCTIONS: MappingProxyType[str, Callable[..., Any]] = MappingProxyType(
@@ -313,6 +350,7 @@ FUNCTIONS: MappingProxyType[str, Callable[..., Any]] = MappingProxyType(
             neurons,
             settling,
             confidence,
+            read_images,
             read_file,
             smaller,
             chosen_units,

@@ -1,4 +1,4 @@
-"""Blocks of the Compress page: the table made again, a network chosen and made smaller, and what that costs and gains."""
+"""Blocks of the Compress page: a network made smaller and what that costs, a network of one's own, the table made again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
 from dropclust.core.methods import METHODS, methods_for
-from dropclust.core.spec import LIMITS, TEST_IMAGES
+from dropclust.core.spec import LIMITS, OUTPUTS, TEST_IMAGES
 from dropclust.experiments import paper, table2
 from dropclust.experiments.results import ResultError
 from dropclust.findings import compressing as findings
@@ -22,17 +23,20 @@ from dropclust.service import files
 from dropclust.service.bounds import MIB, UPLOAD_BYTES
 from dropclust.service.files.card import card
 from dropclust.service.files.look import ACTIVATIONS
-from dropclust.service.files.scale import BY_PIXEL, SCALES, describe
+from dropclust.service.files.scale import BY_PIXEL, PIXELS, SCALES, describe
 from dropclust.service.proof import sentence
-from dropclust.service.work import TIMED_IMAGES
 from dropclust.ui import compressing, controls, live, state
-from dropclust.ui.compressing import Source
+from dropclust.ui.compressing import Images, Smaller, Source
 from dropclust.ui.figures import compressing as draw
 from dropclust.ui.figures import lines
 from dropclust.ui.figures import table3 as draw_table
 from dropclust.ui.figures.network import neuron_sheet
 from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 RECIPE = controls.RECIPE
 BEFORE = Parameter("before", "Units before", max(table3.BEFORE), table3.BEFORE)
@@ -51,9 +55,11 @@ SEED = Parameter(
 UNITS = Parameter("units", "Units left", 1, low=1, high=LIMITS["hidden"][1], step=1)
 TOLERANCE = Parameter("tolerance", "Held-out points that may be lost", 1.0, (0.5, 1.0, 2.0))
 IMAGE = Parameter("image", "Test image", 0, low=0, high=TEST_IMAGES - 1, step=1, help="Type a number, or press the arrow keys.")
+CURVE = 440  # pixels of the main chart, and of what stands in its place
 SHARE_LEFT = 0.4  # as in the paper, 162 of 400
 # What the address may hold whatever network is chosen; the rest is checked where the network is known.
 PARAMETERS = (RECIPE, BEFORE, TRAINED, SEED, TOLERANCE, IMAGE)
+OF_TABLE = (RECIPE.name, BEFORE.name, TRAINED.name)
 CHECKED_LATER = (LAYER.name, METHOD.name, UNITS.name, "run")
 
 
@@ -66,6 +72,25 @@ def named(names: Mapping[str, str], shown: str) -> str:
 def found(recipe: str, h: int, trained: str) -> table3.Table3:
     """What is said of the shipped Table 3; raises as `dropclust.findings.table3.read`."""
     return table3.read(recipe, None, h, trained)
+
+
+def page() -> None:
+    """A network made smaller, with the picture first; below it what is chosen, what goes home, and the paper's table."""
+    finding, main, below = st.container(), st.container(), st.container()
+    with below:
+        source = choose_source()
+        if source is not None:
+            try:
+                one_network(source, finding, main)
+            except FileNotFoundError as error:
+                st.warning(f"Nothing can be merged without images: {error}", icon=":material/image_not_supported:")
+        folded = st.expander(
+            "Table 3, made again: every method and control, over seeds", any(name in st.query_params for name in OF_TABLE),
+            icon=":material/table_chart:", key="table-3-again", on_change="rerun",
+        )  # fmt: skip
+        if folded.open:
+            with folded:
+                paper_again()
 
 
 def paper_again() -> None:
@@ -84,12 +109,20 @@ def paper_again() -> None:
         return
     with table:
         st.table(shown.again.formatted())
-        st.caption(f"{shown.again.sentence} Paper: {paper.CITATION}, Table 3.")
+        st.caption(
+            "If neurons act alike, one can do the work of several: the paper clusters layer 1, replaces each cluster by one "
+            "neuron, and finds that networks trained with dropout lose little by it (section 4.4). Here its method stands "
+            f"beside others, and beside pruning, which merges nothing. {shown.again.sentence} "
+            f"Paper: {paper.CITATION}, Table 3."
+        )
         controls.behind(shown.again, "table3", shown.command)
     with left:
         controls.chart(shown.losses, draw_table.losses, "table3-losses", shown.command)
     with right:
         controls.chart(shown.curves, lines.curves, "table3-curves", shown.command, height=640)
+
+
+# ---- which network -------------------------------------------------------------------------------------------------------
 
 
 def choose_source() -> Source | None:
@@ -99,46 +132,120 @@ def choose_source() -> Source | None:
         file = st.file_uploader(
             f"Or a file of your own: {', '.join(files.READABLE)}",
             key="file",
-            help="A perceptron with 784 inputs, one to six hidden layers and 10 outputs, of at most "
-            f"{UPLOAD_BYTES.value() // MIB} MB, from PyTorch, Keras, scikit-learn, ONNX or this project. Nothing in it is run. "
-            "It stays in this session alone.",
+            help="A perceptron with 784 inputs and one to six hidden layers, of at most "
+            f"{UPLOAD_BYTES.value() // MIB} MB, from PyTorch, Keras, scikit-learn, JAX, ONNX or this project. Nothing in it is "
+            "run. It stays in this session alone.",
         )
-        if file is None:
-            st.session_state.pop("compress_file", None)
-        else:
-            scales, activations = st.columns(2)
-            input_scale = scales.selectbox(
-                "It takes", (None, *SCALES, *BY_PIXEL), format_func=lambda name: describe(name) if name else "as proposed",
-                key="file_input_scale", help="What the network was trained on: found on held-out images unless you say it.",
-            )  # fmt: skip
-            activation = activations.selectbox(
-                "Activation", (None, *ACTIVATIONS), format_func=lambda name: name or "as proposed", key="file_activation",
-                help="What stands after each hidden layer: from the file, or found on held-out images, unless you say it.",
-            )  # fmt: skip
-            this, brought = (file.file_id, input_scale, activation), st.session_state.get("compress_file")
-            if brought is None or brought[0] != this:
-                try:
-                    found = compressing.read(file.getvalue(), file.name, input_scale, activation)
-                    if found is None:
-                        return None
-                    network, said = found
-                    chosen = {"--input-scale": input_scale, "--activation": activation}
-                    options = "".join(f"{option} {value} " for option, value in chosen.items() if value)
-                    begins = f"python -m dropclust compress {shlex.quote(file.name)} {options}"
-                    brought = this, (Source.of(network, file.name, begins, said.input_scale), said)
-                except ValueError as error:
-                    brought = this, str(error)
-                st.session_state["compress_file"] = brought
-            if not isinstance(brought[1], str):
-                source, said = brought[1]
-                with left:
-                    how_it_was_read(source, said)
-                return source
-            st.error(f"{as_text(brought[1])}.", icon=":material/error:")
+        with st.popover("How do I save mine?", icon=":material/help:"):
+            for who, line in files.LINES.items():
+                st.caption(who)
+                st.code(line, language="python", wrap_lines=True)
+    images = choose_images()
+    source = None if file is None else own_file(file, images)
+    if file is None:
+        st.session_state.pop("compress_file", None)
+    if source is not None or (file is not None and st.session_state.get("compress_file") is None):
+        return source
     with left:
         run = controls.choose_run(live.store().list(), table2.shown_spec(0.5).key)
     stored = None if run is None else live.store().get(run.key)
-    return None if stored is None else compressing.source_of(stored.key, stored.created, stored)
+    if stored is None:
+        return None
+    source = compressing.source_of(stored.key, stored.created, stored)
+    if images is None:
+        return source
+    if images.classes != OUTPUTS:
+        st.error(
+            f"{as_text(images.name)} has {images.classes} labels and the stored networks {OUTPUTS} outputs: bring a network of "
+            f"{images.classes}. Until then MNIST's images are used.",
+            icon=":material/error:",
+        )
+        return source
+    return replace(source, images=images, command=f"{source.command}--data FOLDER ")
+
+
+def choose_images() -> Images | None:
+    """Pictures other than MNIST's to choose and to prove on, where the viewer brings some."""
+    with st.expander("Other pictures than MNIST's, to choose and to prove on", icon=":material/image:"):
+        uploaded = st.file_uploader(
+            "IDX files (train-images, train-labels, t10k-images, t10k-labels, also .gz), or one .npz",
+            key="pictures", accept_multiple_files=True,
+            help="Pictures of 28 x 28 such as Fashion-MNIST, KMNIST or EMNIST. An .npz holds x_train, y_train, x_test and "
+            "y_test. The last twelfth of the training pictures is held out to choose on; the test pictures prove.",
+        )  # fmt: skip
+        if not uploaded:
+            st.session_state.pop("compress_images", None)
+            return None
+        this, brought = [each.file_id for each in uploaded], st.session_state.get("compress_images")
+        if brought is None or brought[0] != this:
+            try:
+                read = compressing.images_of([(each.name, each.getvalue()) for each in uploaded])
+                if read is None:
+                    return None
+                brought = this, read
+            except ValueError as error:
+                brought = this, str(error)
+            st.session_state["compress_images"] = brought
+        images = brought[1]
+        if isinstance(images, str):
+            st.error(f"{as_text(words.capital(images))}.", icon=":material/error:")
+            return None
+        st.success(
+            f"Your pictures, {as_text(images.name)}: {images.train:,} that a network may have learned from, "
+            f"{images.held_out:,} to choose on and {images.test:,} to prove on, with {images.classes} labels.",
+            icon=":material/image:",
+        )
+    return images
+
+
+def own_file(file: UploadedFile, images: Images | None) -> Source | None:
+    """The network of a file, with the report of how it was read; None while it is read, or with a sentence why it is not."""
+    scales, activations, orders = st.columns(3)
+    input_scale = scales.selectbox(
+        "It takes", (None, *SCALES, *BY_PIXEL), format_func=_taken, key="file_input_scale", accept_new_options=True,
+        help="What the network was trained on: found on held-out images unless you say it. Also normalize:MEAN:DEVIATION, and "
+        "each with ,inverted or ,transposed after it.",
+    )  # fmt: skip
+    activation = activations.selectbox(
+        "Activation", (None, *ACTIVATIONS), format_func=lambda name: name or "as proposed", key="file_activation",
+        accept_new_options=True,
+        help="What stands after each hidden layer: from the file, or found on held-out images, unless you say it.",
+    )  # fmt: skip
+    order = orders.text_input(
+        "Order of layers", key="file_order", placeholder="as proposed",
+        help="Their names from the first to the last, as fc1,fc2,fc3, where the proposed order is wrong.",
+    )  # fmt: skip
+    chosen = {"--input-scale": input_scale, "--activation": activation, "--order": order or None}
+    beside = None if images is None else images.stamp
+    this, brought = (file.file_id, *chosen.values(), beside), st.session_state.get("compress_file")
+    if brought is None or brought[0] != this:
+        st.session_state["compress_file"] = None
+        try:
+            read = compressing.read(file.getvalue(), file.name, input_scale, activation, order or None, images)
+            if read is None:
+                return None
+            network, said, scale = read
+            if images is not None and (outputs := len(network.biases[-1])) != images.classes:
+                raise ValueError(f"{file.name[:60]!r} has {outputs} outputs and your pictures {images.classes} labels")
+            options = "".join(f"{option} {shlex.quote(value)} " for option, value in chosen.items() if value)
+            begins = (
+                f"python -m dropclust compress {shlex.quote(file.name)} {options}{'' if images is None else '--data FOLDER '}"
+            )
+            source = Source.of(network, file.name, begins, scale if scale.name != PIXELS else None)
+            brought = this, (replace(source, images=images), said)
+        except ValueError as error:
+            brought = this, str(error)
+        st.session_state["compress_file"] = brought
+    if isinstance(brought[1], str):
+        st.error(f"{as_text(brought[1])}.", icon=":material/error:")
+        return None
+    source, said = brought[1]
+    how_it_was_read(source, said)
+    return source
+
+
+def _taken(name: str | None) -> str:
+    return "as proposed" if name is None else describe(name) if name in {*SCALES, *BY_PIXEL} else name
 
 
 def how_it_was_read(source: Source, said: ReadFile) -> None:
@@ -152,6 +259,12 @@ def how_it_was_read(source: Source, said: ReadFile) -> None:
     st.table(said.table().map(lambda value: as_text(str(value))))
     for what, how in said.facts:
         st.caption(f"{words.capital(what)}: {as_text(how)}.")
+    if len(said.ways) > 1:
+        with st.expander("Ways to read it that were tried"):
+            st.table(said.tried().map(lambda value: as_text(str(value))))
+
+
+# ---- made smaller --------------------------------------------------------------------------------------------------------
 
 
 def choose_units(source: Source, layer: int, method: str, seed: int) -> int | None:
@@ -181,8 +294,8 @@ def choose_units(source: Source, layer: int, method: str, seed: int) -> int | No
     return units
 
 
-def one_network(source: Source) -> None:
-    """The chosen network made smaller: what it costs, what it looks like, what it says, and its files."""
+def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -> None:
+    """The chosen network made smaller: in ``main`` how few units will do and what it costs, then its files and neurons."""
     network = source.network
     depth = len(network.hidden)
     of_layer = replace(LAYER, options=LAYER.options[:depth])
@@ -191,6 +304,7 @@ def one_network(source: Source) -> None:
     for parameter in (of_layer, of_network):
         if st.session_state.get(parameter.name, parameter.default) not in parameter.options:
             st.session_state[parameter.name] = parameter.default
+    home = st.container()
     wide, narrow = st.columns([3, 1])
     with wide:
         method = named(table3.NAMES, controls.choose(of_network))
@@ -199,40 +313,46 @@ def one_network(source: Source) -> None:
     with narrow:
         layer = controls.choose(of_layer)
         seed = controls.number(SEED)
-    units = choose_units(source, layer, method, seed)
-    curve = st.container()
-    said, drawn = st.columns([2, 3])
+    with main:
+        units = choose_units(source, layer, method, seed)
+        curve, beside = st.columns([5, 2])
     command = f"{source.command}--layer {layer} --units {units} --method {method} --seed {seed} --out small.safetensors"
-    with said:
-        st.subheader("Lost and gained")
-        small = None if units is None else compressing.compressed(source, layer, units, method, seed)
+    with beside:
+        small = None if units is None else compressing.compressed(source, layer, units, method, seed, 330)
         if small:
-            effect(findings.effect(small.proof, small.answers, small.times, TIMED_IMAGES), command)
-            name = f"smaller-{small.network.digest[:12]}"
-            controls.downloads(small.network, name, small.proof)
-            st.download_button(
-                "Model card",
-                card(small.network, f"dropclust-{name}", sentence(small.proof), small.proof),
-                f"dropclust-{name}.md",
-                key="download.md",
-                on_click="ignore",
-                icon=":material/description:",
-                help="What the network is, what it takes, and its proof in words.",
-            )
-    # Widgets are drawn while their numbers are waited for, too: one that is not drawn forgets what was chosen.
-    with drawn:
-        st.subheader("A digit through both")
-        st.fragment(one_digit)(small.answers if small else None)
-    left = None
-    if small:
-        left = small.network.hidden[layer - 1]
-        st.session_state["compress_left"] = (source.digest, layer), method, left
-        st.subheader("Which neurons merged")
-        old, new = (pictures(each.weights, layer) for each in (network, small.network))
-        merged = findings.merges(old, new, small.labels)
-        controls.picture(merged, sheet, "merges", command)
+            said = findings.effect(small.proof, small.answers, small.times, small.timed_images)
+            effect(said)
+    finding.markdown(said.finding if small else "When neurons act alike, one can do the work of several: how few will do?")
+    left = small.network.hidden[layer - 1] if small else None
     with curve:
         accuracy_curve(source, layer, method, seed, left)
+    if small:
+        st.session_state["compress_left"] = (source.digest, layer), method, left
+        with home:
+            st.caption(said.sentence)
+            controls.behind(said, "compressed", command)
+            take_home(source, small)
+        st.subheader("Which neurons merged")
+        old, new = (pictures(each.weights, layer) for each in (network, small.network))
+        controls.picture(findings.merges(old, new, small.labels), sheet, "merges", command)
+    # Widgets are drawn while their numbers are waited for, too: one that is not drawn forgets what was chosen.
+    st.subheader("A digit through both" if source.images is None else "A picture through both")
+    answers = small.answers if small else None
+    if answers is not None and source.images is not None:  # only the first of many were brought back to be shown
+        answers = answers.first(len(source.images.levels))
+    st.fragment(one_digit)(answers, source.images)
+
+
+def take_home(source: Source, small: Smaller) -> None:
+    """The smaller network's files: for what the network that was brought took, where that is not pixels, or for pixels."""
+    taken = None
+    if source.input_scale is not None:
+        brought = f"as brought: {source.input_scale.words}"
+        kept = st.radio("The files' network takes", ("pixels from 0 to 1", brought), index=1, key="file_takes", horizontal=True)
+        taken = source.input_scale if kept == brought else None
+    name = f"smaller-{small.network.digest[:12]}"
+    text = card(small.network, f"dropclust-{name}", sentence(small.proof), small.proof, taken)
+    controls.downloads(small.network, name, small.proof, taken, text)
 
 
 def sheet(merged: Merges) -> bytes:
@@ -241,22 +361,25 @@ def sheet(merged: Merges) -> bytes:
     return neuron_sheet(Neurons(merged.pictures, merged.number, merged.unit, merged.unit, new, merged.sentence))
 
 
-def effect(info: Effect, command: str) -> None:
-    """What was lost and what was gained."""
+def effect(info: Effect) -> None:
+    """What was lost and what was gained, in numbers."""
     original, smaller = info.rows
-    numbers = [column for _ in range(3) for column in st.columns(2)]
-    numbers[0].metric("Neurons left", f"{info.left[0]} of {info.left[1]}")
-    numbers[1].metric("Speed", f"{info.speed.mean:.2f} x", words.ends(info.speed), delta_color="off", delta_arrow="off")
-    numbers[2].metric("Test accuracy", f"{smaller['test accuracy']:.4f}", f"{100 * info.change.mean:+.2f} points")
-    numbers[3].metric("Held-out accuracy", f"{smaller['held-out accuracy']:.4f}", f"{info.held:+.2f} points")
-    for column, name in zip(numbers[4:], ("parameters", "bytes"), strict=True):
+    numbers: list[tuple[str, str, str | None, Literal["normal", "inverse", "off"]]] = [
+        ("Neurons left", f"{info.left[0]} of {info.left[1]}", None, "off"),
+        ("Test accuracy", f"{smaller['test accuracy']:.4f}", f"{100 * info.change.mean:+.2f} points", "normal"),
+        ("Held-out accuracy", f"{smaller['held-out accuracy']:.4f}", f"{info.held:+.2f} points", "normal"),
+        ("Speed", f"{info.speed.mean:.2f} x", words.ends(info.speed), "off"),
+    ]
+    for name in ("parameters", "bytes"):
         share = smaller[name] / original[name] - 1
-        column.metric(name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", delta_color="inverse")
-    st.caption(info.sentence)
-    controls.behind(info, "compressed", command)
+        numbers.append((name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", "inverse"))
+    with st.container(horizontal=True, gap="small"):
+        for label, value, change, colour in numbers:
+            arrow = "off" if colour == "off" else "auto"
+            st.metric(label, value, change, delta_color=colour, delta_arrow=arrow, width=150)
 
 
-def one_digit(found: Answers | None) -> None:
+def one_digit(found: Answers | None, brought: Images | None) -> None:
     """A test image through both networks, once their answers are there."""
 
     def to_next() -> None:
@@ -265,7 +388,7 @@ def one_digit(found: Answers | None) -> None:
 
     left, right = st.columns([1, 2])
     with left:
-        image = controls.number(IMAGE)
+        image = controls.number(IMAGE if brought is None else replace(IMAGE, high=len(brought.levels) - 1))
         st.button(
             "Next difference",
             on_click=to_next,
@@ -277,7 +400,7 @@ def one_digit(found: Answers | None) -> None:
         if found is None:
             return
         info = findings.digit(found, image)
-        if images := live.test_images():
+        if images := brought or live.test_images():
             st.image(compressing.picture(images.pixels(image)), alt=f"Test image {image}: a {info.truth}.", width=160)
     with right:
         controls.chart(info, draw.digit, "digit")
@@ -287,28 +410,30 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
     """What other numbers of units would leave; for a wide layer when asked for; ``left`` is None until it is known."""
     asked = st.session_state.setdefault("compress_curves", set())
     this, width = (source.digest, layer, method, seed), source.network.hidden[layer - 1]
-    if width > compressing.AUTOMATIC and this not in asked:
-        if not st.button("Draw accuracy against units", icon=":material/show_chart:", help="A minute for a very wide layer."):
-            return
-        asked.add(this)
-    chart, choose = st.columns([3, 1])
-    with choose:
+    picture, chooser = st.container(), st.container(horizontal=True, vertical_alignment="bottom")
+    with chooser:
         tolerance = controls.choose(TOLERANCE)
-        choice = compressing.chosen(source, layer, method, tolerance, seed)
+    with picture:
+        if width > compressing.AUTOMATIC and this not in asked:
+            with st.container(height=CURVE, border=False):
+                help_ = "A minute for a very wide layer."
+                if not st.button("Draw accuracy against units", icon=":material/show_chart:", help=help_):
+                    return
+            asked.add(this)
+        choice = compressing.chosen(source, layer, method, tolerance, seed, CURVE)
         if choice is None:
             return
-        kept = findings.fewest(choice)
+        others = compressing.controls_of(source, layer, method, seed, findings.widths(choice, width), CURVE)
+        if others is not None and left is not None:
+            info = findings.held_curves(choice, others, method, left)
+            controls.chart(info, lines.curves, "held-curve", height=CURVE)
+    kept = findings.fewest(choice)
+    with chooser:
         st.button(
             f"Keep {kept.width} units", on_click=lambda: st.session_state.update(units=kept.units), type="primary",
-            icon=":material/compress:", help="The fewest found that lose no more.", width="stretch",
+            icon=":material/compress:", help="The fewest found that lose no more.",
         )  # fmt: skip
-        st.caption(
-            f"{100 * (kept.accuracy - choice.accuracy_before):+.2f} points on the held-out images, by which they are chosen. "
-            "The test images are counted afterwards and may lose more."
-        )
-    with chart:
-        others = compressing.controls_of(source, layer, method, seed, findings.widths(choice, width))
-        if others is None or left is None:
-            return
-        info = findings.held_curves(choice, others, method, left)
-        controls.chart(info, lines.curves, "held-curve", height=440)
+    st.caption(
+        f"{100 * (kept.accuracy - choice.accuracy_before):+.2f} points on the held-out images, by which they are chosen. "
+        "The test images are counted afterwards and may lose more."
+    )

@@ -13,7 +13,7 @@ import streamlit as st
 
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
 from dropclust.findings.network import STATES
-from dropclust.service.files import TORCH_FREE, Described, to_bytes
+from dropclust.service.files import SUFFIXES, Described, InputScale, to_bytes
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
 from dropclust.ui import runs, state
@@ -125,19 +125,34 @@ def damage(store: Store) -> None:
             st.warning(as_text(sentence), icon=":material/healing:")
 
 
-def downloads(network: Described, name: str, proof: Mapping[str, Any]) -> None:
-    """A network to take home, with what is known about it; a file is made when it is asked for."""
+def downloads(
+    network: Described, name: str, proof: Mapping[str, Any], input_scale: InputScale | None = None, card: str | None = None
+) -> None:
+    """A network to take home, with what is known about it; a file is made when it is asked for.
+
+    ``input_scale`` is what the file's network takes, None for pixels from 0 to 1; ``card`` the text of a model card beside it.
+    """
     st.caption("Take the network home")
-    for column, suffix in zip(st.columns(len(TORCH_FREE)), TORCH_FREE, strict=True):
-        column.download_button(
-            suffix,
-            partial(to_bytes, network, suffix, proof),
-            f"dropclust-{name}{suffix}",
-            key=f"download{suffix}",
-            on_click="ignore",
-            icon=":material/download:",
-            width="stretch",
-        )
+    with st.container(horizontal=True, gap="small"):
+        for suffix in SUFFIXES:
+            st.download_button(
+                suffix,
+                partial(to_bytes, network, suffix, proof, input_scale),
+                f"dropclust-{name}{suffix}",
+                key=f"download{suffix}",
+                on_click="ignore",
+                icon=":material/download:",
+            )
+        if card is not None:
+            st.download_button(
+                "Model card",
+                card,
+                f"dropclust-{name}.md",
+                key="download.md",
+                on_click="ignore",
+                icon=":material/description:",
+                help="What the network is, what it takes, and its proof in words.",
+            )
 
 
 def finished(summaries: list[Summary]) -> None:

@@ -1,7 +1,8 @@
-"""The block in which one image is put to a network: drawn by hand, a hard test image, or one half-way between two digits."""
+"""The page Draw a digit: one image put to a network, drawn by hand, a hard test image, or one half-way between two digits."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import streamlit as st
 from dropclust.core import uncertainty
 from dropclust.core.spec import LIMITS, OUTPUTS, TEST_IMAGES, RunSpec
 from dropclust.core.uncertainty import MIXES, Image
+from dropclust.experiments import table2
 from dropclust.findings import words
 from dropclust.findings.reading import favourites
 from dropclust.service.requests import Request
@@ -38,7 +40,29 @@ HARD = Parameter("digit_image", "The images about which the masks disagree most"
 FROM = Parameter("digit_from", "From", 4, tuple(range(OUTPUTS)))
 TO = Parameter("digit_to", "To", 9, tuple(range(OUTPUTS)))
 MIX = Parameter("digit_mix", "How far", 0.5, MIXES, step=0.05, show="{:.2f}".format)
+ANSWER = 640  # pixels of the answer with its chart, and of what stands in its place
 PARAMETERS = (SOURCE, MASK_COUNT, RATE, HARD, FROM, TO, MIX)
+
+
+def forward() -> None:
+    """Send an older link, to the block when it stood on another page, to the page it has now."""
+    if any(parameter.name in st.query_params for parameter in PARAMETERS) and not st.session_state.get("digit_visited"):
+        st.switch_page("pages/digit.py", query_params={name: st.query_params.get_all(name) for name in st.query_params})
+
+
+def page() -> None:
+    """The canvas and the answer first, then which network answers."""
+    st.session_state["digit_visited"] = True
+    first, below = st.container(), st.container()
+    with below:
+        run = controls.choose_run(live.store().list(), table2.shown_spec(0.4).key)
+    if run is None:
+        return
+    if (stored := live.store().get(run.key)) is None:
+        st.warning(f"The run {run.key[:12]} cannot be read: choose another.", icon=":material/healing:")
+        return
+    with first:
+        section(stored)
 
 
 def section(stored: Stored) -> None:
@@ -56,38 +80,61 @@ def block(network: Origin, spec: RunSpec | None) -> None:
     Whatever is wrong (an empty canvas, a rate or a number of masks that cannot be, missing images) costs one sentence.
     """
     state.check(PARAMETERS)
-    first, second, third = st.columns([2, 1, 1])
-    with first:
-        source = controls.choose(SOURCE)
-    with second:
-        n_samples = controls.number(MASK_COUNT)
-    rate = None  # the network's own
-    if spec is None or not any(spec.final_rates):
-        with third:
-            rate = controls.drag(RATE)
-    left, right = st.columns([1, 2], gap="large")
+    main, choices = st.container(), st.container()
+    with choices:
+        first, second, third = st.columns([2, 1, 1])
+        with first:
+            source = controls.choose(SOURCE)
+        with second:
+            n_samples = controls.number(MASK_COUNT)
+        rate = None  # the network's own
+        if spec is None or not any(spec.final_rates):
+            with third:
+                rate = controls.drag(RATE)
+    with main:
+        left, right = st.columns([1, 2], gap="medium")
     try:
         with left:
-            image = _SOURCES[source](network, rate)
+            shown = _SOURCES[source](network, rate)
         with right:
-            if image is not None and (info := _read(network, image, n_samples, rate)):
-                _summary(image, info)
+            if shown is not None and (info := _read(network, shown.image, n_samples, rate)):
+                _summary(shown, info)
                 controls.chart(info, figures.answers, "digit-reading", _command(spec))
             if source == HALF_WAY:
                 _turning(network, spec, n_samples, rate)
     except FileNotFoundError as error:
-        st.warning(f"No test image can be shown: {error}.", icon=":material/image_not_supported:")
+        main.warning(f"No test image can be shown: {error}.", icon=":material/image_not_supported:")
     except ValueError as error:
-        st.error(as_text(f"{words.capital(str(error))}."))
+        main.error(as_text(f"{words.capital(str(error))}."))
 
 
-def _summary(image: Image, info: Answers) -> None:
-    """The image and the numbers of its reading, large; side by side as far as the screen allows."""
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """An image that is put to the network, and what it is, in a sentence."""
+
+    image: Image
+    what: str
+
+
+def _summary(shown: _Shown, info: Answers) -> None:
+    """The answer, large, beside what was seen; then the numbers of its reading."""
     reading = info.reading
     scaled, voted = (" or ".join(map(str, favourites(shares))) for shares in (reading.scaled, reading.votes))
     one = reading.n_samples == 1
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.html(
+            f'<p role="status" aria-label="It reads {scaled}" '
+            f'style="margin:0;font-size:7rem;line-height:1;font-weight:700">{scaled}</p>',
+            width="content",
+        )
+        # True of every source: drawings are moved and scaled as MNIST's images were, and the others are MNIST's images.
+        st.image(_picture(shown.image), width=112, alt="The 28 by 28 pixels given to the network")
+        st.metric(
+            "Sure of it", words.share(max(reading.scaled)), help="The probability that the network gives, without masks: each "
+            "replaced by its mean (scaled).", width="content",
+        )  # fmt: skip
+    st.caption(f"{shown.what} It sees what stands beside its answer, sized and centred as MNIST's images were.")
     numbers = [
-        ("Scaled reads", scaled, words.share(max(reading.scaled)), "The network without masks: each replaced by its mean."),
         (
             "The mask votes" if one else "Masks vote",
             voted,
@@ -99,40 +146,37 @@ def _summary(image: Image, info: Answers) -> None:
     if not one:
         between = "Mutual information: the entropy's part between masks."
         numbers.append(("Masks disagree", words.number(reading.mutual_information), "nats", between))
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        # True of every source: drawings are moved and scaled as MNIST's images were, and the others are MNIST's images.
-        caption = "what it sees, sized and centred as MNIST's images were"
-        st.image(_picture(image), caption, width=140, alt="The 28 by 28 pixels given to the network")
+    with st.container(horizontal=True, gap="small"):
         for label, number, note, about in numbers:
             st.metric(label, number, note, delta_color="off", delta_arrow="off", help=about, width=140)
 
 
-def _drawn(network: Origin, rate: float | None) -> Image | None:
+def _drawn(network: Origin, rate: float | None) -> _Shown | None:
     """The canvas; while it is empty the hardest test image stands in, so that there is something to see."""
     image = draw("digit-canvas")
-    if image is None and (found := _hard(network, rate)):
-        images, order = found
-        st.info(
-            f"Nothing is drawn yet. Until then: {images.name(order[0])}, of all {TEST_IMAGES:,} the one about which this "
-            "network's masks disagree most (mutual information).",
-            icon=":material/draw:",
-        )
-        image = images.pixels(order[0])
-    return image
+    if image is not None:
+        return _Shown(image, "Your drawing.")
+    if (found := _hard(network, rate)) is None:
+        return None
+    images, order = found
+    what = (
+        f"Nothing is drawn yet. Until then: {images.name(order[0])}, of all {TEST_IMAGES:,} the one about which this network's "
+        "masks disagree most (mutual information)."
+    )
+    return _Shown(images.pixels(order[0]), what)
 
 
-def _hardest(network: Origin, rate: float | None) -> Image | None:
+def _hardest(network: Origin, rate: float | None) -> _Shown | None:
     rank = controls.choose(HARD)
     found = _hard(network, rate)
     if found is None:
         return None
     images, order = found
     place = f"number {rank} of {TEST_IMAGES:,} by how much the masks disagree (mutual information)"
-    st.caption(f"{words.capital(images.name(order[rank - 1]))}: {place}.")
-    return images.pixels(order[rank - 1])
+    return _Shown(images.pixels(order[rank - 1]), f"{words.capital(images.name(order[rank - 1]))}: {place}.")
 
 
-def _between(network: Origin, rate: float | None) -> Image | None:
+def _between(network: Origin, rate: float | None) -> _Shown | None:
     digits = controls.choose(FROM), controls.choose(TO)
     share = controls.slide(MIX)
     if digits[0] == digits[1]:
@@ -142,11 +186,10 @@ def _between(network: Origin, rate: float | None) -> Image | None:
     if images is None:
         return None
     parts = (f"{words.share(part)} of a typical {digit}" for part, digit in zip((1 - share, share), digits, strict=True))
-    st.caption(f"{' and '.join(parts)}, pixel by pixel.")
-    return images.between(digits, share)
+    return _Shown(images.between(digits, share), f"{' and '.join(parts)}, pixel by pixel.")
 
 
-_SOURCES: dict[str, Callable[[Origin, float | None], Image | None]] = {
+_SOURCES: dict[str, Callable[[Origin, float | None], _Shown | None]] = {
     DRAW: _drawn,
     HARD_IMAGE: _hardest,
     HALF_WAY: _between,
@@ -180,7 +223,7 @@ def _read(network: Origin, image: Image, n_samples: int, rate: float | None) -> 
     """What the network says; so quick that the page waits a moment for it."""
     arguments = {"n_samples": n_samples, "rate": rate}
     request = Request("reading", arguments, (network,), "Classifying it", np.asarray(image, np.float32).tobytes())
-    found: Answers | None = live.ask(request, 640, PATIENCE)
+    found: Answers | None = live.ask(request, ANSWER, PATIENCE)
     return found
 
 

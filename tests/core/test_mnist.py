@@ -376,7 +376,7 @@ def test_another_set_in_the_same_format_is_read(tmp_path: Path) -> None:
     (tmp_path / "emnist-letters-train-images-idx3-ubyte").write_bytes(idx(images))
     (tmp_path / "emnist-letters-train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
     (tmp_path / "emnist-letters-test-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images[:100])))
-    with pytest.raises(ValueError, match=r"^data must be a folder of IDX files; .* has no file t10k or test-labels$"):
+    with pytest.raises(ValueError, match=r"^data must be .* with both parts; there is no t10k or test-labels$"):
         mnist.load_folder(tmp_path)
     (tmp_path / "emnist-letters-test-labels-idx1-ubyte").write_bytes(idx(labels[:100]))
     data = mnist.load_folder(tmp_path)
@@ -386,3 +386,36 @@ def test_another_set_in_the_same_format_is_read(tmp_path: Path) -> None:
     (tmp_path / "emnist-letters-test-labels-idx1-ubyte").write_bytes(idx(labels[:100])[:-1])
     with pytest.raises(ValueError, match="is none, or is cut short"):
         mnist.load_folder(tmp_path)
+
+
+def test_another_set_comes_as_an_npz_too(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (240, 28, 28), np.uint8), (np.arange(240) % 10).astype(np.int64)
+    parts = {"x_train": images, "y_train": labels, "x_test": images[:120], "y_test": labels[:120]}
+    for changed in (
+        parts, parts | {"x_test": images[:120].reshape(-1, 784)}, parts | {"x_train": (images / 255)[..., None]},
+        parts | {"y_train": labels[:, None].astype(np.int32)},
+    ):  # fmt: skip
+        np.savez_compressed(tmp_path / "fashion.npz", **changed)
+        data = mnist.load_folder(tmp_path / "fashion.npz")
+        assert (len(data.train_x), len(data.held_x), len(data.test_x), data.classes) == (220, 20, 120, 10)
+        assert torch.equal((data.train_x * 255).round().byte().reshape(-1, 28, 28), torch.from_numpy(images[:220]))
+        assert torch.equal(data.held_y, torch.from_numpy(labels[220:]))
+    for name, array in (("train-imgs", images), ("train-labels", labels), ("test-imgs", images), ("test-labels", labels)):
+        (tmp_path / "kmnist").mkdir(exist_ok=True)
+        np.savez(tmp_path / "kmnist" / f"kmnist-{name}.npz", array)
+    assert len(mnist.load_folder(tmp_path / "kmnist").test_x) == 240
+    for changed, match in (
+        (parts | {"x_train": images * 2.5}, "levels from 0 to 255"),
+        (parts | {"x_train": images.astype(object)}, "plain numbers"),
+        (parts | {"x_train": images[:, :14]}, "pictures of 28 x 28"),
+        (parts | {"y_train": labels * 1.5}, "whole numbers"),
+        (parts | {"y_train": labels + 5000}, "labels from 0, or from 1"),
+        ({"x_train": images, "x_test": images}, "there is no train-labels"),
+    ):
+        np.savez(tmp_path / "bad.npz", **changed)
+        with pytest.raises(ValueError, match=f"^data must [^\n]*{match}"):
+            mnist.load_folder(tmp_path / "bad.npz")
+    (tmp_path / "bad.npz").write_bytes((tmp_path / "fashion.npz").read_bytes()[:-40])
+    with pytest.raises(ValueError, match="could not be read"):
+        mnist.load_folder(tmp_path / "bad.npz")

@@ -1,6 +1,7 @@
-"""Mutated files for `load`: `python -m tests.service.fuzz_load --seconds 60 --suffix .onnx` counts what became of them.
+"""Mutated files for `load`: `python -m tests.service.fuzz_load --seconds 60` counts what became of them, format by format.
 
-Readers that have a process of their own are called in this one, so that what they raise is seen, and none looks at images.
+Readers that have a process of their own are called in this one, so that what they raise is seen, and none looks at images;
+that of HDF5 is called in a fork with a child's limits.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
-import json
+import os
 import random
 import resource
 import struct
-import time
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
 from unittest import mock
 
 import numpy as np
@@ -25,8 +28,18 @@ import torch
 from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
 from dropclust.service import files as files_of_people
-from dropclust.service.files import LoadError, child, from_bytes, keras, onnx, to_bytes, torch_file
+from dropclust.service.files import LoadError, child, from_bytes, onnx, to_bytes, torch_file
 from dropclust.service.files.raw import Raw, pack, unpack
+from tests.service.files import keras_files
+
+SUFFIXES = (".safetensors", ".npz", ".onnx", ".pt", ".keras", ".h5")
+
+_LIMITED, _RAISED = 71, 70  # exit codes of a fork
+
+
+class Limited(LoadError):
+    """A reader that its limits ended, or a crash of its library: a viewer reads one sentence."""
+
 
 # What a reader of zip, npy or JSON looks for.
 WORDS = [b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"\x93NUMPY", b"'<f4'", b"'|O'", b"F32", b"F64", b"BF16"]
@@ -53,12 +66,13 @@ def corpus() -> list[tuple[str, bytes]]:
             for write in (np.savez, np.savez_compressed):
                 write(file := io.BytesIO(), **arrays)
                 files.append(("other.npz", file.getvalue()))
+        layers = [(weight.numpy(), bias.numpy()) for weight, bias in zip(weights, biases, strict=True)]
         files += [("own.onnx", to_bytes(network, ".onnx", {"a": 1})), ("own.pt", to_bytes(network, ".pt"))]
         files.append(("other.onnx", foreign_onnx(named)))
         files += [
             ("other.h5", hdf5(named)),
-            ("model.h5", keras_h5(weights, biases)),
-            ("model.keras", keras_zip(weights, biases)),
+            ("model.h5", keras_files.hdf5(layers)),
+            ("model.keras", keras_files.zipped(layers)),
         ]
     return files
 
@@ -85,50 +99,46 @@ def foreign_onnx(named: dict[str, np.ndarray]) -> bytes:
     return bytes(helper.make_model(helper.make_graph(nodes, "g", inputs, outputs, constants)).SerializeToString())
 
 
-def hdf5(named: dict[str, np.ndarray], config: dict[str, object] | None = None) -> bytes:
-    """An HDF5 file of arrays, with a model's configuration beside them or none."""
+def hdf5(named: dict[str, np.ndarray]) -> bytes:
+    """An HDF5 file of arrays."""
     import h5py
 
     with h5py.File(file := io.BytesIO(), "w") as written:
         for name, array in named.items():
-            written.create_dataset(name, data=array, compression="gzip" if config is None else None)
-        if config is not None:
-            written.attrs["model_config"] = json.dumps(config)
-    return file.getvalue()
-
-
-def keras_config(layers: int) -> dict[str, object]:
-    """The configuration of a Sequential model, as Keras writes the part that is read."""
-    dense = [
-        {"class_name": "Dense", "config": {"name": f"dense_{n}", "activation": "relu" if n < layers - 1 else "softmax"}}
-        for n in range(layers)
-    ]
-    return {
-        "class_name": "Sequential",
-        "config": {"layers": [{"class_name": "Flatten", "config": {"name": "flatten"}}, *dense]},
-    }
-
-
-def keras_h5(weights: list[torch.Tensor], biases: list[torch.Tensor]) -> bytes:
-    """Keras's legacy file."""
-    named = {f"model_weights/dense_{n}/dense_{n}/kernel:0": weight.numpy() for n, weight in enumerate(weights)}
-    named |= {f"model_weights/dense_{n}/dense_{n}/bias:0": bias.numpy() for n, bias in enumerate(biases)}
-    return hdf5(named, keras_config(len(weights)))
-
-
-def keras_zip(weights: list[torch.Tensor], biases: list[torch.Tensor]) -> bytes:
-    """Keras's own zip."""
-    named = {f"layers/dense_{n}/vars/0": weight.numpy() for n, weight in enumerate(weights)}
-    named |= {f"layers/dense_{n}/vars/1": bias.numpy() for n, bias in enumerate(biases)}
-    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
-        archive.writestr("config.json", json.dumps(keras_config(len(weights))))
-        archive.writestr("model.weights.h5", hdf5(named))
+            written.create_dataset(name, data=array, compression="gzip")
     return file.getvalue()
 
 
 def _here(kind: str, data: bytes) -> Raw:
-    """What a child does, in this process: also that its answer travels."""
-    return unpack(pack({"onnx": onnx.read, "torch": torch_file.read, "keras": keras.read}[kind](data)))
+    """What a child does: in this process, also that its answer travels; for HDF5, which may loop for ever, in a fork of it."""
+    return _forked(data) if kind == "keras" else unpack(pack({"onnx": onnx.read, "torch": torch_file.read}[kind](data)))
+
+
+def _forked(data: bytes) -> Raw:
+    """`child.main` in a fork, with its limits, so that no file waits for an interpreter to start."""
+    with TemporaryFile() as given, TemporaryFile() as answer:
+        given.write(data)
+        given.seek(0)
+        if (pid := os.fork()) == 0:
+            try:
+                for number, file in ((0, given.fileno()), (1, answer.fileno()), (2, os.open(os.devnull, os.O_WRONLY))):
+                    os.dup2(file, number)
+                sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
+                child.main("keras")
+            except MemoryError:
+                os._exit(_LIMITED)
+            finally:
+                os._exit(_RAISED)
+        _, status = os.waitpid(pid, 0)
+        answer.seek(0)
+        said = answer.read()
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0 and said[:1] == b"+":
+        return unpack(said[1:])
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0 and said[:1] == b"-":
+        raise LoadError(said[1:].decode())
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _RAISED:
+        raise AssertionError("the reader raised something else than LoadError")
+    raise Limited(f"ended by status {status}")
 
 
 def _places(data: bytes) -> list[int]:
@@ -204,51 +214,102 @@ def bomb(random_: random.Random, data: bytes) -> bytes:
     return flip(random_, file.getvalue()) if random_.random() < 0.5 else file.getvalue()
 
 
-MUTATIONS: list[Callable[[random.Random, bytes], bytes]] = [flip, flip, cut, insert, insert, number, number, digits, repeat]
+def splice(random_: random.Random, data: bytes, other: bytes = b"") -> bytes:
+    """The beginning of one file and the end of another."""
+    return data[: _near(random_, data)] + other[_near(random_, other) :]
+
+
+def inside(random_: random.Random, data: bytes) -> bytes:
+    """A member of a zip changed, under a checksum that is right; another file stays as it is."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as before, zipfile.ZipFile(file := io.BytesIO(), "w") as after:
+            members = {name: before.read(name) for name in before.namelist()}
+            name = random_.choice(list(members))
+            members[name] = random_.choice(MUTATIONS)(random_, members[name])
+            for member, content in members.items():
+                after.writestr(member, content)
+    except Exception:
+        return data
+    return file.getvalue()
+
+
+MUTATIONS: list[Callable[[random.Random, bytes], bytes]] = [
+    flip, flip, cut, insert, insert, number, number, digits, repeat, splice,
+]  # fmt: skip
 
 
 def fuzz(files: int | None = None, seconds: float | None = None, seed: int = 0, suffix: str = "") -> Counter[str]:
-    """Give mutated files to `from_bytes` until there were so many, or so long; count what became of them.
+    """Give mutated files to `from_bytes`, so many or for so many seconds of a processor; count what became of them.
 
     Any exception but `LoadError`, and any sentence of two lines, ends it.
     """
     random_, tally = random.Random(seed), Counter[str]()
-    # The HDF5 library can read a damaged file for ever: there a child's limit ends it, here only who asks for .h5 takes that.
     asked = [suffix] if suffix else [".npz", ".safetensors", ".onnx", ".pt"]
     originals = [(name, data) for name, data in corpus() if name.endswith(tuple(asked))]
-    ends = None if seconds is None else time.monotonic() + seconds
-    while (files is None or tally.total() < files) and (ends is None or time.monotonic() < ends):
-        name, data = random_.choice(originals)
-        if ends is not None and suffix in ("", ".npz") and random_.random() < 0.002:
-            name, data = "bomb.npz", bomb(random_, data)
-        else:
-            for _ in range(random_.choice([1, 1, 1, 2, 4, 16])):
-                data = random_.choice(MUTATIONS)(random_, data)
-        try:
-            with mock.patch.object(child, "read", _here), mock.patch.object(files_of_people, "_mnist", return_value=None):
+    ends = None if seconds is None else spent() + seconds
+    with (
+        mock.patch.object(child, "read", _here),
+        mock.patch.object(child, "SECONDS", 1),
+        mock.patch.object(files_of_people, "_mnist", return_value=None),
+    ):
+        while (files is None or tally.total() < files) and (ends is None or spent() < ends):
+            name, data = random_.choice(originals)
+            if ends is not None and suffix in ("", ".npz") and random_.random() < 0.002:
+                name, data = "bomb.npz", bomb(random_, data)
+            else:
+                other = random_.choice(originals)[1]
+                if data[:2] == b"PK" and random_.random() < 0.5:
+                    data = inside(random_, data)
+                for _ in range(random_.choice([0, 1, 2]) if data[:2] == b"PK" else random_.choice([1, 1, 1, 2, 4, 16])):
+                    mutation = random_.choice(MUTATIONS)
+                    data = splice(random_, data, other) if mutation is splice else mutation(random_, data)
+            try:
                 from_bytes(data, name)
-        except LoadError as error:
-            if "\n" in str(error) or len(str(error)) > 1000:
-                raise AssertionError(f"not one sentence: {error}") from error
-            tally["refused"] += 1
-        else:
-            tally["loaded"] += 1
+            except LoadError as error:
+                if "\n" in str(error) or len(str(error)) > 1000:
+                    raise AssertionError(f"not one sentence: {error}") from error
+                tally["ended by a limit" if isinstance(error.__cause__, Limited) else "refused"] += 1
+            except BaseException as error:
+                with NamedTemporaryFile(prefix="fuzz-", suffix=f"-{name}", delete=False) as kept:
+                    kept.write(data)
+                error.add_note(f"the file that did it: {kept.name}; {tally.total():,} before it")
+                raise
+            else:
+                tally["accepted"] += 1
     return tally
 
 
+def spent() -> float:
+    """Seconds of a processor that this process and its forks took."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def resident() -> int:
+    """MiB of memory that this process holds now."""
+    import gc
+
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 20
+
+
 def main() -> None:
-    """Fuzz for the time asked for and print the tally and the growth of the peak of resident memory."""
+    """Fuzz one format after the other; for each print the tally, and how much more memory is held after than before."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seconds", type=float, default=60, help="of a processor, for each format (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--suffix", default="", help="of one format alone")
+    parser.add_argument("--suffix", choices=SUFFIXES, action="append", help="of one format alone (default: each)")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    fuzz(files=200, seed=given.seed, suffix=given.suffix)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    tally = fuzz(seconds=given.seconds, seed=given.seed + 1, suffix=given.suffix)
-    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"{tally.total():,} files in {given.seconds:g} s: {dict(tally)}; peak memory grew by {growth:.0f} MiB")
+    for suffix in given.suffix or SUFFIXES:
+        fuzz(files=200, seed=given.seed, suffix=suffix)
+        before, peak = resident(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        tally = fuzz(seconds=given.seconds, seed=given.seed + 1, suffix=suffix)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10) - peak
+        print(
+            f"{suffix}: {tally.total():,} files in {given.seconds:g} s of a processor: {dict(tally)}, no other exception; "
+            f"{resident() - before} MiB kept, peak memory grew by {grown} MiB",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

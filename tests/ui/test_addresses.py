@@ -28,7 +28,8 @@ WORST = ["", "1e999", "9" * 400, "nan", PICTURE]  # those by which whole pages u
 # What else has to be in the address for more of the page's widgets to be there.
 OPEN: dict[str, list[dict[str, str]]] = {
     "train": [{"each": "true"}],
-    "sample": [{"guess": "off", "digit": "half-way"}, {"digit": "hard image", "drop": "all layers"}],
+    "sample": [{"guess": "off"}, {"drop": "all layers"}],
+    "digit": [{"digit": "half-way"}, {"digit": "hard image"}],
     "explore": [{"guess": "off", "plain": "on"}],
 }
 # A sentence of ours says what must be, what is not known, or what is not there.

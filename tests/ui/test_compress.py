@@ -82,6 +82,8 @@ def opened(app: AppTest) -> None:
 
 def test_the_page_shows_table_3_and_makes_a_network_smaller(cache):
     app = open_page()
+    app.session_state["table-3-again"] = True
+    app.run()
     text = said(app)
     assert "700 to 177 units, 3 seeds." in text
     assert "30 neurons become 12" in text
@@ -91,7 +93,7 @@ def test_the_page_shows_table_3_and_makes_a_network_smaller(cache):
     assert "are the fewest found that lose at most 1 point" in text
     assert not app.error
     assert not app.warning
-    assert len(app.get("download_button")) >= len(files.TORCH_FREE)
+    assert len(app.get("download_button")) >= len(files.SUFFIXES)
 
 
 def test_the_address_decides_what_is_shown(cache):
@@ -270,6 +272,71 @@ def test_a_file_of_letters_is_for_the_command_line(cache):
     assert "30 neurons become 12" in said(app)
 
 
+def pictures_npz(classes: int = 26) -> bytes:
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (240, 28, 28), np.uint8), np.arange(240) % classes
+    return npz({"x_train": images, "y_train": labels, "x_test": images[:120], "y_test": labels[:120]})
+
+
+def test_letters_are_chosen_and_proved_on_pictures_that_are_brought_too(cache):
+    network = made((12,))
+    letters = Network([network.weights[0], torch.ones(12, 26)], [network.biases[0], torch.arange(26.0)])
+    app = open_page(method="prune", image="7")
+    app.file_uploader(key="pictures").upload("letters.npz", pictures_npz(), "application/octet-stream").run()
+    text = said(app)
+    assert "220 that a network may have learned from, 20 to choose on and 120 to prove on, with 26 labels" in text
+    assert "letters.npz has 26 labels and the stored networks 10 outputs" in text
+    app.file_uploader(key="file").upload("letters.npz", files.to_bytes(letters, ".npz"), "application/octet-stream").run()
+    text = said(app)
+    assert not app.error
+    assert "12 neurons become 5" in text
+    assert "over the same 120 images" in text
+    assert "Test image 7 shows a 7." in text
+    opened(app)
+    again = "python -m dropclust compress letters.npz --data FOLDER --layer 1 --units 5 --method prune"
+    assert any(again in code.value for code in app.code)
+
+
+def test_a_stored_network_is_proved_on_other_pictures_and_says_so(cache):
+    app = open_page(method="prune")
+    app.file_uploader(key="pictures").upload("fashion.npz", pictures_npz(10), "application/octet-stream").run()
+    assert "over the same 120 images" in said(app)
+    assert not app.error
+    app.file_uploader(key="pictures").upload("fashion.npz", b"PK", "application/octet-stream").run()
+    [error] = [error.value for error in app.error]
+    assert error == "Data must be IDX files or an npz; fashion.npz could not be read."
+    assert "over the same 10,000 images" in said(app)
+
+
+def test_layers_stand_in_the_order_that_the_viewer_says(cache):
+    network, app = made((12, 12)), open_page(method="prune")
+    tensors = torch_names(network)
+    app.file_uploader(key="file").upload("mine.npz", npz(tensors), "application/octet-stream").run()
+    assert "the numbers in the names" in said(app)
+    app.text_input(key="file_order").set_value("fc0,fc1,fc2")
+    assert "as you chose" in said(app.run())
+    opened(app)
+    assert any("--order fc0,fc1,fc2 --layer 1" in code.value for code in app.code)
+    app.text_input(key="file_order").set_value("fc0,fc2,fc1")
+    [error] = [error.value for error in app.run().error]
+    assert "has layers that do not fit each other in the order that was chosen" in error
+
+
+def test_a_network_goes_home_taking_what_it_took_or_pixels(cache):
+    model = zoo.trained("relu", "standardised")
+    app = open_page(units="8", method="fold")
+    app.file_uploader(key="file").upload("theirs.pt", zoo.saved(model.state_dict()), "application/octet-stream").run()
+    assert app.radio(key="file_takes").options[1].startswith("as brought: standardised pixels, Normalize((0.1307,), (0.3081,))")
+    assert app.radio(key="file_takes").value == app.radio(key="file_takes").options[1]
+    app.radio(key="file_takes").set_value("pixels from 0 to 1")
+    assert not app.run().exception
+
+
+def test_the_lines_that_write_what_is_read_are_on_the_page(cache):
+    lines = [code.value for code in open_page(method="prune").code]
+    assert set(files.LINES.values()) <= set(lines)
+
+
 def torch_names(network: Network) -> dict[str, np.ndarray]:
     tensors = files.tensors_of(network)
     layers = range(len(tensors) // 2)
@@ -331,14 +398,14 @@ def test_without_a_run_the_page_still_takes_a_file(cache):
 
 def test_without_its_table_the_page_still_makes_networks_smaller(cache):
     (cache / "results" / "table3-modern.csv").unlink()
-    app = open_page(method="prune")
+    app = open_page(method="prune", trained="without dropout")
     assert "The table table3-modern is not there; make it again with: python -m dropclust reproduce table3." in said(app)
     assert "30 neurons become 12" in said(app)
 
 
 def test_without_images_the_page_says_which_file_is_missing(cache):
     (cache / "MNIST").unlink()
-    app = open_page(method="prune")
+    app = open_page(method="prune", trained="without dropout")
     assert "Nothing can be merged without images: the MNIST file train-images-idx3-ubyte.gz is missing" in said(app)
     assert "700 to 177 units" in said(app)
 

@@ -6,6 +6,7 @@ import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from dropclust.core.network import Network
 
 __all__ = [
+    "LINES",
     "MAX_BYTES",
     "MAX_TENSORS",
     "READABLE",
     "SUFFIXES",
-    "TORCH_FREE",
     "Choices",
     "Described",
     "InputScale",
@@ -46,23 +47,23 @@ __all__ = [
     "to_bytes",
 ]
 
-TORCH_FREE = (".safetensors", ".npz", ".onnx")  # written without torch
-SUFFIXES = (*TORCH_FREE, ".pt")
+SUFFIXES = (".safetensors", ".npz", ".onnx", ".pt")  # written, none of them with torch
 READABLE = (*SUFFIXES, ".pth", ".keras", ".h5", ".hdf5")
 MAX_BYTES = MAX_FILE_BYTES  # an uploaded file: what Train makes can be brought back
 _IN_A_CHILD = {".onnx": "onnx", ".pt": "torch", ".pth": "torch", ".keras": "keras", ".h5": "keras", ".hdf5": "keras"}
-# Suffix -> the line that writes what is read here.
+# Where a network was trained -> the line that writes what is read here.
+LINES: Mapping[str, str] = MappingProxyType(
+    {
+        "PyTorch": "torch.save(model.state_dict(), 'net.pt')",
+        "Keras": "model.save('net.keras')",
+        "scikit-learn": "np.savez('net.npz', *model.coefs_, *model.intercepts_, activation=model.activation)",
+        "JAX": "np.savez('net.npz', *jax.tree_util.tree_leaves(params))",
+    }
+)
 _PICKLED = {
-    ".ckpt": "torch.save(model.state_dict(), 'net.pt')",
-    ".bin": "torch.save(model.state_dict(), 'net.pt')",
-    ".dill": "torch.save(model.state_dict(), 'net.pt')",
-    ".pkl": "np.savez('net.npz', *model.coefs_, *model.intercepts_, activation=model.activation)",
-    ".pickle": "np.savez('net.npz', *model.coefs_, *model.intercepts_, activation=model.activation)",
-    ".joblib": "np.savez('net.npz', *model.coefs_, *model.intercepts_, activation=model.activation)",
-    ".skops": "np.savez('net.npz', *model.coefs_, *model.intercepts_, activation=model.activation)",
-    ".msgpack": "np.savez('net.npz', **flax.traverse_util.flatten_dict(params, sep='/'))",
-    ".eqx": "np.savez('net.npz', *jax.tree_util.tree_leaves(model))",
-}
+    ".ckpt": "PyTorch", ".bin": "PyTorch", ".dill": "PyTorch", ".pkl": "scikit-learn", ".pickle": "scikit-learn",
+    ".joblib": "scikit-learn", ".skops": "scikit-learn", ".msgpack": "JAX", ".eqx": "JAX",
+}  # fmt: skip
 
 
 class SaveError(OSError):
@@ -306,7 +307,7 @@ def check_name(name: str) -> None:
     if suffix in _PICKLED:
         raise LoadError(
             f"{short(name)} is not opened: a {suffix} file may be a pickle, which can run programs when it is read; "
-            f"{_PICKLED[suffix]} writes what is read here"
+            f"{LINES[_PICKLED[suffix]]} writes what is read here"
         )
     if suffix not in READABLE:
         raise LoadError(f"{short(name)} must be a file of one of these kinds to be read: {', '.join(READABLE)}")

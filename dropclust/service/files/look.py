@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,14 @@ class Way:
 class Look:
     """The way that is proposed; ``tried`` are the best ways with their held-out accuracy, "as brought" first.
 
-    ``accuracy`` is None where the images cannot say, and ``believed`` tells whether the best way reaches half of them.
+    ``believed`` tells whether the best way reaches half of the images, and ``rivals`` are activations that these cannot tell
+    from the one that is proposed.
     """
 
     way: Way
     tried: tuple[tuple[Way, float], ...]
     believed: bool
+    rivals: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -67,7 +69,9 @@ def look(forms: Sequence[Form], activations: Sequence[str], scales: Mapping[str,
 
     All ways are tried on a few held-out images; the best of them on all of these and on training images, which a network has
     learned: the true way is the one that reads them best. Test images are never looked at. A way is taken before a commoner
-    one only where it is significantly better, image by image.
+    one only where it is significantly better, image by image. Neighbours such as ReLU, GELU and SiLU often cannot be told apart
+    so: the likelihood of the labels and the gradient at the weights do no better, for a network of ReLU that was trained
+    briefly was seen to be likelier, and nearer to an optimum, when it was read with GELU. Then the look says so.
 
     Parameters
     ----------
@@ -151,7 +155,12 @@ def _decide(
     tried.sort(key=lambda item: item[0] != default)
     if accuracy[chosen] < BELIEVED:
         return Look(default, tuple(tried), False)
-    return Look(chosen, tuple(tried), True)
+    rivals = [
+        way.activation
+        for way in finalists
+        if way != chosen and (way.form, way.scale) == (chosen.form, chosen.scale) and not _worse(right[way], right[best])
+    ]
+    return Look(chosen, tuple(tried), True, tuple(rivals))
 
 
 def _worse(one: np.ndarray, other: np.ndarray) -> bool:
@@ -184,24 +193,29 @@ def _images(most: int, cost: float) -> int:
 
 
 def _right(form: Form, scale: InputScale, ways: Sequence[Way], x: Tensor, y: Tensor) -> list[np.ndarray]:
-    """For each activation which images are read as their label, bool ``[n]``; the first layer's product is made once."""
+    """For each activation which images are read as their label, bool ``[n]``."""
+    import torch
+
+    right: list[list[np.ndarray]] = [[] for _ in ways]
+    for images, labels in zip(torch.split(x, _PIECE), torch.split(y, _PIECE), strict=True):
+        for number, logits in enumerate(_logits(form, scale, [way.activation for way in ways], images)):
+            right[number].append((logits.argmax(1) == labels).numpy())
+    return [np.concatenate(parts) for parts in right]
+
+
+def _logits(form: Form, scale: InputScale, activations: Sequence[str], images: Tensor) -> Iterator[Tensor]:
+    """For each activation the logits ``[n, classes]``; the first layer's product is made once."""
     import torch
 
     from dropclust.core.activation import activation
 
-    if not ways:
-        return []
     first, *above = form.layers
     with np.errstate(all="ignore"):
         weight, bias = (torch.from_numpy(part.astype(np.float32)) for part in scale.folded(first.weight, first.bias))
     layers = [(torch.from_numpy(np.array(layer.weight)), torch.from_numpy(np.array(layer.bias))) for layer in above]
-    functions = [activation(way.activation) for way in ways]
-    right: list[list[np.ndarray]] = [[] for _ in ways]
-    for images, labels in zip(torch.split(x, _PIECE), torch.split(y, _PIECE), strict=True):
-        z = torch.addmm(bias, images, weight)
-        for number, function in enumerate(functions):
-            value = z
-            for w, b in layers:
-                value = torch.addmm(b, function(value), w)
-            right[number].append((value.argmax(1) == labels).numpy())
-    return [np.concatenate(parts) for parts in right]
+    z = torch.addmm(bias, images, weight)
+    for name in activations:
+        function, value = activation(name), z
+        for w, b in layers:
+            value = torch.addmm(b, function(value), w)
+        yield value

@@ -158,10 +158,11 @@ def interpret(raw: Raw, choices: Choices, data: Data | None, measure: bool, name
     can_look = data is not None and len(forms[0].layers[-1].bias) == data.classes
     tried: tuple[tuple[first_look.Way, float], ...] = ()
     way, believed = default, False
+    rivals: tuple[str, ...] = ()
     notes = [*raw.notes]
     if can_look and data is not None and (measure or len(forms) * len(activations) * len(scales) > 1):
         found = first_look.look(forms, activations, scales, data, default)
-        way, believed, tried = found.way, found.believed, found.tried
+        way, believed, tried, rivals = found.way, found.believed, found.tried, found.rivals
         if not believed and not choices.any:
             notes.append(
                 f"no way to read it classifies half of the {len(data.held_x):,} held-out images correctly: it was trained on "
@@ -182,6 +183,8 @@ def interpret(raw: Raw, choices: Choices, data: Data | None, measure: bool, name
         if known
         else "named in the file's name; no other is significantly better on held-out images"
         if way.activation == hint
+        else f"likeliest, though not certain: held-out images cannot tell it from {' and '.join(rivals)}"
+        if rivals
         else _reason(believed),
         accuracy_as_brought=accuracy.get(default),
         accuracy=accuracy.get(way),

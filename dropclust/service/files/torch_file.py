@@ -1,8 +1,9 @@
-"""The .pt format, torch's zip of tensors: read by torch itself, tensors alone; written as a state dict."""
+"""The .pt format, torch's zip of tensors: read by torch itself, tensors alone; written as a state dict, without torch."""
 
 from __future__ import annotations
 
 import io
+import pickle  # its instructions, to be written; nothing is ever run
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -18,19 +19,58 @@ from dropclust.service.files.raw import Raw
 
 MEND = "torch.save(model.state_dict(), 'net.pt') writes what is read here"
 _MAX_DEPTH, _MAX_ITEMS = 6, 2_000
+_ZIP_HEADER = 30  # bytes before a member's name
 
 
 def pack(tensors: Mapping[str, Array]) -> bytes:
-    """A state dict for ``torch.nn.Sequential``: layers at 0, 2, 4 .. with an activation between, weights ``[out, in]``."""
-    import torch
+    """A state dict for ``torch.nn.Sequential``, as torch writes it and without it; equal content gives equal bytes.
 
-    layers = len(tensors) // 2
-    state = {}
-    for layer in range(layers):
-        state[f"{2 * layer}.weight"] = torch.from_numpy(np.array(tensors[f"weights.{layer}"].T, np.float32, order="C"))
-        state[f"{2 * layer}.bias"] = torch.from_numpy(np.array(tensors[f"biases.{layer}"], np.float32))
-    torch.save(state, file := io.BytesIO())
+    Layers stand at 0, 2, 4 .. with an activation between, weights ``[out, in]``.
+    """
+    state: dict[str, Array] = {}
+    for layer in range(len(tensors) // 2):
+        state[f"{2 * layer}.weight"] = np.ascontiguousarray(tensors[f"weights.{layer}"].T, "<f4")
+        state[f"{2 * layer}.bias"] = np.ascontiguousarray(tensors[f"biases.{layer}"], "<f4")
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        members = {"data.pkl": _listed(state), "byteorder": b"little"}
+        members |= {f"data/{number}": array.tobytes() for number, array in enumerate(state.values())}
+        for name, content in (members | {"version": b"3\n"}).items():
+            member = zipfile.ZipInfo(f"net/{name}")  # its date is 1980 whenever it is written
+            member.create_system = 3
+            # torch maps the numbers where they lie, and wants them at multiples of 64 bytes: the header is padded to one.
+            begins = file.tell() + _ZIP_HEADER + len(member.filename) + 4
+            member.extra = b"FB" + (-begins % 64).to_bytes(2, "little") + b"Z" * (-begins % 64)
+            archive.writestr(member, content)
     return file.getvalue()
+
+
+def _listed(state: Mapping[str, Array]) -> bytes:
+    """The list of tensors in a .pt, in the few instructions that torch's own reader takes: of each storage, shape, strides."""
+
+    def text(value: str) -> bytes:
+        return pickle.BINUNICODE + len(value.encode()).to_bytes(4, "little") + value.encode()
+
+    def whole(*values: int) -> bytes:
+        return b"".join(pickle.BININT + value.to_bytes(4, "little") for value in values)
+
+    def grouped(*parts: bytes) -> bytes:
+        return pickle.MARK + b"".join(parts) + pickle.TUPLE
+
+    def called(module: str, name: str) -> bytes:
+        return pickle.GLOBAL + f"{module}\n{name}\n".encode()
+
+    no_hooks = called("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.REDUCE
+    parts = [pickle.PROTO + b"\x02", pickle.EMPTY_DICT, pickle.MARK]
+    for number, (name, array) in enumerate(state.items()):
+        storage = grouped(text("storage"), called("torch", "FloatStorage"), text(str(number)), text("cpu"), whole(array.size))
+        strides = [stride // array.itemsize for stride in array.strides]
+        taken = grouped(
+            storage + pickle.BINPERSID, whole(0), grouped(whole(*array.shape)), grouped(whole(*strides)), pickle.NEWFALSE,
+            no_hooks,
+        )  # fmt: skip
+        parts += [text(name), called("torch._utils", "_rebuild_tensor_v2"), taken, pickle.REDUCE]
+    return b"".join([*parts, pickle.SETITEMS, pickle.STOP])
 
 
 def read(data: bytes) -> Raw:

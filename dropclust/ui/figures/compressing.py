@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from dropclust.core.spec import OUTPUTS
 from dropclust.findings.compressing import Digit
 from dropclust.findings.meaning import Meaning
 from dropclust.ui.figures.lines import lay_out
@@ -19,7 +18,7 @@ def digit(info: Digit) -> go.Figure:
         ("smaller", info.after, Meaning.AFTER, "/"),
     ):
         figure.add_bar(
-            x=list(range(OUTPUTS)), y=values, name=name, hovertemplate="%{y:.3f}",
+            x=list(range(len(values))), y=values, name=name, hovertemplate="%{y:.3f}",
             marker={"color": style(meaning).colour, "pattern": {"shape": shape}},
         )  # fmt: skip
     lay_out(figure, f"A {info.truth}, classified by both", "digit", "probability", 340)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,15 @@ def test_an_activation_that_images_can_hardly_tell_is_taken_by_name(name: str) -
     assert (declared.activation, declared.activation_reason) == (name, "declared by the file")
     with pytest.raises(LoadError, match="activation must be one of"):
         read_bytes(data, "net.safetensors", Choices(activation="maxout"))
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu", "silu"])
+def test_what_images_cannot_tell_is_said(name: str) -> None:
+    found = read_bytes(safetensors.torch.save(zoo.trained(name).state_dict()), "net.safetensors")
+    others = re.fullmatch(r"likeliest, though not certain: held-out images cannot tell it from (.*)", found.activation_reason)
+    possible = [found.activation, *(others[1].split(" and ") if others else [])]
+    assert name in possible
+    assert others or found.activation_reason == "found on held-out images"
 
 
 def test_masks_checkpoints_and_normalised_weights() -> None:
