@@ -4,7 +4,8 @@ import streamlit as st
 
 from dropclust.experiments import paper, table1
 from dropclust.findings.table1 import own_runs
-from dropclust.ui import batch, controls, live, runs, state
+from dropclust.service import runs
+from dropclust.ui import batch, controls, live, state
 from dropclust.ui.figures import table1 as figures
 from dropclust.ui.state import Parameter
 

@@ -4,8 +4,9 @@ import streamlit as st
 
 from dropclust.core.spec import RunSpec
 from dropclust.findings import words
+from dropclust.service import runs
 from dropclust.service.jobs import ENDED
-from dropclust.ui import controls, live, runs, state, trained, training
+from dropclust.ui import controls, live, state, trained, training
 
 
 def shown_keys(specs: list[RunSpec]) -> list[str]:

@@ -5,7 +5,8 @@ import streamlit as st
 from dropclust.experiments import figure2, paper
 from dropclust.findings.figure2 import OUTPUTS, PREDICTIONS, own_runs
 from dropclust.findings.words import capital
-from dropclust.ui import controls, live, runs, state, variance
+from dropclust.service import runs
+from dropclust.ui import controls, live, state, variance
 from dropclust.ui.figures import figure2 as figures
 from dropclust.ui.state import Parameter
 

@@ -13,7 +13,7 @@ from dropclust.experiments import table1 as experiment
 from dropclust.experiments.experiment import Settings
 from dropclust.findings import table1, words
 from dropclust.findings.own import OwnRun
-from dropclust.ui import runs
+from dropclust.service import runs
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

@@ -13,12 +13,12 @@ from dropclust.experiments import results
 from dropclust.experiments.claim import Claim
 from dropclust.experiments.experiment import Settings
 from dropclust.findings import forest, glossary, verdicts, words
+from dropclust.findings.outside import as_text
 from dropclust.findings.verdicts import Finding, Row
-from dropclust.service import fresh
+from dropclust.service import fresh, runs
 from dropclust.service.fresh import FreshRun
-from dropclust.ui import controls, live, report, runs
+from dropclust.ui import controls, live, report
 from dropclust.ui.figures import claims as figures
-from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
 
 KEY = "claim"  # in the address: which one is open

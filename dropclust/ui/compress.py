@@ -17,6 +17,7 @@ from dropclust.findings import compressing as findings
 from dropclust.findings import table3, words
 from dropclust.findings.compressing import Answers, Effect, Merges
 from dropclust.findings.network import Neurons, pictures
+from dropclust.findings.outside import as_text
 from dropclust.findings.reading_file import ReadFile
 from dropclust.service import files
 from dropclust.service.bounds import MIB, UPLOAD_BYTES
@@ -31,7 +32,6 @@ from dropclust.ui.figures import compressing as draw
 from dropclust.ui.figures import lines
 from dropclust.ui.figures import table3 as draw_table
 from dropclust.ui.figures.network import neuron_sheet
-from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
 
 RECIPE = controls.RECIPE

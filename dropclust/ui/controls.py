@@ -13,12 +13,13 @@ import streamlit as st
 
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
 from dropclust.findings.network import STATES
+from dropclust.findings.outside import as_text
+from dropclust.service import runs
 from dropclust.service.files import TORCH_FREE, Described, to_bytes
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
-from dropclust.ui import runs, state
+from dropclust.ui import state
 from dropclust.ui.figures.once import draw_once
-from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
 
 LISTED = 100  # finished runs that the list offers

@@ -24,6 +24,7 @@ from dropclust.findings import table2 as findings_of_table2
 from dropclust.findings import words
 from dropclust.findings.guess import Guesses
 from dropclust.findings.network import Firing
+from dropclust.findings.outside import as_text
 from dropclust.service import overview
 from dropclust.service.bounds import SESSIONS, BoundReached
 from dropclust.service.requests import Origin, Request
@@ -31,7 +32,6 @@ from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.service.tasks import Tasks
 from dropclust.ui.explorer import Scene, build_scene
-from dropclust.ui.outside import as_text
 
 if TYPE_CHECKING:
     from dropclust.core.clustering import Choice

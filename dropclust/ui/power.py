@@ -10,9 +10,9 @@ from dropclust.experiments import figure3 as experiment
 from dropclust.experiments import paper
 from dropclust.findings import figure3
 from dropclust.findings.figure3 import Figure3, Prediction
+from dropclust.findings.outside import as_text
 from dropclust.ui import controls
 from dropclust.ui.figures import figure3 as draw
-from dropclust.ui.outside import as_text
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)

@@ -16,8 +16,9 @@ from dropclust.findings import figure1, words
 from dropclust.findings.guess import Guesses
 from dropclust.findings.reliability import CALIBRATION_ERROR, Reliability
 from dropclust.findings.settling import settled
+from dropclust.service import runs
 from dropclust.service.requests import Request
-from dropclust.ui import controls, live, runs, state
+from dropclust.ui import controls, live, state
 from dropclust.ui.figures import figure1 as figure1_figures
 from dropclust.ui.figures.reliability import reliability as reliability_figure
 from dropclust.ui.figures.settling import settling as settling_figure

@@ -10,8 +10,9 @@ from dropclust.core.similarity import agreement, agreement_by_chance
 from dropclust.experiments import paper, table2
 from dropclust.findings import network, words
 from dropclust.findings.table2 import Table2
+from dropclust.service import runs
 from dropclust.service.stored import Summary
-from dropclust.ui import controls, live, runs
+from dropclust.ui import controls, live
 from dropclust.ui.explore import no_twins
 from dropclust.ui.figures.lines import curves
 from dropclust.ui.figures.network import neuron_sheet, nulls_figure

@@ -14,7 +14,7 @@ from streamlit.runtime.state import get_session_state
 from streamlit.runtime.state.query_params import EMBED_QUERY_PARAMS_KEYS
 
 from dropclust.core.spec import LIMITS
-from dropclust.ui.outside import as_text
+from dropclust.findings.outside import as_text
 
 _LARGEST = 2.0**53  # beyond it a browser's numbers are no longer whole
 _NAMED = 5  # unknown parameters that a sentence names

@@ -8,12 +8,13 @@ from dropclust.core.cost import CURVE_IMAGES
 from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import table2
 from dropclust.findings import network
+from dropclust.findings.outside import as_text
+from dropclust.service import runs
 from dropclust.service.jobs import ENDED, Run
 from dropclust.service.stored import Stored
-from dropclust.ui import controls, live, runs
+from dropclust.ui import controls, live
 from dropclust.ui.figures.network import learning_figure, neuron_sheet
 from dropclust.ui.figures.once import draw_once
-from dropclust.ui.outside import as_text
 from dropclust.ui.state import Parameter
 
 LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)

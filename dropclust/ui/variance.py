@@ -10,7 +10,8 @@ from dropclust.core.spec import RunSpec
 from dropclust.experiments import figure2 as experiment
 from dropclust.experiments.experiment import Settings
 from dropclust.findings import figure2
-from dropclust.ui import controls, runs
+from dropclust.service import runs
+from dropclust.ui import controls
 from dropclust.ui.figures import figure2 as figures
 
 

@@ -12,10 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 from dropclust.core.spec import RunSpec
 from dropclust.findings import table1
-from dropclust.service import tables
+from dropclust.service import runs, tables
 from dropclust.service.jobs import Jobs
 from dropclust.service.store import Store
-from dropclust.ui import live, runs, state
+from dropclust.ui import live, state
 from dropclust.ui.state import Parameter
 from tests.findings.test_table1 import table
 from tests.ui.test_pages import finished

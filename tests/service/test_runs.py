@@ -8,9 +8,9 @@ import pytest
 from dropclust import __main__ as command_line
 from dropclust.core.spec import RunSpec
 from dropclust.findings import network
+from dropclust.service import runs
 from dropclust.service.jobs import TRANSITIONS, Run
 from dropclust.service.stored import Stored
-from dropclust.ui import runs
 
 SPECS = [
     RunSpec(),

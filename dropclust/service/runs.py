@@ -1,4 +1,4 @@
-"""A run as people see it: its name, how far it is, what came of it, and the files to take home."""
+"""A run as people see it: its name, how far it is, the command and the address that make it, and its key in the store."""
 
 from __future__ import annotations
 
