@@ -7,6 +7,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -143,6 +144,18 @@ def table_2(recipe: str, layer: int, k: int, width: int) -> findings_of_table2.T
         When the table is missing or damaged.
     """
     return findings_of_table2.findings(result(results.file_name("table2", recipe)).table, layer, k, width)
+
+
+@st.cache_resource(show_spinner=False, max_entries=400)
+def said(experiment: str, recipe: str, **choices: Any) -> Any:
+    """What is said of a shipped experiment, made once for all viewers: its module's ``read`` in `dropclust.findings`.
+
+    Raises
+    ------
+    dropclust.experiments.results.ResultError
+        When its table is missing or damaged.
+    """
+    return import_module(f"dropclust.findings.{experiment}").read(recipe, **choices)
 
 
 @st.cache_resource(show_spinner=False)

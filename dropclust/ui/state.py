@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypedDict
+from urllib.parse import parse_qs
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -18,6 +19,7 @@ from dropclust.findings.outside import as_text
 
 _LARGEST = 2.0**53  # beyond it a browser's numbers are no longer whole
 _NAMED = 5  # unknown parameters that a sentence names
+REMEMBERED = ("rate", "recipe")  # what a viewer chose goes along to the next page that has it
 _declared = {"run"}  # names that some page's address may hold, of all pages that were opened in this process
 
 
@@ -116,8 +118,10 @@ def enter(parameters: Sequence[Parameter], also: Iterable[str] = ()) -> None:
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()
+    arrived = _arrive()
     name_unknown({*_declared, *also})
     check(parameters)
+    remember(parameters, arrived)
 
 
 def check(parameters: Sequence[Parameter]) -> None:
@@ -138,6 +142,59 @@ def check(parameters: Sequence[Parameter]) -> None:
             drop(parameter.name)  # else its widget does, by an entry in the browser's history that shows the same again
         else:
             _see(parameter.name, parameter.show(values[-1]))
+
+
+def _arrive() -> bool:
+    """Whether this is the first run of a page that the viewer came to, with all that its address holds.
+
+    What a widget of the page that was left is called, Streamlit takes out of the new page's address too.
+    """
+    context = get_script_run_ctx()
+    page = context.page_script_hash if context else ""
+    if context is None or st.session_state.get("arrived on") == page:
+        return False
+    st.session_state["arrived on"] = page
+    asked = parse_qs(context.query_string)
+    for name in REMEMBERED:
+        with get_session_state().query_params() as parameters:
+            if binding := parameters.get_binding_for_param(name):
+                parameters.unbind_widget(binding.widget_id)
+        if name in asked and name not in st.query_params:
+            _see(name, asked[name][-1])
+    return True
+
+
+def remember(parameters: Sequence[Parameter], arrived: bool) -> None:
+    """Take what a viewer chose of `REMEMBERED` along to another page that has it; what its address says wins.
+
+    A choice is made by a widget, by the address, or by `put`. Back and Forward go where the viewer was, and change nothing.
+    """
+    chosen: dict[str, Any] = st.session_state.setdefault("chosen", {})
+    last: dict[str, Any] = {} if arrived else st.session_state.get("chosen last", {})
+    now, taken = {}, {}
+    for parameter in parameters:
+        name = parameter.name
+        if name not in REMEMBERED:
+            continue
+        now[name] = widget, address = st.session_state.get(name), tuple(st.query_params.get_all(name))
+        if arrived and name in chosen and not address and not by_history():
+            with suppress(ValueError):  # a value that this page does not have
+                st.session_state[name] = parameter.parse(parameter.show(chosen[name]))
+                if chosen[name] != parameter.default:
+                    taken[name] = parameter.show(chosen[name])
+        elif not arrived and widget is not None and widget != last.get(name, (None,))[0]:
+            chosen[name] = widget
+        elif address and address != last.get(name, (None, ()))[1]:
+            chosen[name] = value(parameter)
+    st.session_state["chosen last"] = now
+    for name, text in taken.items():
+        _see(name, text)
+    st.query_params.update(taken)  # which tells the address bar
+
+
+def chosen(name: str, default: Any) -> Any:
+    """What the viewer last chose of `REMEMBERED`, on whatever page; the default before."""
+    return st.session_state.get("chosen", {}).get(name, default)
 
 
 def name_unknown(known: set[str]) -> None:
@@ -209,6 +266,8 @@ def value(parameter: Parameter) -> Any:
 
 def put(parameter: Parameter, new: Any) -> None:
     """Write a parameter into the address; its default leaves the address clean."""
+    if parameter.name in REMEMBERED:
+        st.session_state.setdefault("chosen", {})[parameter.name] = new
     if new == parameter.default:
         st.query_params.pop(parameter.name, None)
     else:
