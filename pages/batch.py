@@ -5,9 +5,9 @@ import streamlit as st
 from dropclust.experiments import paper, table1
 from dropclust.findings.table1 import own_runs
 from dropclust.service import links, runs
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, state
 from dropclust.ui.figures import table1 as figures
-from dropclust.ui.state import Parameter
 
 PREDICTION = Parameter(
     "prediction",

@@ -6,8 +6,8 @@ from dropclust import experiments
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments.claim import Verdict
 from dropclust.findings import account, verdicts
+from dropclust.service.parameter import Parameter
 from dropclust.ui import claims, controls, state
-from dropclust.ui.state import Parameter
 
 ALL = "all"
 RECIPES = Parameter(

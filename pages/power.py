@@ -6,9 +6,9 @@ from dropclust.experiments import figure3
 from dropclust.experiments.results import ResultError
 from dropclust.findings import figure3 as findings
 from dropclust.findings import words
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, power, state
 from dropclust.ui.figures import figure3 as figures
-from dropclust.ui.state import Parameter
 
 ENDS = figure3.WIDTHS[0], figure3.WIDTHS[-1]
 RANGE = Parameter("h", "Widths of layer 1 that are fitted", ENDS, figure3.WIDTHS)  # of two ends: checked below, as a whole

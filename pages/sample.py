@@ -8,8 +8,8 @@ from dropclust.experiments import table2
 from dropclust.experiments.figure1 import EXPERIMENT
 from dropclust.findings.figure1 import METRICS, noise_name
 from dropclust.findings.reliability import CALIBRATION_ERROR
+from dropclust.service.parameter import Parameter, within
 from dropclust.ui import controls, digit, live, sample, state
-from dropclust.ui.state import Parameter, within
 
 NOISE = Parameter("noise", "Noise", "bernoulli", tuple(NOISES), show=noise_name)
 METRIC = Parameter(

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from dropclust.experiments import paper, results, table2
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, similar, state
-from dropclust.ui.state import Parameter
 
 RECIPE = controls.RECIPE
 WIDTH = Parameter("width", "Units a layer", table2.HIDDEN[0], (table2.HIDDEN[0], table2.WIDE_HIDDEN[0]))

@@ -6,9 +6,9 @@ from dropclust.experiments import figure2, paper
 from dropclust.findings.figure2 import OUTPUTS, PLACES, PREDICTIONS, Chart, own_runs
 from dropclust.findings.words import capital
 from dropclust.service import links, runs
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, state
 from dropclust.ui.figures import figure2 as figures
-from dropclust.ui.state import Parameter
 
 OUTPUT = Parameter(
     "output", "Model variance of", "logits", tuple(OUTPUTS), help="The paper does not say which it takes.",

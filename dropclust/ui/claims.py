@@ -17,9 +17,9 @@ from dropclust.findings.outside import as_text
 from dropclust.findings.verdicts import Finding, Row
 from dropclust.service import fresh, runs
 from dropclust.service.fresh import FreshRun
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, report
 from dropclust.ui.figures import claims as figures
-from dropclust.ui.state import Parameter
 
 KEY = "claim"  # in the address: which one is open
 PAGES = {

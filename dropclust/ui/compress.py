@@ -24,6 +24,7 @@ from dropclust.service.bounds import MIB, UPLOAD_BYTES
 from dropclust.service.files.card import card
 from dropclust.service.files.look import ACTIVATIONS
 from dropclust.service.files.scale import BY_PIXEL, SCALES, describe
+from dropclust.service.parameter import Parameter
 from dropclust.service.proof import sentence
 from dropclust.service.work import TIMED_IMAGES
 from dropclust.ui import compressing, controls, live, state
@@ -32,7 +33,6 @@ from dropclust.ui.figures import compressing as draw
 from dropclust.ui.figures import lines
 from dropclust.ui.figures import table3 as draw_table
 from dropclust.ui.figures.network import neuron_sheet
-from dropclust.ui.state import Parameter
 
 RECIPE = controls.RECIPE
 BEFORE = Parameter("before", "Units before", max(table3.BEFORE), table3.BEFORE)

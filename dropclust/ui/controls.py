@@ -16,11 +16,11 @@ from dropclust.findings.network import STATES
 from dropclust.findings.outside import as_text
 from dropclust.service import runs
 from dropclust.service.files import TORCH_FREE, Described, to_bytes
+from dropclust.service.parameter import Parameter
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
 from dropclust.ui import state
 from dropclust.ui.figures.once import draw_once
-from dropclust.ui.state import Parameter
 
 LISTED = 100  # finished runs that the list offers
 RECIPE = Parameter(

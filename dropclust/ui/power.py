@@ -11,9 +11,9 @@ from dropclust.experiments import paper
 from dropclust.findings import figure3
 from dropclust.findings.figure3 import Figure3
 from dropclust.findings.outside import as_text
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls
 from dropclust.ui.figures import figure3 as draw
-from dropclust.ui.state import Parameter
 
 
 def range_refused(asked: Sequence[str], shown: tuple[int, int]) -> str:

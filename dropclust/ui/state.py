@@ -1,11 +1,10 @@
-"""What a page's address may hold: each parameter declared once, checked in one place, and said in one sentence when wrong."""
+"""A page's address: its parameters checked in one place, said in one sentence when wrong, and taken along to other pages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 from urllib.parse import parse_qs
 
 import streamlit as st
@@ -14,93 +13,11 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state import get_session_state
 from streamlit.runtime.state.query_params import EMBED_QUERY_PARAMS_KEYS
 
-from dropclust.core.spec import LIMITS
 from dropclust.findings.outside import as_text
+from dropclust.service.parameter import DECLARED, Parameter
 
-_LARGEST = 2.0**53  # beyond it a browser's numbers are no longer whole
 _NAMED = 5  # unknown parameters that a sentence names
 REMEMBERED = ("rate", "recipe")  # what a viewer chose goes along to the next page that has it
-_declared = {"run"}  # names that some page's address may hold, of all pages that were opened in this process
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A piece of a page's state that the address bar holds.
-
-    Parameters
-    ----------
-    name
-        In the address, and key of its widget.
-    label
-        What a viewer reads.
-    default
-        Its value when the address says nothing.
-    options
-        The values allowed; empty when ``low`` and ``high`` say what is.
-    low, high, step
-        Inclusive limits and step of a number.
-    show
-        How a value is written for a viewer, and in the address.
-    typed
-        A number that is typed and may lie outside its limits: its page then says what is allowed, and what was typed stays.
-    aliases
-        Names that it had in older addresses: read as its own when the address does not have that.
-    """
-
-    name: str
-    label: str
-    default: Any
-    options: tuple[Any, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    step: float | None = None
-    show: Callable[[Any], str] = str
-    help: str | None = None
-    typed: bool = False
-    aliases: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _declared.update((self.name, *self.aliases))
-
-    def parse(self, text: str) -> Any:
-        """The value that a text of the address stands for.
-
-        Raises
-        ------
-        ValueError
-            One sentence: what is allowed, what was given.
-        """
-        for option in self.options:
-            if text in (self.show(option), str(option)):
-                return option
-        kind = type(self.default)
-        if not self.options:
-            try:
-                value = kind(text)
-            except ValueError:
-                value = None
-            if value is not None and not abs(value) < _LARGEST:  # nan is not either
-                value = None
-            limits = None if self.low is None or self.high is None else (self.low, self.high)
-            if value is not None and limits and (self.typed or limits[0] <= value <= limits[1]):
-                return value
-        elif kind is float:  # 0.40 for 0.4
-            try:
-                number = float(text)
-            except ValueError:
-                number = None
-            for option in self.options:
-                if number is not None and abs(option - number) < 1e-9:
-                    return option
-        raise ValueError(f"{self.label} must be {self._allowed()}; the address gave {text[:40]!r}")
-
-    def _allowed(self) -> str:
-        if not self.options:
-            return f"from {self.low:,} to {self.high:,}"
-        shown = [self.show(option) for option in self.options]
-        if len(shown) > 8 and self.step:
-            return f"from {shown[0]} to {shown[-1]} in steps of {self.step:g}"
-        return f"one of {', '.join(shown)}"
 
 
 def enter(parameters: Sequence[Parameter], also: Iterable[str] = ()) -> None:
@@ -119,7 +36,7 @@ def enter(parameters: Sequence[Parameter], also: Iterable[str] = ()) -> None:
         PagesManager.uses_pages_directory = False
         st.rerun()
     arrived = _arrive()
-    name_unknown({*_declared, *also})
+    name_unknown({*DECLARED, *also})
     check(parameters)
     remember(parameters, arrived)
 
@@ -272,16 +189,3 @@ def put(parameter: Parameter, new: Any) -> None:
         st.query_params.pop(parameter.name, None)
     else:
         st.query_params[parameter.name] = parameter.show(new)
-
-
-class Limits(TypedDict):
-    """The two limits of a number, as `Parameter` takes them."""
-
-    low: float
-    high: float
-
-
-def within(name: str) -> Limits:
-    """The limits of a field of a run."""
-    low, high = LIMITS[name]
-    return {"low": low, "high": high}

@@ -11,11 +11,11 @@ from dropclust.findings import network
 from dropclust.findings.outside import as_text
 from dropclust.service import runs
 from dropclust.service.jobs import ENDED, Run
+from dropclust.service.parameter import Parameter
 from dropclust.service.stored import Stored
 from dropclust.ui import controls, live
 from dropclust.ui.figures.network import learning_figure, neuron_sheet
 from dropclust.ui.figures.once import draw_once
-from dropclust.ui.state import Parameter
 
 LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)
 CLUSTERS = Parameter("k", "Clusters", 10, table2.CLUSTERS)

@@ -9,8 +9,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dropclust.core.spec import NOISES, TRAIN_IMAGES, RunSpec
+from dropclust.service.parameter import Parameter, within
 from dropclust.ui import controls, live
-from dropclust.ui.state import Parameter, within
 
 DEFAULT = RunSpec()
 EACH = Parameter("each", "A rate for each layer", False, (False, True), show=lambda on: str(on).lower())

@@ -15,9 +15,9 @@ from dropclust.experiments import table1 as experiment
 from dropclust.findings import table1
 from dropclust.service import runs, tables
 from dropclust.service.jobs import Jobs
+from dropclust.service.parameter import Parameter
 from dropclust.service.store import Store
 from dropclust.ui import live, state
-from dropclust.ui.state import Parameter
 from tests.findings.test_table1 import table
 from tests.ui.test_pages import finished, said, unfolded
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from dropclust.ui.state import Parameter
+from dropclust.service.parameter import Parameter
 
 RATE = Parameter("rate", "Dropout rate", 0.4, (0.0, 0.05, 0.4, 0.9), step=0.05, show="{:.2f}".format)
 WIDTH = Parameter("width", "Units", 100, low=1, high=2000, step=10)
@@ -66,8 +66,8 @@ def test_what_is_shown_is_read_back(parameter, data):
 
 
 def page():
+    from dropclust.service.parameter import Parameter
     from dropclust.ui import controls, state
-    from dropclust.ui.state import Parameter
 
     rate = Parameter("rate", "Rate", 0.4, (0.0, 0.4, 0.9), show="{:.2f}".format)
     width = Parameter("width", "Units", 100, low=1, high=2000, step=10)
@@ -108,8 +108,8 @@ def test_each_control_shows_its_default_when_the_address_is_wrong():
 
 
 def renamed():
+    from dropclust.service.parameter import Parameter
     from dropclust.ui import controls, state
-    from dropclust.ui.state import Parameter
 
     kind = Parameter("prediction", "Kind", "a", ("a", "b"), aliases=("ways", "of"))
     state.check([kind])
@@ -136,7 +136,7 @@ ONE, OTHER = (
     """
 import streamlit as st
 from dropclust.ui import controls, state
-from dropclust.ui.state import Parameter
+from dropclust.service.parameter import Parameter
 RATE = Parameter("rate", "Rate", 0.4, low=0.0, high=0.95, step=0.05)
 KIND = Parameter("kind", "Kind", "a", ("a", "b"))
 state.enter([RATE, KIND])
@@ -145,7 +145,7 @@ st.json([controls.drag(RATE), controls.choose(KIND)])
     """
 import streamlit as st
 from dropclust.ui import state
-from dropclust.ui.state import Parameter
+from dropclust.service.parameter import Parameter
 RATE = Parameter("rate", "Rate", 0.4, tuple(round(0.1 * i, 1) for i in range(10)), step=0.1, show="{:.2f}".format)
 state.enter([RATE])
 if st.button("Drag to 0.2"):
