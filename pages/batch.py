@@ -1,5 +1,7 @@
 """Batch size: Table 1 made again with intervals, its trend seed by seed, and what a single run does."""
 
+from functools import partial
+
 import streamlit as st
 
 from dropclust.experiments import paper, table1
@@ -47,7 +49,7 @@ if found:
     theirs = f"Paper: {paper.CITATION}, Table 1." if with_paper else ""
     controls.fold(
         f"**{table1.EXPERIMENT.title}, made again**", "again",
-        lambda: controls.table(found.again, "table1", found.command, theirs),
+        partial(controls.table, found.again, "table1", found.command, theirs),
     )  # fmt: skip
     with st.expander("**How it is measured**"):
         st.markdown(

@@ -23,7 +23,8 @@ st.title("What does dropout do to a network?")
 headline = st.container()
 left, right = st.columns([2, 7], gap="medium")
 rates = left.container()  # the other settings stand below, so that the curve is in view when a run is started
-with st.expander("**More settings**: layers, batch size, noise, recipe, seeds"):
+asked = {each.name for each in training.FURTHER} & set(st.query_params)
+with st.expander("**More settings**: layers, batch size, noise, recipe, seeds", expanded=bool(asked)):
     try:
         specs, refusal = training.chosen_specs(rates), None
     except ValueError as error:

@@ -1,5 +1,7 @@
 """Model variance: Figure 2 made again, sampling against scaling with what must hold exactly, and cross-entropy."""
 
+from functools import partial
+
 import streamlit as st
 
 from dropclust.experiments import figure2, paper
@@ -45,7 +47,7 @@ if found:
         side_by_side(found.variance, "variance", found.command, whole=False)
     controls.fold(
         f"**Is sampling lower than scaling?** {found.sampling[1].brief}", "sampling",
-        lambda: side_by_side(found.sampling, "sampling", found.command),
+        partial(side_by_side, found.sampling, "sampling", found.command),
     )  # fmt: skip
     if found.sources:
         controls.further("Is it the images?", found.sources, figures.sources, "variance-sources", found.command)
@@ -53,15 +55,15 @@ if found:
     pair = tuple(info.with_own(own[place]) for info, place in zip(found.cross_entropy, figure2.LAYERS, strict=True))
     controls.fold(
         f"**What does it cost in cross-entropy?** {pair[1].brief}", "cross-entropy",
-        lambda: side_by_side(pair, "cross-entropy", found.command),
+        partial(side_by_side, pair, "cross-entropy", found.command),
     )  # fmt: skip
     controls.fold(
         "**Ratios to no dropout, with intervals**", "ratios",
-        lambda: controls.table(found.ratios, "variance-ratios", found.command),
+        partial(controls.table, found.ratios, "variance-ratios", found.command),
     )  # fmt: skip
     if found.formula:
         controls.fold(
-            "**The paper's formula**", "formula", lambda: controls.table(found.formula, "variance-formula", found.command)
+            "**The paper's formula**", "formula", partial(controls.table, found.formula, "variance-formula", found.command)
         )
     with st.expander("**How it is measured**"):
         st.markdown(

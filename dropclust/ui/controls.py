@@ -118,7 +118,7 @@ def fold(label: str, key: str, body: Callable[[], object], opened: bool = False)
     before, begins, was_open = lines.get(key, (label, opened, opened))
     begins = begins if before == label else was_open
     expander = st.expander(label, begins, key=f"{key}-fold", on_change="rerun")
-    lines[key] = label, begins, expander.open
+    lines[key] = label, begins, bool(expander.open)
     if expander.open:
         with expander:
             body()

@@ -106,7 +106,8 @@ def remember(parameters: Sequence[Parameter], arrived: bool) -> None:
     st.session_state["chosen last"] = now
     for name, text in taken.items():
         _see(name, text)
-    st.query_params.update(taken)  # which tells the address bar
+    if taken:
+        st.query_params.update(taken)  # which tells the address bar
 
 
 def chosen(name: str, default: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from dropclust.core.cost import CURVE_IMAGES
@@ -81,8 +83,8 @@ def progress(keys: list[str], last: list[str]) -> None:
             else:
                 st.warning(said, icon=":material/error:")
     if found:
-        loss = {"what": "loss", "total": total}
-        controls.fold("**And the loss?**", "loss", lambda: controls.chart(info, learning_figure, "curve-loss", **loss))
+        loss = partial(controls.chart, info, learning_figure, "curve-loss", what="loss", total=total)
+        controls.fold("**And the loss?**", "loss", loss)
     if not active and st.session_state.pop("watching", False):
         st.rerun()  # the page around shows what came of it
     if active:

@@ -46,6 +46,7 @@ FIRST = Parameter(
     "seed", "First seed", 0, step=1, typed=True, **within("seed"),
     help="The others follow it. The same seed gives the same network.",
 )  # fmt: skip
+FURTHER = [EACH, *WIDTHS, BATCH, AMOUNT, SIZE, NOISE, RECIPE, SEEDS, FIRST]  # what stands behind a line
 PARAMETERS = [EACH, RATE, *LAYER_RATES, *WIDTHS, BATCH, AMOUNT, SIZE, NOISE, RECIPE, SEEDS, FIRST]
 
 

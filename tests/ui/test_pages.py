@@ -64,7 +64,7 @@ def said(app: AppTest) -> str:
     kinds = app.markdown, app.caption, app.warning, app.error, app.info
     texts = [element.value for kind in kinds for element in kind]
     texts += [chart.proto.alt for chart in app.get("plotly_chart")]
-    return " ".join([*texts, *(image.alt for images in app.get("imgs") for image in images.proto.imgs)])
+    return " ".join([*texts, *(image.alt for images in app.get("image") for image in images.proto.imgs)])
 
 
 def unfolded(app: AppTest) -> AppTest:

@@ -41,7 +41,7 @@ def neuron_sheet(info: Neurons, narrow: bool = False) -> bytes:
         if not info.agree[i]:
             frame[1:-1, 1:-1] = 0  # a thin frame
         tile[gap:-gap, gap:-gap] = diverging(info.pictures[i])
-        if info.silent[i]:
+        if info.silent is not None and info.silent[i]:
             cross = [np.linspace(gap, size - gap - 1, 4 * (height + width)).round().astype(int) for size in (cell_h, cell_w)]
             tile[cross[0], cross[1]] = tile[cross[0], cross[1][::-1]] = _CROSSED
         sheet[top : top + cell_h, left : left + cell_w] = tile
