@@ -38,7 +38,8 @@ class Neurons:
     """Neurons of a layer as pictures of their weights, in the order of their clusters.
 
     ``pictures`` is ``[h, height, width]`` in [-1, 1], each neuron by its own largest weight; the other arrays have one entry a
-    neuron: its number, the cluster by incoming and by outgoing weights, whether the two agree, whether it is never active, where that is known.
+    neuron: its number, the cluster by incoming and by outgoing weights, whether the two agree, and whether it is never active,
+    where that is known.
     """
 
     pictures: npt.NDArray[Any]
