@@ -51,7 +51,7 @@ if usual not in {summary.key for summary in listed}:
     usual = table2.shown_spec(RATE.default).key
 run = controls.choose_run(listed, usual)
 if run is not None:
-    if (stored := live.store().get(run.key)) is None:
+    if (stored := live.stored(run.key)) is None:
         st.warning(f"The run {run.key[:12]} cannot be read: choose another.", icon=":material/healing:")
     else:
         sample.one_network(run.key, stored.spec, DROP, RATE, MASKS)

@@ -48,7 +48,7 @@ with left:
         st.caption("The workers are starting; the expected time follows.")
 keys = shown_keys(specs)
 last = trained.before(keys)
-running = any(run.state not in ENDED for key in keys if (run := live.queue().get(key)))
+running = any(run.state not in ENDED for key in keys if (run := live.run(key)))
 with right:
     curve, sheet = st.columns([4, 3], gap="medium")
 with curve:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dropclust.core.clustering import Choice
     from dropclust.core.similarity import ShuffledWeights, Similarity
     from dropclust.service.fresh import FreshRuns
-    from dropclust.service.jobs import Jobs
+    from dropclust.service.jobs import Jobs, Run
 
 Found = TypeVar("Found")
 
@@ -117,13 +117,37 @@ def table(name: str) -> tuple[pd.DataFrame, str] | None:
     return (found.table, found.command) if found else None
 
 
+def stored(key: str) -> Stored | None:
+    """The stored run of a key, which may be anything; read, and every byte of it checked, whenever its file has changed."""
+    try:
+        stamp = store().stamp(key)
+    except ValueError:
+        return None
+    return None if stamp is None else _read(key, stamp)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _read(key: str, stamp: tuple[int, ...]) -> Stored | None:
+    return store().get(key)
+
+
+def run(key: str) -> Run | None:
+    """The run of a key: in the queue, ended, or only stored."""
+    from dropclust.service.jobs import Run
+
+    for listed in queue().runs():
+        if listed.key == key:
+            return listed
+    found = stored(key)
+    if found is None:
+        return None
+    curve = tuple(dict(point) for point in found.curve)
+    return Run(key, found.spec, found.status, curve, seconds=found.seconds, steps=found.steps)
+
+
 def network(key: str) -> Stored | None:
     """A stored run, every byte of it checked; where there is none, the page says why, in one sentence, and None is returned."""
-    try:
-        found = store().get(key)
-    except ValueError:
-        found = None
-    if found is not None:
+    if (found := stored(key)) is not None:
         return found
     said: set[str] = st.session_state.setdefault("damage_said", set())
     damaged = [report for report in store().reports if key[:12] in report and report not in said]

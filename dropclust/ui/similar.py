@@ -42,10 +42,10 @@ def choose_network(recipe: str) -> Summary | None:
     """
     before = st.session_state.get("network of", recipe)
     st.session_state["network of"] = recipe
-    shown = runs.stored(live.store(), st.query_params.get("run", ""))
+    shown = live.stored(st.query_params.get("run", ""))
     if before != recipe and shown:
         other = replace(shown.spec, recipe=recipe).key
-        if live.store().get(other):
+        if live.stored(other):
             st.query_params["run"] = other
     listed = live.store().list()
     keys = {summary.key for summary in listed}

@@ -26,7 +26,7 @@ PARAMETERS = [LAYER, CLUSTERS]
 
 def shown_runs(keys: list[str]) -> list[Run]:
     """The runs of these keys; a key that nobody knows costs a sentence."""
-    found = {key: run for key in keys if (run := live.queue().get(key))}
+    found = {key: run for key in keys if (run := live.run(key))}
     unknown = [key for key in keys if key not in found]
     if unknown:
         live.network(unknown[0])  # which says why there is none
@@ -39,7 +39,7 @@ def before(keys: list[str]) -> list[str]:
     if keys and keys != shown:
         st.session_state["on the chart before"], st.session_state["on the chart"] = shown, keys
     last: list[str] = st.session_state.get("on the chart before", []) if keys else shown
-    return [key for key in last if key not in keys and runs.stored(live.store(), key)]
+    return [key for key in last if key not in keys and live.stored(key)]
 
 
 def progress(keys: list[str], last: list[str]) -> None:
@@ -58,7 +58,7 @@ def progress(keys: list[str], last: list[str]) -> None:
         st.progress(1.0, f"**{runs.label(found[0].spec)}**: {network.STATES[found[0].state]}")
     else:
         st.progress(0.0, "Press **Train**: the curve grows here while the network learns.")
-    before_now = [run for key in last if (run := live.queue().get(key))]
+    before_now = [run for key in last if (run := live.run(key))]
     info = network.learning(*([(runs.label(run.spec), run.curve) for run in part] for part in (found, before_now)))
     total = max((run.spec.examples for run in (*found, *before_now)), default=1)
     st.plotly_chart(
@@ -102,8 +102,8 @@ def finished(keys: list[str]) -> list[Stored]:
     """The networks of these runs; where one that is done has none, the page says why."""
     found = []
     for key in keys:
-        run = live.queue().get(key)
-        stored = live.network(key) if run and run.state == "done" else runs.stored(live.store(), key)
+        run = live.run(key)
+        stored = live.network(key) if run and run.state == "done" else live.stored(key)
         if stored:
             found.append(stored)
     return found

@@ -295,6 +295,14 @@ def test_an_unknown_run_costs_one_sentence(cache, key):
     assert f"No run {key[:12]} is known here" in said(app)
 
 
+def test_a_key_from_the_address_may_be_anything(cache):
+    one = finished()
+    live.store().put(one)
+    assert live.stored(one.key).spec == one.spec
+    assert live.stored(one.key) is live.stored(one.key)  # read once
+    assert [live.stored(key) for key in ("", "zz", "../../etc", "0" * 64)] == [None] * 4
+
+
 def test_a_reload_finds_a_finished_run_by_its_key(cache):
     one = finished()
     live.store().put(one)
