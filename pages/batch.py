@@ -1,12 +1,15 @@
 """Batch size: Table 1 made again with intervals, its trend seed by seed, and what a single run does."""
 
+from functools import partial
+
 import streamlit as st
 
 from dropclust.experiments import paper, table1
 from dropclust.findings.table1 import own_runs
-from dropclust.ui import batch, controls, live, runs, state
+from dropclust.service import links, runs
+from dropclust.service.parameter import Parameter
+from dropclust.ui import controls, live, state
 from dropclust.ui.figures import table1 as figures
-from dropclust.ui.state import Parameter
 
 PREDICTION = Parameter(
     "prediction",
@@ -21,39 +24,41 @@ PAPER = Parameter("paper", "The paper's values", "shown", ("shown", "left out"),
 
 state.enter([PREDICTION, RECIPE, PAPER])
 st.title(table1.EXPERIMENT.question)
-st.markdown(
-    "With dropout every example trains another thinned network, so the gradient of a batch is a guess at the gradient of all "
-    "of them. The paper expects **larger batches** to guess better, and so to help more **where dropout is on** (section "
-    f"{table1.EXPERIMENT.section}, {table1.EXPERIMENT.title}). Every network here sees as many examples as any other, so that "
-    "a larger batch also means fewer steps."
-)
-controls.damage(live.store())
-columns = st.columns([1, 1, 1, 1])
-with columns[0]:
+headline = st.container()
+recipe = controls.choose(RECIPE)
+picture, beside = st.columns([3, 2], gap="medium")
+left, middle, _ = st.columns([2, 2, 3])
+with left:
     prediction = controls.choose(PREDICTION)
-with columns[1]:
-    recipe = controls.choose(RECIPE)
-with columns[2]:
+with middle:
     with_paper = controls.choose(PAPER) == "shown"
-found = live.told(lambda: batch.found(recipe, prediction, with_paper))
+found = live.told(lambda: live.said(table1.EXPERIMENT.name, recipe, prediction=prediction, with_paper=with_paper))
 if found:
+    headline.markdown(found.headline)
     own = own_runs(live.store().list(), recipe, runs.label)
-    if found.trend:
-        st.markdown(f"**{found.trend.verdict}**")
-    left, right = st.columns([3, 2])
-    with left:
-        info = found.accuracy.with_own(own)
-        controls.chart(info, figures.accuracy, "batch-accuracy", found.command)
-    with right:
+    with picture:
+        controls.chart(found.accuracy.with_own(own), figures.accuracy, "batch-accuracy", found.command)
+    with beside:
         if found.trend:
             controls.chart(found.trend, figures.trend, "batch-trend", found.command)
         else:
             st.info("A trend needs two batch sizes with dropout and without.")
-    st.header(f"{table1.EXPERIMENT.title}, made again")
-    st.table(found.again.formatted())
-    st.caption(found.again.sentence + (f" Paper: {paper.CITATION}, Table 1." if with_paper else ""))
-    controls.behind(found.again, "table1", found.command)
     if found.spread:
-        st.header("What a single run does")
-        controls.chart(found.spread, figures.spread, "batch-spread", found.command)
-    batch.train_yourself(own, recipe)
+        question = "What does a single run do?"
+        controls.further(question, found.spread, figures.spread, "batch-spread", found.command)
+    theirs = f"Paper: {paper.CITATION}, Table 1." if with_paper else ""
+    controls.fold(
+        f"**{table1.EXPERIMENT.title}, made again**", "again",
+        partial(controls.table, found.again, "table1", found.command, theirs),
+    )  # fmt: skip
+    with st.expander("**How it is measured**"):
+        st.markdown(
+            "With dropout every example trains another thinned network, so the gradient of a batch is a guess at the gradient "
+            "of all of them. The paper expects **larger batches** to guess better, and so to help more **where dropout is on** "
+            f"(section {table1.EXPERIMENT.section}, {table1.EXPERIMENT.title}). Every network here sees as many examples as "
+            f"any other, so that a larger batch also means fewer steps. {found.sentence}"
+        )
+    with st.expander("**Train one of these yourself**: it then appears here as an open marker"):
+        st.markdown(links.to_table1(own, recipe))
+with headline:
+    controls.damage(live.store())

@@ -6,8 +6,8 @@ from dropclust import experiments
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments.claim import Verdict
 from dropclust.findings import account, verdicts
+from dropclust.service.parameter import Parameter
 from dropclust.ui import claims, controls, state
-from dropclust.ui.state import Parameter
 
 ALL = "all"
 RECIPES = Parameter(
@@ -24,15 +24,20 @@ EXPERIMENT = Parameter(
 
 state.enter([RECIPES, VERDICT, EXPERIMENT], [claims.KEY, claims.YOURS])
 st.title("Does it hold?")
+headline = st.container()
 rows = claims.rows()
 recipes = list(MAIN_RECIPES) if (of := controls.choose(RECIPES)) == "both" else [of]
+headline.markdown(verdicts.headline(rows, recipes))
 row = claims.choose(verdicts.worst_first(rows))
 if row is not None:
     claims.opened(verdicts.chosen([row], recipes)[0])
 else:
-    if missed := account.not_reproduced(rows):
-        st.markdown("\n".join(["**Not reproduced:**", "", *(f"- {sentence}" for sentence in missed)]))
-    st.markdown(verdicts.summary(rows, recipes))
+    kept = [RECIPES, VERDICT, EXPERIMENT]
+    claims.tiles(verdicts.worst_first(verdicts.chosen(rows, recipes)), kept)
+    missed = account.not_reproduced(rows)
+    with st.expander("**What was not reproduced, and how it is judged**", expanded=bool(missed)):
+        st.markdown("\n".join(f"- {sentence}" for sentence in missed))
+        st.markdown(f"{verdicts.summary(rows, recipes)} {verdicts.HOW}")
     left, right = st.columns(2)
     with left:
         verdict = controls.choose(VERDICT)
@@ -40,7 +45,6 @@ else:
         experiment = controls.choose(EXPERIMENT)
     name = "" if experiment == ALL else experiment
     wanted = list(Verdict) if verdict == ALL else [Verdict[verdict.upper().replace(" ", "_")]]
-    claims.table(verdicts.worst_first(verdicts.chosen(rows, recipes, wanted, name)), [RECIPES, VERDICT, EXPERIMENT])
-    st.caption(verdicts.HOW)
+    claims.table(verdicts.worst_first(verdicts.chosen(rows, recipes, wanted, name)), kept)
     claims.printed(rows)
     claims.words_of_the_paper()

@@ -4,8 +4,8 @@ import streamlit as st
 
 from dropclust.experiments import paper, results, table2
 from dropclust.experiments.experiment import Settings
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, explore, live, state
-from dropclust.ui.state import Parameter
 
 RATE = Parameter("rate", "Dropout rate", 0.4, table2.RATES, step=0.05, show="{:.2f}".format)
 LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from dropclust.experiments import onset as experiment
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, onset, state
 from dropclust.ui.figures.onset import over_time
-from dropclust.ui.state import Parameter
 
 LAYER = Parameter("copies_layer", "Hidden layer", 2, experiment.LAYERS)
 SWITCHED = Parameter(

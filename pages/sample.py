@@ -8,8 +8,8 @@ from dropclust.experiments import table2
 from dropclust.experiments.figure1 import EXPERIMENT
 from dropclust.findings.figure1 import METRICS, noise_name
 from dropclust.findings.reliability import CALIBRATION_ERROR
+from dropclust.service.parameter import Parameter, within
 from dropclust.ui import controls, digit, live, sample, state
-from dropclust.ui.state import Parameter, within
 
 NOISE = Parameter("noise", "Noise", "bernoulli", tuple(NOISES), show=noise_name)
 METRIC = Parameter(
@@ -34,30 +34,25 @@ MASKS = Parameter("masks", "Masks in these charts", 50, NUMBERS)
 
 state.enter([controls.RECIPE, NOISE, METRIC, ASK, DROP, RATE, MASKS], ["run"])
 digit.forward()
-st.title("Sample or scale?")
-st.markdown(
-    "Dropout trains a network of many masks. To predict, one can **sample** it: draw masks and take the geometric mean of "
-    "the probabilities that they give (section 3.1), which is meant by *sampled* on this page; or **scale** it: replace every "
-    f"mask by its mean, once. The paper finds sampling generally better. {EXPERIMENT.question}"
-)
-controls.damage(live.store())
-st.header(f"{EXPERIMENT.title}, made again")
-recipe_column, noise_column, metric_column = st.columns(3)
-with recipe_column:
+st.title(EXPERIMENT.question)
+headline = st.container()
+metric = controls.choose(METRIC)
+pictures = st.container()
+left, middle, _ = st.columns([2, 2, 3])
+with left:
     recipe = controls.choose(controls.RECIPE)
-with noise_column:
+with middle:
     noise = controls.choose(NOISE)
-with metric_column:
-    metric = controls.choose(METRIC)
-sample.experiment(recipe, noise, metric, ASK)
+sample.experiment(recipe, noise, metric, ASK, headline, pictures)
 st.header("One network, mask by mask")
-st.caption(
-    "From here on everything is of the one network chosen here, with the recipe and noise that it was trained with. What is "
-    f"chosen above is of {EXPERIMENT.title} alone."
-)
-run = controls.choose_run(live.store().list(), table2.shown_spec(0.4).key)
+recipe = state.chosen("recipe", controls.RECIPE.default)
+listed = live.store().list()
+usual = table2.shown_spec(state.chosen("rate", RATE.default), recipe).key
+if usual not in {summary.key for summary in listed}:
+    usual = table2.shown_spec(RATE.default).key
+run = controls.choose_run(listed, usual)
 if run is not None:
-    if (stored := live.store().get(run.key)) is None:
+    if (stored := live.stored(run.key)) is None:
         st.warning(f"The run {run.key[:12]} cannot be read: choose another.", icon=":material/healing:")
     else:
         sample.one_network(run.key, stored.spec, DROP, RATE, MASKS)

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from dropclust.experiments import results, table2
+from dropclust.experiments import paper, results, table2
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, similar, state
-from dropclust.ui.state import Parameter
 
 RECIPE = controls.RECIPE
 WIDTH = Parameter("width", "Units a layer", table2.HIDDEN[0], (table2.HIDDEN[0], table2.WIDE_HIDDEN[0]))
@@ -16,25 +16,33 @@ BIAS = Parameter(
 )  # fmt: skip
 
 state.enter([RECIPE, WIDTH, LAYER, CLUSTERS, BIAS], ["run"])
-st.title("Similar neurons, and what chance gives")
-st.markdown(
-    "The paper clusters a layer's neurons twice, by **incoming** and by **outgoing** weights, and reads a high **Rand index** "
-    "between the two as a sign of copies (section 4.3.1). Most of a Rand index is chance, so chance stands beside it here. "
-    "**Twins** ask it without clusters: a neuron that fires has one when another's activations correlate above .9 with its own."
-)
-columns = st.columns(4)
+st.title("Is it more than chance?")
+headline = st.container()
+layer = controls.choose(LAYER)
+pictures = st.container()
+columns = st.columns([2, 2, 2, 1])
 with columns[0]:
     recipe = controls.choose(RECIPE)
 with columns[1]:
-    layer = controls.choose(LAYER)
-with columns[2]:
     k = controls.choose(CLUSTERS)
-
-st.header(f"{table2.EXPERIMENT.title}, made again, {recipe} recipe")
-found = live.table(results.file_name(table2.EXPERIMENT.name, recipe))
-if found:
+with columns[2]:
     width = controls.choose(WIDTH)
-    similar.experiment(live.table_2(recipe, layer, k, width), found[1])
+if found := live.table(results.file_name(table2.EXPERIMENT.name, recipe)):
+    said, command = live.table_2(recipe, layer, k, width), found[1]
+    headline.markdown(said.headline)
+    with pictures:
+        similar.pictures(said, command)
+    controls.fold(
+        f"**{table2.EXPERIMENT.title}, made again, {recipe} recipe**", "again",
+        lambda: controls.table(said.again, "table2", command, f"Paper: {paper.CITATION}, Table 2."),
+    )  # fmt: skip
+with st.expander("**How it is measured**"):
+    st.markdown(
+        "The paper clusters a layer's neurons twice, by **incoming** and by **outgoing** weights. It reads a high **Rand "
+        "index** between the two, the share of pairs of neurons that both treat alike, as a sign of copies (section 4.3.1). "
+        "Most of a Rand index is chance, so chance stands beside it here. **Twins** ask it without clusters: a neuron that "
+        "fires has one when another's activations correlate above .9 with its own."
+    )
 
 head = st.container()
 left, right = st.columns([3, 1])
@@ -46,4 +54,5 @@ if run:
     with right:
         bias = controls.choose(BIAS) == "with"
     similar.one_network(run, layer, k, bias)
-controls.damage(live.store())
+with headline:
+    controls.damage(live.store())

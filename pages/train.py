@@ -4,8 +4,9 @@ import streamlit as st
 
 from dropclust.core.spec import RunSpec
 from dropclust.findings import words
+from dropclust.service import runs
 from dropclust.service.jobs import ENDED
-from dropclust.ui import controls, live, runs, state, trained, training
+from dropclust.ui import controls, live, state, trained, training
 
 
 def shown_keys(specs: list[RunSpec]) -> list[str]:
@@ -18,16 +19,17 @@ def shown_keys(specs: list[RunSpec]) -> list[str]:
 
 
 state.enter([*training.PARAMETERS, *trained.PARAMETERS], ["run"])
-st.title("Train a network and watch it learn")
-said = st.container()
-left, right = st.columns([1, 2], gap="large")
-with left:
-    start = st.container()  # above the settings, so that the curve is in view when it is pressed
+st.title("What does dropout do to a network?")
+headline = st.container()
+left, right = st.columns([2, 7], gap="medium")
+rates = left.container()  # the other settings stand below, so that the curve is in view when a run is started
+asked = {each.name for each in training.FURTHER} & set(st.query_params)
+with st.expander("**More settings**: layers, batch size, noise, recipe, seeds", expanded=bool(asked)):
     try:
-        specs, refusal = training.chosen_specs(), None
+        specs, refusal = training.chosen_specs(rates), None
     except ValueError as error:
         specs, refusal = [], training.in_words(error)
-with start:
+with left:
     seconds = training.expected_seconds(specs) if specs else None
     if st.button("Train", type="primary", icon=":material/play_arrow:", disabled=not specs, width="stretch"):
         keys = live.submit(specs)
@@ -44,18 +46,27 @@ with start:
         st.caption(f"Expected time on this machine: about {runs.duration(seconds)}, once its turn has come.")
     elif specs:
         st.caption("The workers are starting; the expected time follows.")
+keys = shown_keys(specs)
+last = trained.before(keys)
+running = any(run.state not in ENDED for key in keys if (run := live.run(key)))
 with right:
-    keys = shown_keys(specs)
-    if not keys:
-        st.info("Press **Train**: the curve grows here while the network learns. Or open a finished run below.")
-    elif not st.query_params.get_all("run"):
-        st.caption("These settings were trained before; this is what came of them. Choose others, and press **Train**.")
+    curve, sheet = st.columns([4, 3], gap="medium")
+with curve:
+    st.fragment(trained.progress, run_every=0.5 if running else None)(keys, last)
     trained.stop_all()
-    running = any(run.state not in ENDED for key in keys if (run := live.queue().get(key)))
-    st.fragment(trained.progress, run_every=0.5 if running else None)(keys)
-    trained.results(keys)
-
-st.divider()
+    controls.compare(live.store().list())
+trained.unstored(keys)
+stored = trained.finished(keys)
+with sheet:
+    trained.neurons(stored or trained.finished(last))
+if stored:
+    trained.results(stored)
 controls.finished(live.store().list())
-with said:
+with headline:
+    if running:
+        st.markdown("It learns now, in the background; the dotted line is what was shown before.")
+    elif not keys:
+        st.markdown("Press **Train**: the curve grows while the network learns. The dotted line is what was shown before.")
+    elif stored:
+        st.markdown(f"It classifies {words.percent(stored[0].metrics['test_accuracy'], 1)} of the test images correctly.")
     controls.damage(live.store())

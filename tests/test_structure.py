@@ -40,7 +40,7 @@ def test_another_name_is_not():
         "from dropclust import RunSpec",
         "from dropclust.experiments import get; [get(name) for name in ('table2',)]",
         "from dropclust.experiments import results; from dropclust.service import store, jobs, reproduce, dashboard",
-        "import dropclust.ui.figures.once, dropclust.ui.live, dropclust.ui.controls, dropclust.ui.runs",
+        "import dropclust.ui.figures.once, dropclust.ui.live, dropclust.ui.controls, dropclust.service.runs",
         "import dropclust.ui.claims, dropclust.ui.report; from dropclust.service import fresh, sensitivity, verdicts",
         "import dropclust.ui.digit, dropclust.ui.sample, dropclust.ui.drawing",
         "from dropclust.findings import figure1, settling, reading, reliability; figure1.read()",

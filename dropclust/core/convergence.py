@@ -72,7 +72,7 @@ class Settling:
     images
         How many images the averages are over.
     image, digit, pixels
-        The image whose leading answer gets the fewest votes: its place, its class and its 784 pixels.
+        The image of which the scaled network is least sure, whatever the masks: its place, its class and its 784 pixels.
     logit
         Of that image, for its class.
     mstd
@@ -168,13 +168,14 @@ def settle(network: Network, x: Tensor, y: Tensor, rates: Sequence[float], noise
         return Estimate(tuple(values), (truth,) * len(MASKS), errors, truth, error * math.sqrt(MASKS[-1] / masks_of_limit))
 
     centres, errors = _accuracies(few, blocks, y)
-    image = int(votes[-1].amax(1).argmin())
+    scaled = scaled_logits(network, x).double()
+    of_scaled = scaled.softmax(1)
+    image = int(of_scaled.amax(1).argmin())  # the same for all rates, so that choices of masks can be compared
     digit = int(y[image])
     shares = torch.stack([vote[image, digit] for vote in votes])
     # The rule of section 3.1 from mean logits: what any number of masks gives, renormalised, and its limit.
     probs = [theory.geometric_mean_limit(mean).exp() for mean in means]
-    scaled = scaled_logits(network, x).double()
-    of_scaled, of_limit = scaled.softmax(1), theory.geometric_mean_limit(limit).exp()
+    of_limit = theory.geometric_mean_limit(limit).exp()
     joint = max(network.hidden) <= PROPAGATE_WIDTH
     return Settling(
         exact=exact,

@@ -120,7 +120,7 @@ class Figure1(Experiment):
 
     name = "figure1"
     title = "Figure 1"
-    question = "Does sampling predict better than scaling, and for which noise?"
+    question = "Does sampling predict better than scaling?"
     section = "4.1.1"
     claims = CLAIMS
     on_device = True

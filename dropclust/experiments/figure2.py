@@ -186,7 +186,7 @@ class Figure2(Experiment):
 
     name = "figure2"
     title = "Figure 2"
-    question = "Do models agree more with dropout, and more sampled than scaled?"
+    question = "Does dropout make networks agree?"
     section = "4.2"
     claims = CLAIMS
     on_device = True

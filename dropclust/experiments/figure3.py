@@ -210,7 +210,7 @@ class Figure3(Experiment):
 
     name = "figure3"
     title = "Figure 3"
-    question = "Does the spread of sampled logits fall with width as clusters would have it, and only after dropout?"
+    question = "Is the power law a sign of clusters?"
     section = "4.3.2"
     claims = CLAIMS
     on_device = True

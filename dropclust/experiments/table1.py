@@ -157,7 +157,7 @@ class Table1(Experiment):
 
     name = "table1"
     title = "Table 1"
-    question = "Does a larger batch help more where dropout is on?"
+    question = "Does dropout want larger batches?"
     section = "4.1.2"
     claims = CLAIMS
     on_device = True

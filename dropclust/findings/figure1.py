@@ -32,6 +32,8 @@ class Metric:
     unit: str
     scale: float  # from the table's unit to that of differences
     margin: float  # in the unit of differences
+    levels: tuple[float, float]  # what its axis spans at least, so that noises and recipes can be compared
+    differences: tuple[float, float]  # and that of differences
     digits: int  # of differences
     higher_is_better: bool
 
@@ -40,13 +42,26 @@ METRICS = {
     metric.column: metric
     for metric in (
         # 10 of the 10,000 test images.
-        Metric("accuracy", "accuracy", "accuracy on the test images", "percentage points", 100, 0.1, 2, True),
+        Metric(
+            "accuracy", "accuracy", "accuracy on the test images", "percentage points", 100, 0.1, (0, 1), (-3.6, 3), 2, True
+        ),
         # The right class is given 1 % more or less, as a geometric mean over images.
-        Metric("cross_entropy", "cross-entropy", "cross-entropy, nats", "nats", 1, 0.01, 3, False),
+        Metric("cross_entropy", "cross-entropy", "cross-entropy, nats", "nats", 1, 0.01, (0, 2.3), (-0.13, 0.06), 3, False),
         # What 10 images that turn from surely right to surely wrong add.
-        Metric("brier", "Brier score", "Brier score, 0 to 2", "score points", 1, 0.002, 4, False),
+        Metric("brier", "Brier score", "Brier score, 0 to 2", "score points", 1, 0.002, (0, 0.9), (-0.05, 0.03), 4, False),
         # Half a percentage point of confidence, as it is written without digits.
-        Metric("calibration_error", "calibration error", "expected calibration error", "percentage points", 100, 0.5, 2, False),
+        Metric(
+            "calibration_error",
+            "calibration error",
+            "expected calibration error",
+            "percentage points",
+            100,
+            0.5,
+            (0, 0.4),
+            (-10, 10),
+            2,
+            False,
+        ),
     )
 }
 
@@ -187,6 +202,12 @@ class Figure1:
         """The main finding."""
         return f"{self.overall.sentence} {self.differences.sentence}"
 
+    @property
+    def headline(self) -> str:
+        """The main finding in at most 15 words."""
+        better, rates = len(self.comparison.better), len(self.comparison.differences)
+        return f"Sampling beats scaling by {self.comparison.metric.name} at {better} of {words.count(rates, 'dropout rate')}."
+
     def table(self) -> pd.DataFrame:
         """A row a rate: every way to predict, and the differences."""
         x = self.levels.x_title
@@ -274,14 +295,17 @@ def _levels(table: pd.DataFrame, noise: str, metric: Metric, answer: bool) -> Cu
     if "train" in lines:
         gains = {rate: paired_difference(*_pairs(table, noise, metric, rate, "scaled", "train")) for rate in _rates(part)}
         most = max(gains, key=lambda rate: gains[rate].mean)
+        better = sum(side(gain) == 1 for gain in gains.values())
+        brief = f"Switching the noise off beats a single mask at {better} of {words.count(len(gains), 'rate')}."
         one, off, sampled = (words.number(line.at(most).mean, 3) for line in lines.values())
         sentence = (
-            f"{begin}switching the noise off beats a single mask at {sum(side(gain) == 1 for gain in gains.values())} of "
+            f"{begin}switching the noise off beats a single mask at {better} of "
             f"{words.count(len(gains), 'rate')}, by most at {most:g}: {one} with one mask, {off} scaled"
         ) + (f", {sampled} sampled." if answer else ".")
     else:
         best = (max if metric.higher_is_better else min)(scaled.x, key=lambda x: scaled.at(x).mean)
         sentence = f"{begin}the scaled network's {metric.name} is best at {best:g}: {words.full(scaled.at(best))}."
+        brief = f"Scaled, {metric.name} is best at dropout {best:g}."
     return Curves(
         f"{words.capital(metric.name)} against the rate",
         "dropout rate",
@@ -289,6 +313,8 @@ def _levels(table: pd.DataFrame, noise: str, metric: Metric, answer: bool) -> Cu
         tuple(line for way, line in lines.items() if answer or way != "sampled"),
         sentence,
         y_range=(0, 1) if metric.column == "accuracy" else None,
+        y_spans=metric.levels,
+        brief=brief,
     )
 
 
@@ -320,4 +346,10 @@ def _differences(table: pd.DataFrame, noise: str, metric: Metric) -> Curves:
     sentence += " Each rate is judged alone, by its 95 % interval."
     side_of_better = "above" if metric.higher_is_better else "below"
     y_title = f"{metric.unit} ({side_of_better} 0: better)"
-    return Curves("Sampled less scaled", "dropout rate", y_title, series, sentence)
+    gain = differences[largest].mean if metric.higher_is_better else -differences[largest].mean
+    brief = (
+        f"At most, sampling {'gains' if gain > 0 else 'costs'} {words.number(abs(gain), metric.digits)} {metric.unit}, at "
+        f"dropout {largest:g}."
+    )
+    title = "Sampled less scaled"
+    return Curves(title, "dropout rate", y_title, series, sentence, y_spans=metric.differences, brief=brief)

@@ -149,6 +149,11 @@ class Chart:
             return self.curves.sentence
         return f"{self.curves.sentence} Open markers: {words.count(len(self.own), 'stored run')}, scaled."
 
+    @property
+    def brief(self) -> str:
+        """The same in at most 15 words."""
+        return self.curves.brief
+
     def table(self) -> pd.DataFrame:
         """A row a rate, and below them a row a stored run."""
         if not self.own:
@@ -181,9 +186,12 @@ def _lines(intervals: Mapping[Case, Interval], kind: Meaning | None = None, suff
 
 
 def _charts(
-    y_title: str, sentences: Sequence[str], lines: Sequence[Sequence[_Line]], level: float | None = None
+    y_title: str, said: Sequence[tuple[str, str]], lines: Sequence[Sequence[_Line]], level: float | None = None
 ) -> tuple[Chart, Chart]:
-    """The two charts of a row, on one axis: where their values span orders of magnitude it is logarithmic."""
+    """The two charts of a row, on one axis: where their values span orders of magnitude it is logarithmic.
+
+    ``said`` is a sentence and the same in brief, a chart.
+    """
     every = [line.series for place in lines for line in place]
     means = [value for series in every for value in series.mean]
     ends = [value for series in every for value in (*series.low, *series.high) if math.isfinite(value)] + means
@@ -195,14 +203,17 @@ def _charts(
         span = low - room, high + room
     left, right = (
         Chart(
-            Curves(f"Dropout in {PLACES[place]}", "dropout rate", y_title, tuple(line.series for line in part), sentence),
+            Curves(
+                f"Dropout in {PLACES[place]}", "dropout rate", y_title, tuple(line.series for line in part), sentence,
+                brief=brief,
+            ),
             tuple(line.kind for line in part if line.kind),
             logarithmic,
             span,
             level,
         )
-        for place, sentence, part in zip(PLACES, sentences, lines, strict=True)
-    )
+        for place, (sentence, brief), part in zip(PLACES, said, lines, strict=True)
+    )  # fmt: skip
     return left, right
 
 
@@ -224,7 +235,7 @@ def variance_charts(table: pd.DataFrame, prediction: str, output: str) -> tuple[
     lines: list[list[_Line]] = []
     sentences = []
     for layers in PLACES:
-        part, said = [], []
+        part, said, brief = [], [], ""
         for how in predictions:
             cases = _cases(values, layers, how, with_none=True)
             part += _lines({case: _ratio(values[at]) for case, at in cases.items()}, *_kind(how, predictions))
@@ -235,8 +246,9 @@ def variance_charts(table: pd.DataFrame, prediction: str, output: str) -> tuple[
                     f"{words.capital(how)}, model variance of {output} is {words.sides(ratios.values(), 1, _PAIRS)}, compared "
                     f"with no dropout; lowest with {least.name}, at {words.full(ratios[least], 2, 'model')} of it."
                 )
+                brief = f"Lowest with {NAMES[least.noise]} noise: {words.percent(ratios[least].mean)} of that without dropout."
         lines.append(part)
-        sentences.append(f"Dropout in {PLACES[layers]}. {' '.join(said)}" if said else _too_few(table))
+        sentences.append((f"Dropout in {PLACES[layers]}. {' '.join(said)}" if said else _too_few(table), brief))
     return _charts(f"model variance of {output}", sentences, lines)
 
 
@@ -283,7 +295,9 @@ def sampling_charts(table: pd.DataFrame, output: str) -> tuple[Chart, Chart]:
         if output == "logits":
             part += _lines(raw, Meaning.MEASURED, ", as measured")
         lines.append(part + _lines(control, Meaning.ARITHMETIC, ", arithmetic mean"))
-        sentences.append(_sampling_sentence(clean, raw, control, layers, output) if raw else _too_few(table))
+        lower = sum(side(ratio, 1) < 0 for ratio in clean.values())
+        brief = f"Sampled variance is lower than scaled at {lower} of {len(clean)}{_PAIRS}."
+        sentences.append((_sampling_sentence(clean, raw, control, layers, output), brief) if raw else (_too_few(table), ""))
     return _charts("sampled / scaled", sentences, lines, level=1.0)
 
 
@@ -323,7 +337,7 @@ def cross_entropy_charts(table: pd.DataFrame, prediction: str) -> tuple[Chart, C
     lines: list[list[_Line]] = []
     sentences = []
     for layers in PLACES:
-        part, said = [], []
+        part, said, brief = [], [], ""
         for how in predictions:
             losses = {case: values[at] for case, at in _cases(values, layers, how, with_none=True).items()}
             part += _lines({case: _mean(loss) for case, loss in losses.items()}, *_kind(how, predictions))
@@ -340,8 +354,10 @@ def cross_entropy_charts(table: pd.DataFrame, prediction: str) -> tuple[Chart, C
                     f"dropout, paired by seed; lowest with {least.name}: "
                     f"{words.full(_mean(losses[least]), 3, unit='nats')}, without dropout {without}."
                 )
+                brief = f"Lowest with {NAMES[least.noise]} noise: {words.number(_mean(losses[least]).mean, 3)} nats."
         lines.append(part)
-        sentences.append(f"Dropout in {PLACES[layers]}. {' '.join(said)}" if said else "Nothing to compare with no dropout.")
+        sentence = f"Dropout in {PLACES[layers]}. {' '.join(said)}" if said else "Nothing to compare with no dropout."
+        sentences.append((sentence, brief))
     return _charts("cross-entropy, nats", sentences, lines)
 
 
@@ -451,6 +467,7 @@ class Sources:
     output: str
     prediction: str
     sentence: str
+    brief: str
 
     @property
     def lines(self) -> dict[str, dict[str, Interval]]:
@@ -494,7 +511,7 @@ def sources(table: pd.DataFrame, prediction: str, output: str) -> Sources | None
     if not values:
         return None
     rows = tuple((at[0] if at[1] else None, at[1], at[2], _ratio(found)) for at, found in values.items())
-    said = []
+    said, brief = [], ""
     if all((first, 0.0, source) in values for source in SOURCES):
         shares = {source: _ratio(values[first, 0.0, source], values[first, 0.0, "both"]) for source in ("images", "start")}
         said.append(
@@ -502,6 +519,7 @@ def sources(table: pd.DataFrame, prediction: str, output: str) -> Sources | None
             f"variance of {output} of models that differ in all, those that differ in {SOURCES['start']} "
             f"{_of(shares['start'])}"
         )
+        brief = f"Other images alone make {words.percent(shares['images'].mean)} of the model variance without dropout."
     for (layers, rate, source), found in values.items():
         if rate and source == "images" and (first, 0.0, source) in values:
             ratio = _ratio(found, values[first, 0.0, source])
@@ -511,7 +529,7 @@ def sources(table: pd.DataFrame, prediction: str, output: str) -> Sources | None
             )
     models = words.count(max(row[3].n for row in rows), "model")
     said.append(f"{how}, 95 % intervals, {models} a point; what models do not differ in is that of seed 0")
-    return Sources(rows, output, how, f"{words.capital('; '.join(said))}.")
+    return Sources(rows, output, how, f"{words.capital('; '.join(said))}.", brief)
 
 
 def _of(ratio: Interval) -> str:
@@ -523,10 +541,14 @@ def _of(ratio: Interval) -> str:
 
 @dataclass(frozen=True)
 class Counts:
-    """What section 4.2 says of vanilla dropout and what is seen: (statement, count) a row, and what the counts are of."""
+    """What section 4.2 says of vanilla dropout and what is seen: (statement, count) a row, and what the counts are of.
+
+    ``headline`` tells the first of them in at most 15 words.
+    """
 
     about: str
     rows: tuple[tuple[str, str], ...]
+    headline: str
 
 
 def counts(table: pd.DataFrame, prediction: str, output: str) -> Counts | None:
@@ -571,6 +593,8 @@ def counts(table: pd.DataFrame, prediction: str, output: str) -> Counts | None:
                 f"{words.sides(to_scaled, 1)}, with the Monte Carlo error of the {figure2.SAMPLES} masks taken out.",
             ),
         ),
+        f"Vanilla dropout lowers model variance in {sum(side(ratio, 1) < 0 for ratio in lower[predictions[-1]])} of "
+        f"{len(lower[predictions[-1]])} pairs of layers and rate.",
     )
 
 
@@ -600,6 +624,11 @@ class Figure2:
         if self.counts is None:
             return self.variance[0].sentence
         return " ".join([self.counts.about, *(f"{statement} {seen}" for statement, seen in self.counts.rows)])
+
+    @property
+    def headline(self) -> str:
+        """The first of them in at most 15 words."""
+        return self.counts.headline if self.counts else self.variance[0].sentence
 
     def table(self) -> pd.DataFrame:
         """Model variance with dropout over that without, a row a setting."""

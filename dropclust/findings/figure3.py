@@ -120,6 +120,7 @@ class PowerChart:
     paper: Mapping[float, float]
     logarithmic: bool
     sentence: str
+    brief: str
 
     def table(self) -> pd.DataFrame:
         """A row a kind of network and width."""
@@ -155,6 +156,14 @@ class Slopes:
     paper: float | None
     sentence: str
 
+    @property
+    def brief(self) -> str:
+        """The first slope against the paper's, or alone, in at most 15 words."""
+        if not self.lines or self.lines[0].law is None:
+            return self.sentence
+        slope = words.number(self.lines[0].law.slope.mean, 3)
+        return f"Measured is a slope of {slope}." if self.paper is None else f"Measured is {slope}; the star is the paper's."
+
     def table(self) -> pd.DataFrame:
         """A row a kind of network."""
         return pd.DataFrame(
@@ -183,12 +192,14 @@ def _slopes_sentence(lines: Sequence[Line]) -> str:
 class Verdict:
     """Questions that decide what the slope means, each with its answer, and what follows.
 
-    ``about`` says, a row, which networks an answer is about beside the main ones; empty where it is about those alone.
+    ``headline`` tells what follows in at most 15 words. ``about`` says, a row, which networks an answer is about beside the
+    main ones; empty where it is about those alone.
     """
 
     rows: tuple[tuple[str, str], ...]
     about: tuple[str, ...]
     sentence: str
+    headline: str
 
     def table(self) -> pd.DataFrame:
         """A row a question."""
@@ -221,7 +232,7 @@ def verdict(lines: Mapping[str, Line], main: str, paper_slope: float | None) -> 
     """
     first, control = lines[main], lines.get(CONTROL)
     if first.law is None:
-        return Verdict((), (), f"{first.refused} Without a line there is no verdict.")
+        return Verdict((), (), f"{first.refused} Without a line there is no verdict.", "Too few widths for a line.")
     slope = first.law.slope
     bent = first.law.curvature_p_value
     rows = [
@@ -241,7 +252,8 @@ def verdict(lines: Mapping[str, Line], main: str, paper_slope: float | None) -> 
         rows.append((question, f"{inside}: measured is {abs(away):.3f} {'above' if away > 0 else 'below'} it."))
     about = [""] * len(rows)
     if control is None or control.law is None:
-        return Verdict(tuple(rows), tuple(about), "Without networks trained without dropout on this range there is no verdict.")
+        nothing = "Without networks trained without dropout on this range there is no verdict."
+        return Verdict(tuple(rows), tuple(about), nothing, nothing)
     rows.append(("Does it fall without dropout in training?", _falls(control)))
     told, difference = _against(first, control)
     rows.append(("Does dropout in layer 1 make it steeper?", told))
@@ -253,7 +265,19 @@ def verdict(lines: Mapping[str, Line], main: str, paper_slope: float | None) -> 
     if untrained is not None and untrained.law:
         rows.append(("Does it fall untrained?", _falls(untrained)))
         about.append(figure3.UNTRAINED)
-    return Verdict(tuple(rows), tuple(about), _follows(slope, control.law.slope, difference))
+    follows = _follows(slope, control.law.slope, difference)
+    return Verdict(tuple(rows), tuple(about), follows, _headline(slope, control.law.slope, difference, follows))
+
+
+def _headline(slope: Interval, control: Interval, difference: Interval | None, follows: str) -> str:
+    """What follows, in at most 15 words."""
+    if difference is None or 1 in (slope.n, difference.n):
+        return follows
+    if side(slope) != -1 or side(control) != -1:
+        return f"{follows.partition(',')[0].partition(':')[0]}."
+    if side(difference) == -1:
+        return f"Without dropout it falls too; dropout adds {words.number(difference.mean, 3)} to the slope."
+    return f"Networks that never saw dropout follow such a law too: slope {words.number(control.mean, 3)}."
 
 
 def _follows(slope: Interval, control: Interval, difference: Interval | None) -> str:
@@ -294,6 +318,7 @@ class Prediction:
     corrected: tuple[float, ...]  # at the widths measured
     printed: tuple[float, ...]
     sentence: str
+    brief: str
 
     def table(self) -> pd.DataFrame:
         """A row a width."""
@@ -324,7 +349,8 @@ def prediction(measured: Line, y_title: str, kappa: float) -> Prediction:
             f"; measured {words.full(slope, 3)}, which would mean kappa {kappa_from_slope(slope.mean):.2f} corrected and "
             f"{kappa_from_slope(slope.mean, 'printed'):.2f} as printed"
         )
-    return Prediction(measured, y_title, kappa, drawn["equal"], drawn["printed"], sentence + ".")
+    brief = f"By the corrected equation so many clusters give a slope of {slopes['equal']:.3f}."
+    return Prediction(measured, y_title, kappa, drawn["equal"], drawn["printed"], sentence + ".", brief)
 
 
 # ---- clusters that are there -------------------------------------------------------------------------------------------------
@@ -343,6 +369,7 @@ class Counted:
     kappas: tuple[tuple[str, Interval, Interval, Interval], ...]
     weights: str  # a key of `SIDES`
     sentence: str
+    brief: str
 
     def table(self) -> pd.DataFrame:
         """A row a kind of network and width."""
@@ -383,6 +410,7 @@ def counted(
             f"By {weights} weights no clusters are found after dropout at any of these widths: clusters predict held-out "
             "weights no better than one mean does."
         )
+        brief = "After dropout no clusters are found at any of these widths."
     else:
         first = lines[main].points
         inside = [h for h in first.x if low <= h <= high]
@@ -390,6 +418,7 @@ def counted(
             f"After dropout in layer 1, {first.at(inside[0]).mean:.1f} clusters are found by {weights} weights at "
             f"{inside[0]:g} units and {first.at(inside[-1]).mean:.1f} at {inside[-1]:g} (geometric means, {first.n} seeds)"
         )
+        brief = f"The widest layer has {first.at(inside[-1]).mean:.1f} clusters, by {weights} weights."
         ours = [row for row in kappas if row[0] == lines[main].name]
         if ours:
             _, found, implied, difference = ours[0]
@@ -407,7 +436,7 @@ def counted(
                 " At the number chosen by incoming weights the two clusterings agree with an adjusted Rand index of "
                 f"{words.full(mean_interval(by_seed.to_numpy()), 2)}."
             )
-    return Counted(tuple(lines.values()), tuple(kappas), weights, sentence)
+    return Counted(tuple(lines.values()), tuple(kappas), weights, sentence, brief)
 
 
 # ---- all of it ---------------------------------------------------------------------------------------------------------------
@@ -431,6 +460,11 @@ class Figure3:
     def sentence(self) -> str:
         """What the slopes say of the paper's reading, and the slopes."""
         return f"{self.verdict.sentence} {self.slopes.sentence}"
+
+    @property
+    def headline(self) -> str:
+        """The same in at most 15 words."""
+        return self.verdict.headline
 
     def table(self) -> pd.DataFrame:
         """A row a kind of network: its slope."""
@@ -485,10 +519,15 @@ def find(table: pd.DataFrame, rate: float, measure: str, low: float, high: float
     theirs = {h: paper_mstd(h) for h in first.points.x} if plain else {}
     slope = paper.FIGURE_3["slope"] if plain else None
     y_title = "MSTD, logit units" if plain else "MSTD / spread of the logits"
-    linear = PowerChart(measure, y_title, tuple(lines.values()), theirs, False, _linear_sentence(first, measure, rate, plain))
+    share = first.points.mean[-1] / first.points.mean[0]
+    brief = f"From the narrowest to the widest layer {measure} goes to {words.percent(share)}."
+    said = _linear_sentence(first, measure, rate, plain)
+    linear = PowerChart(measure, y_title, tuple(lines.values()), theirs, False, said, brief)
     logarithmic = replace(
-        linear, title=f"{measure}, log-log", logarithmic=True, sentence=_logarithmic_sentence(linear.lines, slope)
-    )
+        linear, title=f"{measure}, log-log", logarithmic=True, sentence=_logarithmic_sentence(linear.lines, slope), brief=(
+            f"Twice as many units multiply {measure} by {2**first.law.slope.mean:.2f}." if first.law else ""
+        ),
+    )  # fmt: skip
     with_law = tuple(each for each in linear.lines if each.law)
     return Figure3(
         linear,
@@ -510,6 +549,7 @@ def read(
     measure: str = "MSTD",
     low: float = min(figure3.WIDTHS),
     high: float = max(figure3.WIDTHS),
+    controls: Collection[str] | None = None,
 ) -> Figure3:
     """Everything that is said of the shipped table.
 
@@ -521,6 +561,8 @@ def read(
         Folder of the table; the shipped results when None.
     rate, measure, low, high
         As for `find`.
+    controls
+        Keys of `CONTROLS` that are shown; all when None.
 
     Raises
     ------
@@ -533,7 +575,8 @@ def read(
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {value!r}")
     result = results.read(results.file_name(figure3.EXPERIMENT.name, recipe), root)
-    return find(result.table, rate, measure, low, high, result.command)
+    found = find(result.table, rate, measure, low, high, result.command)
+    return found if controls is None else found.showing(controls)
 
 
 def paper_mstd(h: float, base: float = math.e) -> float:

@@ -17,6 +17,10 @@ from dropclust.core.similarity import ShuffledWeights, Similarity
 from dropclust.core.spec import RunSpec
 from dropclust.findings import words
 
+AGREE = (
+    "Each cluster by incoming weights is paired with one by outgoing weights, so that as many neurons as possible agree; a "
+    "neuron agrees when its own two clusters are such a pair."
+)
 STATES = {
     "waiting": "waiting",
     "training": "training",
@@ -34,7 +38,8 @@ class Neurons:
     """Neurons of a layer as pictures of their weights, in the order of their clusters.
 
     ``pictures`` is ``[h, height, width]`` in [-1, 1], each neuron by its own largest weight; the other arrays have one entry a
-    neuron: its number, the cluster by incoming and by outgoing weights, whether the two agree.
+    neuron: its number, the cluster by incoming and by outgoing weights, whether the two agree, and whether it is never active,
+    where that is known.
     """
 
     pictures: npt.NDArray[Any]
@@ -43,6 +48,12 @@ class Neurons:
     outgoing: npt.NDArray[Any]
     agree: npt.NDArray[Any]
     sentence: str
+    silent: npt.NDArray[Any] | None = None
+
+    @property
+    def brief(self) -> str:
+        """On how many neurons the two clusterings agree, and what a frame means."""
+        return f"Both clusterings agree on {int(self.agree.sum())} of {len(self.agree)} neurons: these have broad frames."
 
     def table(self) -> pd.DataFrame:
         """A row a neuron."""
@@ -75,6 +86,7 @@ def neurons(
     outgoing: Sequence[int],
     agree: Sequence[bool],
     dead: int | None = None,
+    silent: Sequence[int] = (),
 ) -> Neurons:
     """Sort a layer's neurons by cluster and turn their weights into pictures."""
     labels = np.asarray(incoming)
@@ -86,10 +98,12 @@ def neurons(
         f"outgoing weights agrees on {agreeing.sum()} of them"
         + ("." if dead is None else f". Never active on the held-out images: {dead}.")
         + " A frame has the colour of the cluster by incoming weights, and is broad where the other clustering agrees."
+        + (" Crossed out: those that never fire." if silent else "")
     )
     return Neurons(
-        pictures(weights, layer)[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence
-    )
+        pictures(weights, layer)[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence,
+        np.isin(order, silent),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,6 +113,7 @@ class Nulls:
     what: str
     rows: tuple[tuple[str, float, float, float], ...]
     sentence: str
+    brief: str
 
     def table(self) -> pd.DataFrame:
         """A row an index."""
@@ -124,7 +139,9 @@ def nulls(found: Similarity, shuffled: ShuffledWeights) -> Nulls:
         f"chance taken out: adjusted Rand {indices[0]}, adjusted mutual information {indices[1]}, element-centric {indices[2]} "
         f"(chance not taken out); {words.p_value(found.p_value)} against permuted labels."
     )
-    return Nulls("Rand index", rows, sentence)
+    held = words.number(found.rand, 2)
+    brief = f"A Rand index of {held} lies above {len(beats)} of 2 bands that chance gives."
+    return Nulls("Rand index", rows, sentence, brief)
 
 
 @dataclass(frozen=True)
@@ -134,6 +151,12 @@ class Chosen:
     scores: Mapping[str, Mapping[int, float]]
     best: Mapping[str, int]
     sentence: str
+
+    @property
+    def brief(self) -> str:
+        """Whether the criteria agree."""
+        n = len(set(self.best.values()))
+        return f"{len(self.best)} criteria, {words.count(n, 'number')} of clusters: they {'agree' if n == 1 else 'disagree'}."
 
     def table(self) -> pd.DataFrame:
         """A row a number of clusters."""
@@ -163,6 +186,8 @@ class Firing:
         Living neurons that have a twin.
     cosine
         `dropclust.core.twins.nearest_cosine` of the living neurons' incoming weights; NaN where it is not defined.
+    silent
+        Numbers of the neurons that are never active.
     """
 
     dead: int
@@ -171,6 +196,12 @@ class Firing:
     across: float
     with_twin: int
     cosine: float
+    silent: tuple[int, ...] = ()
+
+    @property
+    def brief(self) -> str:
+        """How many have a twin, in at most 15 words."""
+        return f"{self.with_twin} of {words.count(self.units - self.dead, 'living neuron')} have a twin."
 
     @property
     def sentence(self) -> str:
@@ -188,15 +219,22 @@ class Firing:
         return text
 
 
+Named = tuple[str, Sequence[Mapping[str, Any]]]  # a run's name and the points of its curve
+
+
 @dataclass(frozen=True)
 class Learning:
-    """Held-out loss and accuracy of some runs over the examples they have seen; ``names`` tells runs apart."""
+    """Held-out loss and accuracy of some runs over the examples they have seen; ``names`` tells runs apart.
+
+    The last ``before`` of them are what was shown before, to compare with.
+    """
 
     names: tuple[str, ...]
     examples: tuple[tuple[int, ...], ...]
     loss: tuple[tuple[float, ...], ...]
     accuracy: tuple[tuple[float, ...], ...]
     sentence: str
+    before: int = 0
 
     def table(self) -> pd.DataFrame:
         """A row a point of a run."""
@@ -208,8 +246,8 @@ class Learning:
         return pd.DataFrame(rows, columns=["run", "examples", "held-out loss", "held-out accuracy"])
 
 
-def learning(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Learning:
-    """What the curves of named runs show."""
+def learning(runs: Sequence[Named], before: Sequence[Named] = ()) -> Learning:
+    """What the curves of named runs show, beside those that were shown before."""
     finite = [[point for point in curve if math.isfinite(point["loss"])] for _, curve in runs]
     last = [curve[-1]["accuracy"] for curve in finite if curve]
     sentence = "No point has been measured yet."
@@ -219,12 +257,15 @@ def learning(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Learnin
         )  # fmt: skip
         seen = sorted({curve[-1]["examples"] for curve in finite if curve})
         sentence += f", after {' to '.join(f'{n:,}' for n in (seen if len(seen) == 1 else (seen[0], seen[-1])))} examples."
+    runs = [*runs, *((f"before: {name}", curve) for name, curve in before)]
+    finite = [[point for point in curve if math.isfinite(point["loss"])] for _, curve in runs]
     return Learning(
         tuple(name for name, _ in runs),
         tuple(tuple(point["examples"] for point in curve) for curve in finite),
         tuple(tuple(point["loss"] for point in curve) for curve in finite),
         tuple(tuple(point["accuracy"] for point in curve) for curve in finite),
         sentence,
+        len(before),
     )
 
 

@@ -29,6 +29,14 @@ class Reliability:
     calibration: Calibration
     sentence: str
 
+    @property
+    def brief(self) -> str:
+        """Which way to predict is best calibrated, in at most 15 words."""
+        errors = self.calibration.errors
+        best = min(errors, key=lambda name: errors[name])
+        most = f"{words.capital(best)} is" if len(errors) == 1 else f"{words.capital(best)} is best calibrated:"
+        return f"{most} {words.number(100 * errors[best])} percentage points off, on average."
+
     def points(self, prediction: str) -> tuple[Bin, ...]:
         """The bins of one way to predict that hold enough images to be drawn as points."""
         return tuple(one for one in self.calibration.of(prediction) if one.images >= DRAWN)

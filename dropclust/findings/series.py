@@ -62,7 +62,9 @@ class Series:
 class Curves:
     """A chart of lines over a common x.
 
-    ``points`` are the paper's values, ``marker`` the x that a viewer has chosen, ``sentence`` what to see, also the alt text.
+    ``points`` are the paper's values, ``marker`` the x that a viewer has chosen, ``sentence`` what to see, also the alt text,
+    ``brief`` the same in at most 15 words. The y axis is ``y_range``, or spans ``y_spans`` at least, so that choices can be
+    compared.
     """
 
     title: str
@@ -73,6 +75,8 @@ class Curves:
     points: Mapping[float, float] | None = None
     marker: float | None = None
     y_range: tuple[float, float] | None = None
+    y_spans: tuple[float, float] | None = None
+    brief: str = ""
 
     def marked(self, x: float) -> Curves:
         """The same with the x that a viewer has chosen."""

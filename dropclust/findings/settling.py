@@ -84,6 +84,7 @@ def _curves(
     sentence: str,
     band: str | None = None,
     more: Sequence[Series] = (),
+    brief: str = "",
 ) -> Curves:
     """The first masks and, around the centre of groups of as many, the band of two standard errors."""
     low, high = zip(*(line.band(i) for i in range(len(MASKS))), strict=True)
@@ -91,7 +92,7 @@ def _curves(
     name, meaning = f"{band} (band: 2 standard errors)", Meaning.EXACT if settling.exact else Meaning.LIMIT
     around = Series(name, MASKS, line.centre, low, high, 1, meaning)
     series = (_line("the first masks", line.values, Meaning.SAMPLED), around, *more)
-    return Curves(titles[0], "number of masks", titles[1], series, sentence, marker=MASKS[at])
+    return Curves(titles[0], "number of masks", titles[1], series, sentence, marker=MASKS[at], brief=brief)
 
 
 def _with_error(line: Estimate, at: int, digits: int) -> str:
@@ -122,9 +123,9 @@ def _logit(settling: Settling, at: int) -> Curves:
     sentence = (
         f"From {_masks(at)} the logit for {settling.digit} is {_with_error(line, at, 2)}, {_where(line, at)}; with ever more "
         f"masks it is {_limit(settling, line, 2)}. {called} Test image {settling.image}, {digit}, is the one of the first "
-        f"{settling.images} whose leading answer gets the fewest votes."
+        f"{settling.images} of which the scaled network is least sure."
     )
-    return _curves(settling, line, at, ("One logit settles", f"logit for {settling.digit}"), sentence)
+    return _curves(settling, line, at, ("One logit settles", f"logit for {settling.digit}"), sentence, brief=called)
 
 
 def _mstd(settling: Settling, at: int) -> Curves:
@@ -146,7 +147,8 @@ def _mstd(settling: Settling, at: int) -> Curves:
             f"{words.capital(how)} covariances, that is how neurons vary together, it gives {_beside(best, line.truth)}"
             + (f", without {_beside(alone, line.truth)}." if jointly is not None else ".")
         )
-    return _curves(settling, line, at, ("The spread settles", "spread of logits (MSTD)"), sentence, more=more)
+    brief = f"With ever more masks a logit's spread is {words.number(line.truth, 3)}."
+    return _curves(settling, line, at, ("The spread settles", "spread of logits (MSTD)"), sentence, more=more, brief=brief)
 
 
 def _beside(value: float, truth: float) -> str:
@@ -167,7 +169,8 @@ def _accuracy(settling: Settling, at: int) -> Curves:
         f"{_limit(settling, line, 3)}, scaled {words.number(settling.scaled_accuracy, 3)}. {_one_alone(line)}"
     )
     scaled = _flat(Meaning.SCALED.value, settling.scaled_accuracy, Meaning.SCALED)
-    return _curves(settling, line, at, ("Accuracy settles", "accuracy"), sentence, "groups of as many", (scaled,))
+    brief = f"{who} {words.percent(line.values[at], 1)} of the images correctly."
+    return _curves(settling, line, at, ("Accuracy settles", "accuracy"), sentence, "groups of as many", (scaled,), brief)
 
 
 def _one_alone(accuracy: Estimate) -> str:
@@ -207,4 +210,5 @@ def _gap(settling: Settling, at: int) -> Curves:
             f"{verdict}"
         )
     title = "How far sampling is from scaling"
-    return Curves(title, "number of masks", "distance of probabilities", series, sentence, marker=MASKS[at])
+    brief = f"Sampled and scaled probabilities differ by {words.number(settling.to_scaled[at], 4)} on average."
+    return Curves(title, "number of masks", "distance of probabilities", series, sentence, marker=MASKS[at], brief=brief)

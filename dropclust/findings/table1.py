@@ -59,6 +59,7 @@ class Accuracy:
     paper: Mapping[float, Mapping[int, float]]
     own: tuple[OwnRun, ...]
     sentence: str
+    brief: str
 
     def with_own(self, runs: tuple[OwnRun, ...]) -> Accuracy:
         """The same with stored runs."""
@@ -105,7 +106,8 @@ def accuracy(table: pd.DataFrame, prediction: str, with_paper: bool = True) -> A
             " Under this recipe a step is plain SGD on the summed loss of its batch, so that the same number of examples moves "
             "the weights about equally far, whatever the batch size."
         )
-    return Accuracy(lines, rates, reported, (), sentence)
+    brief = f"{words.capital(_WITH[rates[0]])}: {_best(_by_batch(part, rates[0]))}."
+    return Accuracy(lines, rates, reported, (), sentence, brief)
 
 
 def _by_batch(table: pd.DataFrame, rate: float) -> pd.DataFrame:
@@ -136,12 +138,19 @@ def _doublings(batches: pd.Index) -> npt.NDArray[np.float64]:
 class Trend:
     """Change of accuracy for every doubling of the batch, in percentage points: (name, ours, the paper's or None) a row.
 
-    ``verdict`` says what became of the paper's claim.
+    ``verdict`` says what became of the paper's claim, ``headline`` the same in at most 15 words.
     """
 
     rows: tuple[tuple[str, Interval, Interval | None], ...]
     verdict: str
+    headline: str
     sentence: str
+
+    @property
+    def brief(self) -> str:
+        """What a larger batch does with dropout, in at most 15 words."""
+        change = words.number(self.rows[0][1].mean, 2, signed=True)
+        return f"With dropout, each doubling changes accuracy by {change} percentage points."
 
     @property
     def y_range(self) -> tuple[float, float]:
@@ -180,20 +189,21 @@ def trend(table: pd.DataFrame, prediction: str, with_paper: bool = True) -> Tren
     with_, without = (slopes(_doublings(values.columns), 100 * values.loc[seeds]) for values in (on, off))
     ours = (mean_interval(with_), mean_interval(without), paired_difference(with_, without))
     names = (NAMES[ON], NAMES[OFF], "difference")
-    verdict = _verdict(*ours)
+    verdict, headline = _verdict(*ours), _headline(*ours)
     sentence = (
         f"Each doubling of the batch changes accuracy by {_points(ours[0])} with {NAMES[ON]}, by {_points(ours[1])} without, "
         f"{prediction}; the difference is paired by seed."
     )
     if not with_paper:
-        return Trend(tuple((name, slope, None) for name, slope in zip(names, ours, strict=True)), verdict, sentence)
+        return Trend(tuple((name, slope, None) for name, slope in zip(names, ours, strict=True)), verdict, headline, sentence)
     reported = pd.DataFrame(dict(paper.TABLE_1))
     theirs = tuple(
         slope_interval(_doublings(row.index), 100 * row.to_numpy())
         for row in (reported[ON], reported[OFF], reported[ON] - reported[OFF])
     )
     sentence += " Paper: lines fitted to its Table 1, one run a cell, with the intervals that the scatter about them gives"
-    info = Trend(tuple(zip(names, ours, theirs, strict=True)), f"{verdict} {_compared(ours[2], theirs[2])}", f"{sentence}.")
+    rows, verdict = tuple(zip(names, ours, theirs, strict=True)), f"{verdict} {_compared(ours[2], theirs[2])}"
+    info = Trend(rows, verdict, headline, f"{sentence}.")
     low, high = info.y_range
     if any(slope.low < low or slope.high > high for slope in theirs):
         return replace(info, sentence=f"{sentence}, which run off the chart.")
@@ -218,6 +228,17 @@ def _verdict(with_: Interval, without: Interval, difference: Interval) -> str:
     else:
         what = "there is no significant difference in what a larger batch does with dropout and without"
     return f"Here {what}: the difference is {words.full(difference, 2, signed=True, unit=_UNIT)}."
+
+
+def _headline(with_: Interval, without: Interval, difference: Interval) -> str:
+    """The verdict in at most 15 words: what a doubling does more, or less, where dropout is on."""
+    if math.isnan(difference.low):
+        return "One seed cannot tell whether a larger batch helps more with dropout."
+    if side(difference) == 0:
+        return "A larger batch does no more with dropout than without it."
+    does = {1: "helps more" if with_.mean > 0 else "costs less", -1: "helps less" if with_.mean > 0 else "costs more"}
+    points = words.number(difference.mean, 2, signed=True)
+    return f"A larger batch {does[side(difference)]} with dropout: {points} percentage points a doubling."
 
 
 def _compared(ours: Interval, theirs: Interval) -> str:
@@ -276,6 +297,7 @@ class Spread:
     away: tuple[float, ...]
     paper: Mapping[int, float]
     sentence: str
+    brief: str
 
     def table(self) -> pd.DataFrame:
         """A row a batch size: mean and standard deviation over seeds, lowest and highest seed, the paper's."""
@@ -313,6 +335,9 @@ def spread(table: pd.DataFrame, prediction: str, with_paper: bool = True) -> Spr
         tuple(away.to_numpy().ravel(order="F").tolist()),
         dict(zip(paper.TABLE_1[ON], paper_away.tolist(), strict=True)) if with_paper else {},
         sentence,
+        f"A single run strays from the line by {words.number(float(away.std().mean()))} percentage points."
+        if len(away) > 1
+        else "One seed says nothing about how far runs stray.",
     )
 
 
@@ -431,6 +456,11 @@ class Table1:
     def sentence(self) -> str:
         """What became of the paper's claim; accuracy alone where there is no trend to tell."""
         return self.trend.verdict if self.trend else self.accuracy.sentence
+
+    @property
+    def headline(self) -> str:
+        """The same in at most 15 words."""
+        return self.trend.headline if self.trend else self.accuracy.brief
 
     def table(self) -> pd.DataFrame:
         """A row a batch size, ours and the paper's."""

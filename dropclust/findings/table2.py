@@ -18,6 +18,7 @@ from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.series import Curves, Series
 
+_INDEX = (-0.05, 0.7)  # what the axis of an index spans at least, so that recipes, layers and k can be compared
 NAME = table2.EXPERIMENT.name
 WIDTH = table2.HIDDEN[0]  # units of the paper's layers
 # What independent clusterings of k equal clusters give: E[Rand] = 1 - 2/k + 2/k^2.
@@ -81,6 +82,13 @@ class Table2:
     def sentence(self) -> str:
         """The experiment's main finding."""
         return " ".join(info.sentence for info in (self.rand, self.adjusted, self.twins) if info)
+
+    @property
+    def headline(self) -> str:
+        """In at most 15 words: at how many rates the two clusterings agree beyond chance."""
+        adjusted = self.adjusted.series[0]
+        beyond = sum(side(adjusted.at(x)) == 1 for x in adjusted.x)
+        return f"The two clusterings agree beyond chance at {beyond} of {words.count(len(adjusted.x), 'dropout rate')}."
 
     def table(self) -> pd.DataFrame:
         """A row for each of the paper's rates."""
@@ -189,7 +197,8 @@ def rand_curves(part: pd.DataFrame) -> Curves:
         f"against {words.number(chance.at(best).mean, 3)}."
     )
     return Curves(
-        "Do the two clusterings agree?", "dropout rate", "Rand index", (rand, chance), sentence, paper.TABLE_2
+        "Do the two clusterings agree?", "dropout rate", "Rand index", (rand, chance), sentence, paper.TABLE_2,
+        y_range=(0.45, 1), brief=f"The Rand index is furthest above chance {_at(best)}.",
     )  # fmt: skip
 
 
@@ -209,7 +218,10 @@ def adjusted_curves(part: pd.DataFrame) -> Curves:
         f"Adjusted Rand is greatest {_at(best)}: {words.full(whole.at(best), 2)}; {_at(first)} it is "
         f"{words.number(whole.at(first).mean)}. At {last:g}, {dead:.0f} of {width} neurons never fire, on average over seeds."
     )
-    return Curves("Adjusted Rand: chance taken out", "dropout rate", "adjusted Rand index", (whole, living), sentence)
+    return Curves(
+        "Adjusted Rand: chance taken out", "dropout rate", "adjusted Rand index", (whole, living), sentence,
+        y_spans=_INDEX, brief=f"Adjusted Rand is greatest {_at(best)}: {words.number(whole.at(best).mean)}.",
+    )  # fmt: skip
 
 
 def by_recipe(adjusted: Mapping[str, Curves]) -> str:
@@ -244,7 +256,8 @@ def corrected_curves(part: pd.DataFrame) -> Curves:
     )
     best = words.listed(f"{_greatest(line):g} ({line.name})" for line in series[:2])
     sentence = f"With chance taken out, agreement is greatest at {best}."
-    return Curves("Agreement, chance taken out", "dropout rate", "index", series, sentence)
+    brief = f"Chance taken out, agreement is greatest {_at(_greatest(series[0]))}."
+    return Curves("Agreement, chance taken out", "dropout rate", "index", series, sentence, y_spans=_INDEX, brief=brief)
 
 
 def firing_curves(part: pd.DataFrame) -> Curves:
@@ -256,7 +269,10 @@ def firing_curves(part: pd.DataFrame) -> Curves:
         f"Neurons of one cluster fire together most, compared with those of other clusters, {_at(gap)}: correlation "
         f"{words.number(within.at(gap).mean)} within against {words.number(across.at(gap).mean)} across, on held-out images."
     )
-    return Curves("Do clusters fire together?", "dropout rate", "correlation of activations", (within, across), sentence)
+    return Curves(
+        "Do clusters fire together?", "dropout rate", "correlation of activations", (within, across), sentence,
+        y_spans=(-0.1, 1), brief=f"Neurons of one cluster fire together most {_at(gap)}.",
+    )  # fmt: skip
 
 
 def twins_curves(part: pd.DataFrame) -> Curves | None:
@@ -284,7 +300,8 @@ def twins_curves(part: pd.DataFrame) -> Curves | None:
             f"{words.number(cosine.at(best).mean)}, in the median; copies would have 1."
         )
     title, y_title = "Twins: neurons that act alike", "share of the living neurons"
-    return Curves(title, "dropout rate", y_title, (twins, *others), sentence, y_range=(0, 1))
+    brief = f"At most {words.percent(twins.at(best).mean)} of the living neurons have a twin, {_at(best)}."
+    return Curves(title, "dropout rate", y_title, (twins, *others), sentence, y_range=(0, 1), brief=brief)
 
 
 def paper_table(part: pd.DataFrame) -> Again:

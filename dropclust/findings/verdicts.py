@@ -278,6 +278,13 @@ def summary(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
     return " ".join(told)
 
 
+def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
+    """How many claims do not hold, in at most 15 words: what was not reproduced first."""
+    failed = sum(any(row.findings[recipe].verdict is not Verdict.HOLDS for recipe in recipes) for row in found)
+    where = "both recipes" if len(recipes) > 1 else f"the {recipe_name(recipes[0])}"
+    return f"{failed} of {words.count(len(found), 'claim')} do not hold under {where}."
+
+
 HOW = (
     "Each claim is one number a seed, held against a margin by Student's t at a level of "
     f"{100 * ALPHA:g} % after Holm's correction over all claims of a recipe; differences are paired by seed. The margins were "

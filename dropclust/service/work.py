@@ -167,7 +167,9 @@ def firing(network: Network, layer: int, k: int, bias: bool) -> Firing:
     vectors, twins = incoming(network.weights, network.biases, layer, bias), twins_of(activations)
     within, across = activation_correlation(activations, cluster(vectors, k))
     cosine = nearest_cosine(vectors[~twins.dead]) if twins.living else float("nan")
-    return Firing(int(twins.dead.sum()), len(twins.dead), within, across, twins.number, cosine)
+    return Firing(
+        int(twins.dead.sum()), len(twins.dead), within, across, twins.number, cosine, tuple(np.flatnonzero(twins.dead).tolist())
+    )
 
 
 def neurons(*networks: Network, layer: int, k: int) -> pd.DataFrame:

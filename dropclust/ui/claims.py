@@ -13,13 +13,13 @@ from dropclust.experiments import results
 from dropclust.experiments.claim import Claim
 from dropclust.experiments.experiment import Settings
 from dropclust.findings import forest, glossary, verdicts, words
+from dropclust.findings.outside import as_text
 from dropclust.findings.verdicts import Finding, Row
-from dropclust.service import fresh
+from dropclust.service import fresh, runs
 from dropclust.service.fresh import FreshRun
-from dropclust.ui import controls, live, report, runs
+from dropclust.service.parameter import Parameter
+from dropclust.ui import controls, live, report
 from dropclust.ui.figures import claims as figures
-from dropclust.ui.outside import as_text
-from dropclust.ui.state import Parameter
 
 KEY = "claim"  # in the address: which one is open
 PAGES = {
@@ -57,15 +57,24 @@ def choose(found: list[Row]) -> Row | None:
     return listed.get(st.session_state["open_claim"])
 
 
+def tiles(found: list[Row], kept: Sequence[Parameter]) -> None:
+    """All claims at a glance, a tile each, which opens it."""
+    keys, recipes = tuple(row.claim.key for row in found), tuple(found[0].findings)
+    st.html(_drawn(_stamp(results.folder()), keys, recipes, _address(kept), True))
+
+
 def table(found: list[Row], kept: Sequence[Parameter]) -> None:
     """All claims, a row each; its statement opens it, in an address that keeps what these parameters hold."""
     if not found:
         st.info("No claim has this verdict here.")
         return
-    address = urlencode([(each.name, text) for each in kept for text in st.query_params.get_all(each.name)])
     keys, recipes = tuple(row.claim.key for row in found), tuple(found[0].findings)
-    st.html(_drawn(_stamp(results.folder()), keys, recipes, address))
+    st.html(_drawn(_stamp(results.folder()), keys, recipes, _address(kept), False))
     st.caption(figures.KEY)
+
+
+def _address(kept: Sequence[Parameter]) -> str:
+    return urlencode([(each.name, text) for each in kept for text in st.query_params.get_all(each.name)])
 
 
 def opened(row: Row) -> None:
@@ -210,13 +219,14 @@ def _stamp(folder: Path) -> tuple[int, int]:
 
 
 @st.cache_data(show_spinner=False, max_entries=100)
-def _drawn(stamp: tuple[int, int], keys: tuple[str, ...], recipes: tuple[str, ...], address: str) -> str:
+def _drawn(stamp: tuple[int, int], keys: tuple[str, ...], recipes: tuple[str, ...], address: str, small: bool) -> str:
     found = {row.claim.key: row for row in verdicts.chosen(_rows(stamp), recipes)}
 
     def link(key: str) -> str:
         return f"?{address}{'&' if address else ''}{urlencode({KEY: key})}"
 
-    return f"<style>{figures.CSS}</style>{figures.table([found[key] for key in keys], link)}"
+    css, draw = (figures.TILES, figures.tiles) if small else (figures.CSS, figures.table)
+    return f"<style>{css}</style>{draw([found[key] for key in keys], link)}"
 
 
 @st.cache_resource(show_spinner="Judging every claim", max_entries=2)

@@ -18,12 +18,14 @@ from dropclust.findings import compressing as findings
 from dropclust.findings import table3, words
 from dropclust.findings.compressing import Answers, Effect, Merges
 from dropclust.findings.network import Neurons, pictures
+from dropclust.findings.outside import as_text
 from dropclust.findings.reading_file import ReadFile
 from dropclust.service import files
 from dropclust.service.bounds import MIB, UPLOAD_BYTES
 from dropclust.service.files.card import card
 from dropclust.service.files.look import ACTIVATIONS
 from dropclust.service.files.scale import BY_PIXEL, PIXELS, SCALES, describe
+from dropclust.service.parameter import Parameter
 from dropclust.service.proof import sentence
 from dropclust.ui import compressing, controls, live, state
 from dropclust.ui.compressing import Images, Smaller, Source
@@ -31,8 +33,6 @@ from dropclust.ui.figures import compressing as draw
 from dropclust.ui.figures import lines
 from dropclust.ui.figures import table3 as draw_table
 from dropclust.ui.figures.network import neuron_sheet
-from dropclust.ui.outside import as_text
-from dropclust.ui.state import Parameter
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -375,7 +375,7 @@ def effect(info: Effect) -> None:
         numbers.append((name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", "inverse"))
     with st.container(horizontal=True, gap="small"):
         for label, value, change, colour in numbers:
-            arrow = "off" if colour == "off" else "auto"
+            arrow: Literal["auto", "off"] = "off" if colour == "off" else "auto"
             st.metric(label, value, change, delta_color=colour, delta_arrow=arrow, width=150)
 
 

@@ -15,12 +15,12 @@ import streamlit as st
 from dropclust.core.spec import OUTPUTS
 from dropclust.core.uncertainty import Image
 from dropclust.findings.compressing import Answers
-from dropclust.service import files
+from dropclust.service import files, runs
 from dropclust.service.bounds import MIB, UPLOAD_BYTES
 from dropclust.service.files.images import packed
 from dropclust.service.plain import Plain
 from dropclust.service.requests import Origin, Request
-from dropclust.ui import live, runs
+from dropclust.ui import live
 
 if TYPE_CHECKING:
     from dropclust.core.methods import Choice

@@ -13,13 +13,14 @@ import streamlit as st
 
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
 from dropclust.findings.network import STATES
+from dropclust.findings.outside import as_text
+from dropclust.service import runs
 from dropclust.service.files import SUFFIXES, Described, InputScale, to_bytes
+from dropclust.service.parameter import Parameter
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
-from dropclust.ui import runs, state
+from dropclust.ui import state
 from dropclust.ui.figures.once import draw_once
-from dropclust.ui.outside import as_text
-from dropclust.ui.state import Parameter
 
 LISTED = 100  # finished runs that the list offers
 RECIPE = Parameter(
@@ -40,6 +41,11 @@ class Info(Protocol):
 
 
 Shown = TypeVar("Shown", bound=Info)
+
+
+def brief(info: Info) -> str:
+    """What to see in at most 15 words; all of it where an object has no shorter word."""
+    return getattr(info, "brief", "") or info.sentence
 
 
 def choose(parameter: Parameter) -> Any:
@@ -77,21 +83,51 @@ def number(parameter: Parameter) -> Any:
     )
 
 
-def chart(info: Shown, draw: Callable[..., go.Figure], key: str, command: str | None = None, **options: object) -> None:
-    """A figure, under it what to see (also its alt text), and one click away its table, CSV and the command behind it.
+def chart(
+    info: Shown, draw: Callable[..., go.Figure], key: str, command: str | None = None, whole: bool = False, **options: object
+) -> None:
+    """A figure, under it what to see, and one click away how sure, its table, CSV and the command behind it.
 
-    It is ``draw(info, **options)``, drawn once for all viewers.
+    It is ``draw(info, **options)``, drawn once for all viewers. Its alt text is the whole sentence; under it stands that in
+    brief, unless it is asked for as a ``whole``.
     """
     figure = draw_once(draw, info, **options)
     st.plotly_chart(figure, key=key, alt=info.sentence, config={"displayModeBar": False, "scrollZoom": False})
-    st.markdown(info.sentence)
+    st.markdown(info.sentence if whole else brief(info))
     behind(info, key, command)
 
 
-def picture(info: Shown, draw: Callable[[Shown], bytes], key: str, command: str | None = None) -> None:
-    """A picture as wide as the page, with what a chart has: its sentence, also its alt text, and its numbers."""
-    st.image(draw_once(draw, info), alt=info.sentence, width="stretch")
-    st.markdown(info.sentence)
+def further(
+    question: str, info: Shown, draw: Callable[..., go.Figure], key: str, command: str | None = None, **options: object
+) -> None:
+    """A further figure, behind a line that asks and answers in brief."""
+    fold(f"**{question}** {brief(info)}", key, lambda: chart(info, draw, key, command, whole=True, **options))
+
+
+def table(info: Any, key: str, command: str | None = None, note: str = "") -> None:
+    """A table for people, ``info.formatted()``, what to see and a ``note`` below it, and its numbers."""
+    st.table(info.formatted())
+    st.caption(f"{info.sentence} {note}")
+    behind(info, key, command)
+
+
+def fold(label: str, key: str, body: Callable[[], object], opened: bool = False) -> None:
+    """What is behind a line, ``opened`` at first or not; it is made when it is open, so that others' reruns cost nothing."""
+    # To Streamlit a line with another label is another one: it begins as the one before it was left.
+    lines: dict[str, tuple[str, bool, bool]] = st.session_state.setdefault("lines", {})
+    before, begins, was_open = lines.get(key, (label, opened, opened))
+    begins = begins if before == label else was_open
+    expander = st.expander(label, begins, key=f"{key}-fold", on_change="rerun")
+    lines[key] = label, begins, bool(expander.open)
+    if expander.open:
+        with expander:
+            body()
+
+
+def picture(info: Shown, draw: Callable[..., bytes], key: str, command: str | None = None, **options: object) -> None:
+    """A picture as wide as its place, with what a chart has: its sentence, also its alt text, and its numbers."""
+    st.image(draw_once(draw, info, **options), alt=info.sentence, width="stretch")
+    st.markdown(brief(info))
     behind(info, key, command)
 
 
@@ -105,6 +141,8 @@ def behind(info: Info, key: str, command: str | None = None) -> None:
     if not popover.open:
         return
     with popover:
+        if brief(info) != info.sentence:
+            st.markdown(info.sentence)
         table = info.table()
         st.download_button(
             "CSV", table.to_csv(index=False), f"{key}.csv", "text/csv", key=f"{key}-csv", on_click="ignore",
@@ -155,12 +193,8 @@ def downloads(
             )
 
 
-def finished(summaries: list[Summary]) -> None:
-    """The finished runs: one or more put on the chart above, each a link."""
-    st.subheader("Finished runs")
-    if not summaries:
-        st.caption("None yet.")
-        return
+def compare(summaries: Sequence[Summary]) -> None:
+    """Put one finished run or more on the chart above."""
     listed = {summary.key: summary for summary in summaries[:LISTED]}
     shown = [key for key in dict.fromkeys(st.query_params.get_all("run")) if key in listed]
     st.session_state["finished"] = shown
@@ -170,20 +204,27 @@ def finished(summaries: list[Summary]) -> None:
 
     st.multiselect(
         "On the chart", listed, format_func=lambda key: runs.title(listed[key]), key="finished", on_change=put,
-        placeholder="One run, or several to compare",
+        placeholder="A finished run, or several to compare",
     )  # fmt: skip
-    with st.expander(f"All of them, newest first ({len(listed)} of {len(summaries)})"):
-        st.table(
+
+
+def finished(summaries: Sequence[Summary]) -> None:
+    """The finished runs, each a link."""
+    shown = summaries[:LISTED]
+    fold(
+        f"**Finished runs, newest first** ({len(shown)} of {len(summaries)})", "finished-runs",
+        lambda: st.table(
             pd.DataFrame(
                 {
-                    "run": [f"[{runs.title(each)}](?run={key})" for key, each in listed.items()],
-                    "test accuracy": [f"{each.metrics.get('test_accuracy', float('nan')):.4f}" for each in listed.values()],
-                    "status": [STATES[each.status] for each in listed.values()],
-                    "finished": [each.created[:16].replace("T", " ") for each in listed.values()],
-                    "shipped": ["yes" if each.shipped else "" for each in listed.values()],
+                    "run": [f"[{runs.title(each)}](?run={each.key})" for each in shown],
+                    "test accuracy": [f"{each.metrics.get('test_accuracy', float('nan')):.4f}" for each in shown],
+                    "status": [STATES[each.status] for each in shown],
+                    "finished": [each.created[:16].replace("T", " ") for each in shown],
+                    "shipped": ["yes" if each.shipped else "" for each in shown],
                 }
             )
-        )
+        ),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from dropclust.core.spec import LIMITS, OUTPUTS, TEST_IMAGES, RunSpec
 from dropclust.core.uncertainty import MIXES, Image
 from dropclust.experiments import table2
 from dropclust.findings import words
+from dropclust.findings.outside import as_text
 from dropclust.findings.reading import favourites
+from dropclust.service import runs
+from dropclust.service.parameter import Parameter
 from dropclust.service.requests import Request
-from dropclust.ui import controls, live, runs, state
+from dropclust.ui import controls, live, state
 from dropclust.ui.drawing import draw
 from dropclust.ui.figures import reading as figures
-from dropclust.ui.outside import as_text
-from dropclust.ui.state import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,9 @@ from dropclust.core.spec import RECIPES
 from dropclust.experiments import results, table2
 from dropclust.findings import guess, network, words
 from dropclust.findings.table2 import Table2, by_recipe
+from dropclust.service import runs
 from dropclust.service.jobs import ENDED
-from dropclust.ui import controls, live, runs, state
+from dropclust.ui import controls, live, state
 from dropclust.ui.explorer import Scene, explorer
 from dropclust.ui.figures.guess import compared_figure
 from dropclust.ui.figures.lines import curves

@@ -7,6 +7,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -24,6 +25,7 @@ from dropclust.findings import table2 as findings_of_table2
 from dropclust.findings import words
 from dropclust.findings.guess import Guesses
 from dropclust.findings.network import Firing
+from dropclust.findings.outside import as_text
 from dropclust.service import overview
 from dropclust.service.bounds import SESSIONS, BoundReached
 from dropclust.service.requests import Origin, Request
@@ -31,13 +33,12 @@ from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.service.tasks import Tasks
 from dropclust.ui.explorer import Scene, build_scene
-from dropclust.ui.outside import as_text
 
 if TYPE_CHECKING:
     from dropclust.core.clustering import Choice
     from dropclust.core.similarity import ShuffledWeights, Similarity
     from dropclust.service.fresh import FreshRuns
-    from dropclust.service.jobs import Jobs
+    from dropclust.service.jobs import Jobs, Run
 
 Found = TypeVar("Found")
 
@@ -116,13 +117,37 @@ def table(name: str) -> tuple[pd.DataFrame, str] | None:
     return (found.table, found.command) if found else None
 
 
+def stored(key: str) -> Stored | None:
+    """The stored run of a key, which may be anything; read, and every byte of it checked, whenever its file has changed."""
+    try:
+        stamp = store().stamp(key)
+    except ValueError:
+        return None
+    return None if stamp is None else _read(key, stamp)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _read(key: str, stamp: tuple[int, ...]) -> Stored | None:
+    return store().get(key)
+
+
+def run(key: str) -> Run | None:
+    """The run of a key: in the queue, ended, or only stored."""
+    from dropclust.service.jobs import Run
+
+    for listed in queue().runs():
+        if listed.key == key:
+            return listed
+    found = stored(key)
+    if found is None:
+        return None
+    curve = tuple(dict(point) for point in found.curve)
+    return Run(key, found.spec, found.status, curve, seconds=found.seconds, steps=found.steps)
+
+
 def network(key: str) -> Stored | None:
     """A stored run, every byte of it checked; where there is none, the page says why, in one sentence, and None is returned."""
-    try:
-        found = store().get(key)
-    except ValueError:
-        found = None
-    if found is not None:
+    if (found := stored(key)) is not None:
         return found
     said: set[str] = st.session_state.setdefault("damage_said", set())
     damaged = [report for report in store().reports if key[:12] in report and report not in said]
@@ -143,6 +168,18 @@ def table_2(recipe: str, layer: int, k: int, width: int) -> findings_of_table2.T
         When the table is missing or damaged.
     """
     return findings_of_table2.findings(result(results.file_name("table2", recipe)).table, layer, k, width)
+
+
+@st.cache_resource(show_spinner=False, max_entries=400)
+def said(experiment: str, recipe: str, **choices: Any) -> Any:
+    """What is said of a shipped experiment, made once for all viewers: its module's ``read`` in `dropclust.findings`.
+
+    Raises
+    ------
+    dropclust.experiments.results.ResultError
+        When its table is missing or damaged.
+    """
+    return import_module(f"dropclust.findings.{experiment}").read(recipe, **choices)
 
 
 @st.cache_resource(show_spinner=False)

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dropclust.core.convergence import Settling
 from dropclust.core.spec import RunSpec
@@ -15,13 +16,15 @@ from dropclust.experiments.figure1 import EXPERIMENT, SAMPLES
 from dropclust.findings import figure1, words
 from dropclust.findings.guess import Guesses
 from dropclust.findings.reliability import CALIBRATION_ERROR, Reliability
+from dropclust.findings.series import Curves
 from dropclust.findings.settling import settled
+from dropclust.service import runs
+from dropclust.service.parameter import Parameter
 from dropclust.service.requests import Request
-from dropclust.ui import controls, live, runs, state
+from dropclust.ui import controls, live, state
 from dropclust.ui.figures import figure1 as figure1_figures
 from dropclust.ui.figures.reliability import reliability as reliability_figure
 from dropclust.ui.figures.settling import settling as settling_figure
-from dropclust.ui.state import Parameter
 
 ALL_LAYERS, LAST_LAYER, AS_TRAINED = "all layers", "last layer", "as trained"
 IMAGES = 500  # test images that masks are tried on
@@ -36,23 +39,11 @@ def guesses(recipe: str, noise: str, metric: str) -> Guesses:
     return Guesses()
 
 
-@st.cache_resource(show_spinner=False, max_entries=50)
-def figure1_of(recipe: str, noise: str, metric: str) -> figure1.Figure1:
-    """What is said of the shipped Figure 1, made once for all viewers.
-
-    Raises
-    ------
-    dropclust.experiments.results.ResultError
-        When the table is missing or damaged.
-    """
-    table = live.result(results.file_name(EXPERIMENT.name, recipe)).table
-    return figure1.figure1(table, noise, figure1.METRICS[metric])
-
-
 def ask(comparison: figure1.Comparison, recipe: str, asking: Parameter) -> bool:
     """Ask for a guess before the answer is shown, then say both; says whether it is still open.
 
-    A guess belongs to its question (recipe, noise, metric): each is asked once a session, unless the address says not to ask.
+    A guess belongs to its question (recipe, noise, metric): each is asked once a session, unless the address says not to ask,
+    or the viewer did.
     """
     question = recipe, comparison.noise, comparison.metric.column
     given: dict[tuple[str, str, str], int] = st.session_state.setdefault("sampling_guessed", {})
@@ -61,45 +52,61 @@ def ask(comparison: figure1.Comparison, recipe: str, asking: Parameter) -> bool:
         own = given[question]
         st.success(figure1.answered(own, comparison, everybody.others(own)), icon=":material/lightbulb:")
         return False
-    asked: bool = state.value(asking) == "on"
+    asked = state.value(asking) == "on" and not st.session_state.get("sampling_skipped", False)
     if asked:
         rates, metric = len(comparison.differences), comparison.metric.name
         with st.container(border=True):
-            st.markdown(
-                f"**Guess first.** A network can be **sampled**, the geometric mean of {SAMPLES} random masks, or **scaled**, "
-                f"every mask replaced by its mean. With {figure1.noise_name(comparison.noise)} noise, at how many of {rates} "
-                f"dropout rates is sampling better by {metric}, with its whole 95 % interval?"
-            )
-            label = "Rates at which sampling is better"
-            value = st.slider(label, 0, rates, rates // 2, key=f"guess for {', '.join(question)}")
-            yes, no, _ = st.columns([2, 1, 3])
-            if yes.button("That is my guess", type="primary", width="stretch"):
-                everybody.add(value)
-                given[question] = value
-                st.rerun()
-            if no.button("Skip", width="stretch", help="Ask nothing more."):
-                state.put(asking, "off")
-                st.rerun()
+            value = st.slider(
+                "Rates at which sampling is better", 0, rates, rates // 2, key=f"guess for {', '.join(question)}",
+                help=f"By {metric}, with its whole 95 % interval. **Sampled**: the geometric mean of {SAMPLES} random masks. "
+                "**Scaled**: every mask replaced by its mean.",
+            )  # fmt: skip
+            with st.container(horizontal=True):
+                if st.button("That is my guess", type="primary"):
+                    everybody.add(value)
+                    given[question] = value
+                    st.rerun()
+                if st.button("Skip", help="Ask nothing more."):
+                    st.session_state["sampling_skipped"] = True
+                    state.put(asking, "off")
+                    st.rerun()
     return asked
 
 
-def experiment(recipe: str, noise: str, metric: str, asking: Parameter) -> None:
-    """Figure 1 over seeds."""
-    found = live.table(results.file_name(EXPERIMENT.name, recipe))
-    if not found:
+def experiment(
+    recipe: str, noise: str, metric: str, asking: Parameter, headline: DeltaGenerator, pictures: DeltaGenerator
+) -> None:
+    """Figure 1 over seeds: its answer, or the question, in ``headline``, its charts in ``pictures``."""
+    shown = live.told(lambda: live.said(EXPERIMENT.name, recipe, noise=noise, metric=metric))
+    found = live.table(results.file_name(EXPERIMENT.name, recipe)) if shown else None
+    if not shown or not found:
         return
-    command, shown = found[1], figure1_of(recipe, noise, metric)
-    if ask(shown.comparison, recipe, asking):
-        controls.chart(shown.question, figure1_figures.levels, "figure1-levels", command)
-        return
-    st.markdown(shown.overall.sentence)
-    controls.behind(shown.overall, "figure1-overall", command)
-    left, right = st.columns(2)
-    with left:
-        controls.chart(shown.levels, figure1_figures.levels, "figure1-levels", command)
+    command, comparison = found[1], shown.comparison
+    with pictures:
+        left, right = st.columns(2)
     with right:
-        controls.chart(shown.differences, figure1_figures.differences, "figure1-difference", command)
-    st.caption(f"Paper: {paper.CITATION}, {EXPERIMENT.title}, whose values the text does not print.")
+        still_open = ask(comparison, recipe, asking)
+    if still_open:
+        rates = words.count(len(comparison.differences), "dropout rate")
+        headline.markdown(f"**Guess first.** At how many of {rates} does sampling beat scaling by {comparison.metric.name}?")
+        with left:
+            controls.chart(shown.question, figure1_figures.levels, "figure1-levels", command)
+    else:
+        headline.markdown(shown.headline)
+        with left:
+            controls.chart(shown.differences, figure1_figures.differences, "figure1-difference", command)
+        with right:
+            controls.chart(shown.levels, figure1_figures.levels, "figure1-levels", command)
+    with st.expander("**How it is measured**"):
+        st.markdown(
+            "Dropout trains a network of many masks. To predict, one can **sample** it: draw masks and take the geometric mean "
+            "of the probabilities that they give (section 3.1), which is meant by *sampled* on this page; or **scale** it: "
+            "replace every mask by its mean, once. The paper finds sampling generally better. "
+            f"{'' if still_open else shown.overall.sentence} Paper: {paper.CITATION}, {EXPERIMENT.title}, whose values the "
+            "text does not print."
+        )
+        if not still_open:
+            controls.behind(shown.overall, "figure1-overall", command)
 
 
 # ---- one network, mask by mask -------------------------------------------------------------------------------------------
@@ -153,37 +160,43 @@ def masks_of(settling: Settling | None, masks: Parameter, command: str) -> None:
     if settling is None:
         return
     shown = settled(settling, chosen)
-    image, *columns = st.columns([1, *[2] * len(shown.numbers)])
-    image.image(1 - np.array(settling.pixels).reshape(28, 28), width=84, caption=f"test image {settling.image}", clamp=True)
-    for column, number in zip(columns, shown.numbers, strict=True):
-        column.metric(number.name, number.value, help=number.about)
-    pairs = [
-        [(shown.mstd, "mstd", False), (shown.gap, "gap", True)],
-        [(shown.logit, "logit", False), (shown.accuracy, "accuracy", False)],
-    ]
-    for pair in pairs:
-        for column, (info, name, log_y) in zip(st.columns(2), pair, strict=True):
-            with column:
-                controls.chart(info, settling_figure, f"settling-{name}", command, log_y=log_y)
+    for column, info, name, log_y in zip(
+        st.columns(2), (shown.accuracy, shown.gap), ("accuracy", "gap"), (False, True), strict=True
+    ):
+        with column:
+            controls.chart(info, settling_figure, f"settling-{name}", command, log_y=log_y)
+    controls.further("How far does one mask scatter?", shown.mstd, settling_figure, "settling-mstd", command, log_y=False)
+    controls.fold(
+        f"**And one image?** {controls.brief(shown.logit)}", "settling-logit", lambda: one_image(settling, shown.logit, command)
+    )
+    with st.container(horizontal=True, gap="large"):
+        for number in shown.numbers:
+            st.metric(number.name, number.value, help=number.about, width="content")
     st.caption(
         f"The first {settling.images:,} test images. ± and bands are two Monte Carlo standard errors: of the masks alone, not "
         "of the images or of training."
     )
 
 
+def one_image(settling: Settling, info: Curves, command: str) -> None:
+    """The image of which the scaled network is least sure, and its logit."""
+    left, right = st.columns([1, 5])
+    name = f"Test image {settling.image}, {words.a_digit(settling.digit)}"
+    left.image(1 - np.array(settling.pixels).reshape(28, 28), name, width=140, clamp=True, alt=f"{name}, as it was written.")
+    with right:
+        controls.chart(info, settling_figure, "settling-logit", command, whole=True, log_y=False)
+
+
 def confidence(key: str, spec: RunSpec, rates: tuple[float, ...], command: str) -> None:
     """How far one network's confidence can be trusted."""
-    info = reliability_of(key, spec, rates)
-    if info is None:
+    try:
+        info = reliability_of(key, spec, rates)
+    except FileNotFoundError as error:
+        st.warning(f"Confidence needs images: {error}", icon=":material/image_not_supported:")
         return
-    left, right = st.columns([3, 1])
-    with left:
-        controls.chart(info, reliability_figure, "reliability", command)
-    with right:
-        st.markdown("Expected calibration error")
-        for name, error in info.calibration.errors.items():
-            st.metric(name.capitalize(), f"{100 * error:.2f} points")
-        st.caption(words.capital(CALIBRATION_ERROR))
+    if info is not None:
+        controls.chart(info, reliability_figure, "reliability", command, whole=True)
+        st.caption(f"Expected calibration error: {CALIBRATION_ERROR}")
 
 
 def to_all_layers(drop: Parameter) -> None:
@@ -215,7 +228,7 @@ def one_network(key: str, spec: RunSpec, drop: Parameter, rate: Parameter, masks
             if where == AS_TRAINED:
                 label = f"Sample it at {rate.default:g} on all layers"
                 st.button(label, on_click=to_all_layers, args=(drop,), icon=":material/casino:")
-        st.header("How far can its confidence be trusted?")
-        confidence(key, spec, rates, command)
     except FileNotFoundError as error:
         st.warning(f"Masks need images: {error}", icon=":material/image_not_supported:")
+    label = "**How far can its confidence be trusted?**"
+    controls.fold(label, "confidence", lambda: confidence(key, spec, rates, command))

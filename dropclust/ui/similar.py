@@ -6,41 +6,51 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dropclust.core.similarity import agreement, agreement_by_chance
-from dropclust.experiments import paper, table2
+from dropclust.core.similarity import Similarity, agreement, agreement_by_chance
+from dropclust.experiments import table2
 from dropclust.findings import network, words
 from dropclust.findings.table2 import Table2
+from dropclust.service import runs
 from dropclust.service.stored import Summary
-from dropclust.ui import controls, live, runs
+from dropclust.ui import controls, live, state
 from dropclust.ui.explore import no_twins
 from dropclust.ui.figures.lines import curves
 from dropclust.ui.figures.network import neuron_sheet, nulls_figure
 
 
-def experiment(said: Table2, command: str) -> None:
-    """Table 2 over seeds."""
-    st.table(said.again.formatted())
-    st.caption(f"{said.again.sentence} Paper: {paper.CITATION}, Table 2.")
-    charts = {"rand": said.rand, "corrected": said.corrected, "twins": said.twins, "firing": said.firing}
-    columns = [column for _ in range(2) for column in st.columns(2)]
-    for column, (name, info) in zip(columns, charts.items(), strict=True):
-        with column:
-            if info is None:
-                no_twins(command)
-            else:
-                controls.chart(info, curves, f"table2-{name}", command, height=420)
+def pictures(said: Table2, command: str) -> None:
+    """Rand beside chance, twins, and behind a line each what else is measured."""
+    left, right = st.columns(2)
+    with left:
+        controls.chart(said.rand, curves, "table2-rand", command, height=420)
+    with right:
+        if said.twins is None:
+            no_twins(command)
+        else:
+            controls.chart(said.twins, curves, "table2-twins", command, height=420)
+    for question, info, name in (
+        ("With chance taken out?", said.corrected, "corrected"),
+        ("Do clusters fire together?", said.firing, "firing"),
+    ):
+        controls.further(question, info, curves, f"table2-{name}", command, height=420)
 
 
 def choose_network(recipe: str) -> Summary | None:
-    """One stored run, the viewer's own too; when another recipe was chosen, the same run under that one, where it is stored."""
+    """One stored run, the viewer's own too; when another recipe was chosen, the same run under that one, where it is stored.
+
+    The usual one has the rate that the viewer chose on another page.
+    """
     before = st.session_state.get("network of", recipe)
     st.session_state["network of"] = recipe
-    shown = runs.stored(live.store(), st.query_params.get("run", ""))
+    shown = live.stored(st.query_params.get("run", ""))
     if before != recipe and shown:
         other = replace(shown.spec, recipe=recipe).key
-        if live.store().get(other):
+        if live.stored(other):
             st.query_params["run"] = other
-    return controls.choose_run(live.store().list(), table2.shown_spec(0.55, recipe).key)
+    listed = live.store().list()
+    keys = {summary.key for summary in listed}
+    usual = table2.shown_spec(state.chosen("rate", 0.55), recipe).key
+    return controls.choose_run(listed, usual if usual in keys else table2.shown_spec(0.55, recipe).key)
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
@@ -68,36 +78,52 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
     except FileNotFoundError as error:
         st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
         firing = None
-    numbers = st.columns(6)
-    if similar:
-        numbers[0].metric("Rand index", f"{similar[0].rand:.3f}")
-        numbers[1].metric("Rand by chance", f"{similar[0].chance_rand:.3f}", help="Expectation under permuted labels, exact.")
-        numbers[2].metric("Adjusted Rand", f"{similar[0].adjusted_rand:.3f}")
-    if firing:
-        numbers[3].metric("Twins", f"{firing.with_twin} of {width - firing.dead}", help=firing.sentence)
-        numbers[4].metric("Never fire", f"{firing.dead} of {width}", help="On the held-out images. Dead copies say nothing.")
-        apart = f"across clusters {words.number(firing.across)}"
-        numbers[5].metric("Correlation", words.number(firing.within), apart, delta_color="off")
-        st.markdown(firing.sentence)
-    left, right = st.columns(2)
-    with left:
-        shuffled = live.shuffled(run.key, layer, k, bias)
-        if similar and shuffled:
-            info = network.nulls(similar[0], shuffled)
-            controls.chart(info, nulls_figure, "nulls", runs.command(run.spec))
-    with right:
-        candidates = tuple(c for c in (2, *table2.CLUSTERS) if c < width)
-        if candidates and (choices := live.choices(run.key, layer, candidates)):
-            picked = network.chosen(choices)
-            st.table(picked.table().set_index("clusters").map("{:.4g}".format))
-            st.caption(picked.sentence)
+    numbers(similar[0] if similar else None, firing)
+    command = runs.command(run.spec)
     if similar:
         found, agree = similar
         labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
         sheet = network.neurons(stored.weights, layer, *labels, agree, firing.dead if firing else None)
-        controls.picture(sheet, neuron_sheet, "similar-neurons", runs.command(run.spec))
+        controls.picture(sheet, neuron_sheet, "similar-neurons", command)
         chance = by_chance(*map(tuple, labels))
-        st.caption(
-            f"Clusters of the two clusterings, of one neuron too, are matched one to one; they agree on a neuron when its two "
-            f"are a pair: {sum(agree)} of {width}, and {chance:.0f} when labels are permuted."
+        st.caption(f"By chance the two clusterings would agree on {chance:.0f}. {network.AGREE}")
+        controls.fold(
+            "**What do shuffled weights give?**", "nulls", lambda: beside_chance(run.key, layer, k, bias, found, command)
         )
+    controls.fold("**How many clusters are there?**", "choices", lambda: how_many(run.key, layer, width))
+
+
+def numbers(found: Similarity | None, firing: network.Firing | None) -> None:
+    """The layer's numbers, side by side as far as the page is wide."""
+    shown: list[tuple[str, str, str]] = []
+    if found:
+        shown = [
+            ("Rand index", f"{found.rand:.3f}", ""),
+            ("Rand by chance", f"{found.chance_rand:.3f}", "Expectation under permuted labels, exact."),
+            ("Adjusted Rand", f"{found.adjusted_rand:.3f}", "0 is chance, 1 is equal."),
+        ]
+    if firing:
+        apart = f"Of two neurons of one cluster; of two of different ones {words.number(firing.across)}."
+        shown += [
+            ("Twins", f"{firing.with_twin} of {firing.units - firing.dead}", firing.sentence),
+            ("Never fire", f"{firing.dead} of {firing.units}", "On the held-out images. Dead copies say nothing."),
+            ("Correlation", words.number(firing.within), apart),
+        ]
+    with st.container(horizontal=True, gap="large"):
+        for label, value, about in shown:
+            st.metric(label, value, help=about or None, width="content")
+
+
+def beside_chance(key: str, layer: int, k: int, bias: bool, found: Similarity, command: str) -> None:
+    """The Rand index beside three answers to what chance gives."""
+    if shuffled := live.shuffled(key, layer, k, bias):
+        controls.chart(network.nulls(found, shuffled), nulls_figure, "nulls", command, whole=True)
+
+
+def how_many(key: str, layer: int, width: int) -> None:
+    """The number of clusters by three criteria."""
+    candidates = tuple(c for c in (2, *table2.CLUSTERS) if c < width)
+    if candidates and (choices := live.choices(key, layer, candidates)):
+        picked = network.chosen(choices)
+        st.table(picked.table().set_index("clusters").map("{:.4g}".format))
+        st.caption(picked.sentence)

@@ -1,11 +1,11 @@
-"""What a page's address may hold: each parameter declared once, checked in one place, and said in one sentence when wrong."""
+"""A page's address: its parameters checked in one place, said in one sentence when wrong, and taken along to other pages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
+from urllib.parse import parse_qs
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -13,92 +13,11 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state import get_session_state
 from streamlit.runtime.state.query_params import EMBED_QUERY_PARAMS_KEYS
 
-from dropclust.core.spec import LIMITS
-from dropclust.ui.outside import as_text
+from dropclust.findings.outside import as_text
+from dropclust.service.parameter import DECLARED, Parameter
 
-_LARGEST = 2.0**53  # beyond it a browser's numbers are no longer whole
 _NAMED = 5  # unknown parameters that a sentence names
-_declared = {"run"}  # names that some page's address may hold, of all pages that were opened in this process
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A piece of a page's state that the address bar holds.
-
-    Parameters
-    ----------
-    name
-        In the address, and key of its widget.
-    label
-        What a viewer reads.
-    default
-        Its value when the address says nothing.
-    options
-        The values allowed; empty when ``low`` and ``high`` say what is.
-    low, high, step
-        Inclusive limits and step of a number.
-    show
-        How a value is written for a viewer, and in the address.
-    typed
-        A number that is typed and may lie outside its limits: its page then says what is allowed, and what was typed stays.
-    aliases
-        Names that it had in older addresses: read as its own when the address does not have that.
-    """
-
-    name: str
-    label: str
-    default: Any
-    options: tuple[Any, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    step: float | None = None
-    show: Callable[[Any], str] = str
-    help: str | None = None
-    typed: bool = False
-    aliases: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _declared.update((self.name, *self.aliases))
-
-    def parse(self, text: str) -> Any:
-        """The value that a text of the address stands for.
-
-        Raises
-        ------
-        ValueError
-            One sentence: what is allowed, what was given.
-        """
-        for option in self.options:
-            if text in (self.show(option), str(option)):
-                return option
-        kind = type(self.default)
-        if not self.options:
-            try:
-                value = kind(text)
-            except ValueError:
-                value = None
-            if value is not None and not abs(value) < _LARGEST:  # nan is not either
-                value = None
-            limits = None if self.low is None or self.high is None else (self.low, self.high)
-            if value is not None and limits and (self.typed or limits[0] <= value <= limits[1]):
-                return value
-        elif kind is float:  # 0.40 for 0.4
-            try:
-                number = float(text)
-            except ValueError:
-                number = None
-            for option in self.options:
-                if number is not None and abs(option - number) < 1e-9:
-                    return option
-        raise ValueError(f"{self.label} must be {self._allowed()}; the address gave {text[:40]!r}")
-
-    def _allowed(self) -> str:
-        if not self.options:
-            return f"from {self.low:,} to {self.high:,}"
-        shown = [self.show(option) for option in self.options]
-        if len(shown) > 8 and self.step:
-            return f"from {shown[0]} to {shown[-1]} in steps of {self.step:g}"
-        return f"one of {', '.join(shown)}"
+REMEMBERED = ("rate", "recipe")  # what a viewer chose goes along to the next page that has it
 
 
 def enter(parameters: Sequence[Parameter], also: Iterable[str] = ()) -> None:
@@ -116,8 +35,10 @@ def enter(parameters: Sequence[Parameter], also: Iterable[str] = ()) -> None:
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()
-    name_unknown({*_declared, *also})
+    arrived = _arrive()
+    name_unknown({*DECLARED, *also})
     check(parameters)
+    remember(parameters, arrived)
 
 
 def check(parameters: Sequence[Parameter]) -> None:
@@ -138,6 +59,60 @@ def check(parameters: Sequence[Parameter]) -> None:
             drop(parameter.name)  # else its widget does, by an entry in the browser's history that shows the same again
         else:
             _see(parameter.name, parameter.show(values[-1]))
+
+
+def _arrive() -> bool:
+    """Whether this is the first run of a page that the viewer came to, with all that its address holds.
+
+    What a widget of the page that was left is called, Streamlit takes out of the new page's address too.
+    """
+    context = get_script_run_ctx()
+    page = context.page_script_hash if context else ""
+    if context is None or st.session_state.get("arrived on") == page:
+        return False
+    st.session_state["arrived on"] = page
+    asked = parse_qs(context.query_string)
+    for name in REMEMBERED:
+        with get_session_state().query_params() as parameters:
+            if binding := parameters.get_binding_for_param(name):
+                parameters.unbind_widget(binding.widget_id)
+        if name in asked and name not in st.query_params:
+            _see(name, asked[name][-1])
+    return True
+
+
+def remember(parameters: Sequence[Parameter], arrived: bool) -> None:
+    """Take what a viewer chose of `REMEMBERED` along to another page that has it; what its address says wins.
+
+    A choice is made by a widget, by the address, or by `put`. Back and Forward go where the viewer was, and change nothing.
+    """
+    chosen: dict[str, Any] = st.session_state.setdefault("chosen", {})
+    last: dict[str, Any] = {} if arrived else st.session_state.get("chosen last", {})
+    now, taken = {}, {}
+    for parameter in parameters:
+        name = parameter.name
+        if name not in REMEMBERED:
+            continue
+        now[name] = widget, address = st.session_state.get(name), tuple(st.query_params.get_all(name))
+        if arrived and name in chosen and not address and not by_history():
+            with suppress(ValueError):  # a value that this page does not have
+                st.session_state[name] = parameter.parse(parameter.show(chosen[name]))
+                if chosen[name] != parameter.default:
+                    taken[name] = parameter.show(chosen[name])
+        elif not arrived and widget is not None and widget != last.get(name, (None,))[0]:
+            chosen[name] = widget
+        elif address and address != last.get(name, (None, ()))[1]:
+            chosen[name] = value(parameter)
+    st.session_state["chosen last"] = now
+    for name, text in taken.items():
+        _see(name, text)
+    if taken:
+        st.query_params.update(taken)  # which tells the address bar
+
+
+def chosen(name: str, default: Any) -> Any:
+    """What the viewer last chose of `REMEMBERED`, on whatever page; the default before."""
+    return st.session_state.get("chosen", {}).get(name, default)
 
 
 def name_unknown(known: set[str]) -> None:
@@ -209,20 +184,9 @@ def value(parameter: Parameter) -> Any:
 
 def put(parameter: Parameter, new: Any) -> None:
     """Write a parameter into the address; its default leaves the address clean."""
+    if parameter.name in REMEMBERED:
+        st.session_state.setdefault("chosen", {})[parameter.name] = new
     if new == parameter.default:
         st.query_params.pop(parameter.name, None)
     else:
         st.query_params[parameter.name] = parameter.show(new)
-
-
-class Limits(TypedDict):
-    """The two limits of a number, as `Parameter` takes them."""
-
-    low: float
-    high: float
-
-
-def within(name: str) -> Limits:
-    """The limits of a field of a run."""
-    low, high = LIMITS[name]
-    return {"low": low, "high": high}

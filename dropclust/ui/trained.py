@@ -1,4 +1,4 @@
-"""A run while it trains and after: its curve, what came of it, its neurons and its files."""
+"""A run while it trains and after: its curve beside the run before, its neurons, what came of it and its files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from dropclust.core.cost import CURVE_IMAGES
 from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import table2
 from dropclust.findings import network
+from dropclust.findings.outside import as_text
+from dropclust.service import runs
 from dropclust.service.files import to_bytes
 from dropclust.service.jobs import ENDED, Run
+from dropclust.service.parameter import Parameter
 from dropclust.service.stored import Stored
-from dropclust.ui import controls, live, runs
+from dropclust.ui import controls, live
 from dropclust.ui.figures.network import learning_figure, neuron_sheet
 from dropclust.ui.figures.once import draw_once
-from dropclust.ui.outside import as_text
-from dropclust.ui.state import Parameter
 
 LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)
 CLUSTERS = Parameter("k", "Clusters", 10, table2.CLUSTERS)
@@ -26,21 +27,55 @@ PARAMETERS = [LAYER, CLUSTERS]
 
 def shown_runs(keys: list[str]) -> list[Run]:
     """The runs of these keys; a key that nobody knows costs a sentence."""
-    found = {key: run for key in keys if (run := live.queue().get(key))}
+    found = {key: run for key in keys if (run := live.run(key))}
     unknown = [key for key in keys if key not in found]
     if unknown:
         live.network(unknown[0])  # which says why there is none
     return list(found.values())
 
 
-def progress(keys: list[str]) -> None:
-    """The curves of these runs, growing while they train; every half second while any is on its way."""
+def before(keys: list[str]) -> list[str]:
+    """What was on the chart before these runs, to compare with; at first the shipped run of the paper's rate."""
+    shown: list[str] = st.session_state.setdefault("on the chart", [table2.shown_spec(0.4).key])
+    if keys and keys != shown:
+        st.session_state["on the chart before"], st.session_state["on the chart"] = shown, keys
+    last: list[str] = st.session_state.get("on the chart before", []) if keys else shown
+    return [key for key in last if key not in keys and live.stored(key)]
+
+
+def progress(keys: list[str], last: list[str]) -> None:
+    """The curves of these runs, growing while they train, beside the last ones; every half second while any is on its way.
+
+    What stands keeps its place when the training ends: the line above the curve and the button below it are always there.
+    """
     found = shown_runs(keys)
     active = [run for run in found if run.state not in ENDED]
     speed = live.calibration()
-    for run in active:
-        text, share = runs.standing(run, speed.seconds(run.spec) if speed else None)
-        st.progress(share, text)
+    if active:
+        told = [runs.standing(run, speed.seconds(run.spec) if speed else None) for run in active]
+        more = f", and {len(told) - 1} more" if len(told) > 1 else ""
+        st.progress(min(share for _, share in told), told[0][0] + more)
+    elif found:
+        st.progress(1.0, f"**{runs.label(found[0].spec)}**: {network.STATES[found[0].state]}")
+    else:
+        st.progress(0.0, "Press **Train**: the curve grows here while the network learns.")
+    before_now = [run for key in last if (run := live.run(key))]
+    info = network.learning(*([(runs.label(run.spec), run.curve) for run in part] for part in (found, before_now)))
+    total = max((run.spec.examples for run in (*found, *before_now)), default=1)
+    st.plotly_chart(
+        draw_once(learning_figure, info, what="accuracy", total=total), key="curve-accuracy", alt=f"accuracy: {info.sentence}",
+        config={"displayModeBar": False},
+    )  # fmt: skip
+    st.markdown(info.sentence)
+    with st.container(horizontal=True):
+        controls.behind(info, "curves", " && ".join(map(runs.command, (run.spec for run in found))))
+        stop = st.button("Stop", icon=":material/stop_circle:", help="Keeps what was learnt so far.", disabled=not active)
+    if stop:
+        for run in active:
+            after = live.queue().stop(run.key, live.session())
+            if after and after.state not in {*ENDED, "stopping"}:
+                st.toast(f"{runs.label(run.spec)}: others asked for it too, so it goes on for them.", icon=":material/group:")
+        st.rerun(scope="fragment")
     for run in found:
         if run.state in ENDED and run.message:
             said = f"{runs.label(run.spec)}: {network.STATES[run.state]}. {as_text(run.message)}"
@@ -48,22 +83,9 @@ def progress(keys: list[str]) -> None:
                 st.caption(said)
             else:
                 st.warning(said, icon=":material/error:")
-    if active and st.button("Stop", icon=":material/stop_circle:", help="Keeps what was learnt so far."):
-        for run in active:
-            after = live.queue().stop(run.key, live.session())
-            if after and after.state not in {*ENDED, "stopping"}:
-                st.toast(f"{runs.label(run.spec)}: others asked for it too, so it goes on for them.", icon=":material/group:")
-        st.rerun(scope="fragment")
     if found:
-        info = network.learning([(runs.label(run.spec), run.curve) for run in found])
-        total = max(run.spec.examples for run in found)
-        for column, what in zip(st.columns(2), ("accuracy", "loss"), strict=True):
-            column.plotly_chart(
-                draw_once(learning_figure, info, what=what, total=total), key=f"curve-{what}", alt=f"{what}: {info.sentence}",
-                config={"displayModeBar": False},
-            )  # fmt: skip
-        st.markdown(info.sentence)
-        controls.behind(info, "curves", " && ".join(map(runs.command, (run.spec for run in found))))
+        loss = partial(controls.chart, info, learning_figure, "curve-loss", what="loss", total=total)
+        controls.fold("**And the loss?**", "loss", loss)
     if not active and st.session_state.pop("watching", False):
         st.rerun()  # the page around shows what came of it
     if active:
@@ -77,43 +99,52 @@ def stop_all() -> None:
         live.queue().stop_all(live.session())
 
 
-def finished(key: str) -> Stored | None:
-    """The network of a run; where one that is done has none, the page says why."""
-    run = live.queue().get(key)
-    return live.network(key) if run and run.state == "done" else runs.stored(live.store(), key)
+def finished(keys: list[str]) -> list[Stored]:
+    """The networks of these runs; where one that is done has none, the page says why."""
+    found = []
+    for key in keys:
+        run = live.run(key)
+        stored = live.network(key) if run and run.state == "done" else live.stored(key)
+        if stored:
+            found.append(stored)
+    return found
 
 
-def look_into(one: Stored) -> None:
-    """One run: how alike its neurons are, their picture, and its files."""
-    left, right = st.columns(2)
-    with left:
-        layer = controls.choose(LAYER)
-    with right:
-        k = controls.choose(CLUSTERS)
+def neurons(shown: list[Stored]) -> None:
+    """The neurons of one of these runs, how many have a twin, and how far the two clusterings agree."""
+    by_name = {runs.title(run): run for run in shown}
+    if not by_name:
+        st.info("The neurons stand here once a network is trained.")
+        return
+    one = by_name[st.selectbox("Neurons of", by_name) if len(by_name) > 1 else next(iter(by_name))]
+    place = st.container()
+    with st.container(horizontal=True):
+        layer, k = controls.choose(LAYER), controls.choose(CLUSTERS)
     width = one.spec.hidden[layer - 1]
-    if width < 2:
-        st.info("One neuron alone cannot be clustered.")
-        return
-    k = min(k, width)
-    similar = live.similarity(one.key, layer, k)
-    if similar is None:
-        return
-    found, agree = similar
-    numbers = st.columns(4)
-    numbers[0].metric("Rand index", f"{found.rand:.3f}")
-    numbers[1].metric(
-        "Rand by chance",
-        f"{found.chance_rand:.3f}",
-        help=f"95 % of permuted labels: {found.chance_low:.3f} to {found.chance_high:.3f}",
-    )
-    numbers[2].metric("Adjusted Rand", f"{found.adjusted_rand:.3f}", help=f"p = {found.p_value:.3f} against permuted labels")
-    numbers[3].metric("Never fire", f"{one.metrics.get(f'dead_{layer}', float('nan')):.0f} of {width}")
-    sheet = network.neurons(
-        one.weights, layer, found.incoming_labels.tolist(), found.outgoing_labels.tolist(), agree,
-        int(one.metrics.get(f"dead_{layer}", 0)),
-    )  # fmt: skip
-    controls.picture(sheet, neuron_sheet, "run-neurons", runs.command(one.spec))
-    controls.downloads(one, one.key[:12], {"metrics": one.metrics})
+    with place:
+        if width < 2:
+            st.info("One neuron alone cannot be clustered.")
+            return
+        similar = live.similarity(one.key, layer, min(k, width))
+        try:
+            firing = live.firing(one.key, layer, min(k, width), False)
+        except FileNotFoundError as error:
+            st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
+            firing = None
+        if similar is None:
+            return
+        found, agree = similar
+        st.markdown(
+            f"**{runs.title(one)}, layer {layer}.** {firing.brief if firing else ''} Adjusted Rand {found.adjusted_rand:.3f}, "
+            f"where chance gives 0.",
+            help=f"Rand index {found.rand:.3f}; by chance {found.chance_rand:.3f}, 95 % of permuted labels "
+            f"{found.chance_low:.3f} to {found.chance_high:.3f}; p = {found.p_value:.3f} against permuted labels. "
+            f"{network.AGREE}",
+        )  # fmt: skip
+        labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
+        dead, silent = (firing.dead, firing.silent) if firing else (int(one.metrics.get(f"dead_{layer}", 0)), ())
+        sheet = network.neurons(one.weights, layer, *labels, agree, dead, silent)
+        controls.picture(sheet, neuron_sheet, "run-neurons", runs.command(one.spec), narrow=True)
 
 
 def unstored(keys: list[str]) -> None:
@@ -136,25 +167,20 @@ def unstored(keys: list[str]) -> None:
         )  # fmt: skip
 
 
-def results(keys: list[str]) -> None:
-    """What came of these runs: accuracy, similarity, neurons, files."""
-    unstored(keys)
-    stored = [run for key in keys if (run := finished(key))]
-    if not stored:
-        return
+def results(stored: list[Stored]) -> None:
+    """What came of these runs: accuracy, and their files."""
     kinds = [network.outcome(name, alike) for name, alike in runs.alike(stored).items()]
+    st.subheader(kinds[0].name if len(kinds) == 1 else "What came of them")
     if len(kinds) == 1:
-        st.subheader(kinds[0].name)
         st.markdown(kinds[0].sentence)
         controls.behind(kinds[0], "outcome")
     else:
         together = network.Outcomes(tuple(kinds))
-        st.subheader("What came of them")
         st.table(together.overview())
         controls.behind(together, "outcomes")
     st.caption(
-        f"Test accuracy is the share of the {TEST_IMAGES:,} test images that the scaled network reads rightly. The curve is of "
-        f"{CURVE_IMAGES:,} held-out images, which no network is trained on."
+        f"Test accuracy is the share of the {TEST_IMAGES:,} test images that the scaled network classifies correctly. The "
+        f"curve is of {CURVE_IMAGES:,} held-out images, which no network is trained on."
     )
-    by_name = {runs.title(run): run for run in stored}
-    look_into(by_name[st.selectbox("Look into", by_name) if len(by_name) > 1 else next(iter(by_name))])
+    for one in stored[:1]:
+        controls.downloads(one, one.key[:12], {"metrics": one.metrics})

@@ -9,8 +9,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dropclust.core.spec import NOISES, TRAIN_IMAGES, RunSpec
+from dropclust.service.parameter import Parameter, within
 from dropclust.ui import controls, live
-from dropclust.ui.state import Parameter, within
 
 DEFAULT = RunSpec()
 EACH = Parameter("each", "A rate for each layer", False, (False, True), show=lambda on: str(on).lower())
@@ -46,11 +46,12 @@ FIRST = Parameter(
     "seed", "First seed", 0, step=1, typed=True, **within("seed"),
     help="The others follow it. The same seed gives the same network.",
 )  # fmt: skip
+FURTHER = [EACH, *WIDTHS, BATCH, AMOUNT, SIZE, NOISE, RECIPE, SEEDS, FIRST]  # what stands behind a line
 PARAMETERS = [EACH, RATE, *LAYER_RATES, *WIDTHS, BATCH, AMOUNT, SIZE, NOISE, RECIPE, SEEDS, FIRST]
 
 
-def chosen_specs() -> list[RunSpec]:
-    """The controls; returns one spec a seed.
+def chosen_specs(rates: DeltaGenerator) -> list[RunSpec]:
+    """The controls, those of the dropout rate in ``rates`` and the others here; returns one spec a seed.
 
     Raises
     ------
@@ -58,14 +59,14 @@ def chosen_specs() -> list[RunSpec]:
         When the fields do not make a run together.
     """
     apart = st.toggle(EACH.label, EACH.default, key=EACH.name, bind="query-params")
-    dropout = [controls.drag(rate) for rate in LAYER_RATES] if apart else [controls.drag(RATE)] * 3
+    with rates:
+        dropout = [controls.drag(rate) for rate in LAYER_RATES] if apart else [controls.drag(RATE)] * 3
     hidden = [_in(column, width) for column, width in zip(st.columns(3), WIDTHS, strict=True)]
     left, right = st.columns(2)
     batch, amount = _in(left, BATCH), _in(right, AMOUNT)
     noise, recipe = controls.choose(NOISE), controls.choose(RECIPE)
     seeds = controls.number(SEEDS)
-    with st.expander("More"):
-        first, size = controls.number(FIRST), controls.number(SIZE)
+    first, size = controls.number(FIRST), controls.number(SIZE)
     if not SEEDS.low <= seeds <= SEEDS.high:
         raise ValueError(f"{SEEDS.label} must be a whole number from {SEEDS.low} to {SEEDS.high}; got {seeds:,}")
     return [

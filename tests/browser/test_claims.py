@@ -46,7 +46,7 @@ def test_it_is_filtered_and_a_row_opens_and_is_measured_again(page: Page):
     page.get_by_role("radio", name="Figure 1", exact=True).or_(page.get_by_role("button", name="Figure 1", exact=True)).click()
     chosen = verdicts.chosen(ROWS, MAIN_RECIPES, list(Verdict), "figure1")
     expect(rows).to_have_count(len(chosen), timeout=PATIENCE)
-    page.get_by_role("link", name=OPENED.claim.statement).click()
+    page.get_by_role("link", name=OPENED.claim.statement).last.click()  # its row; tiles come first
     expect(page.get_by_role("heading", name=OPENED.claim.statement)).to_be_visible(timeout=PATIENCE)
     expect(page).to_have_url(re.compile(r"experiment=Figure\+1.*claim=figure1.scaling-close"), timeout=PATIENCE)
     page.get_by_label("Seeds", exact=True).fill("2")

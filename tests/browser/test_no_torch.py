@@ -20,12 +20,12 @@ MILLISECONDS = 120_000  # for all answers of a page
 # What a page shows once everything that it asks the workers for is there.
 PAGES = {
     "": r"Guess first",
-    f"train?run={table2.shown_spec(0.4).key}": r"Rand by chance",
+    f"train?run={table2.shown_spec(0.4).key}": r"Both clusterings agree on",
     "sample?guess=off": r"Masks disagree",
     "batch": r"made again",
     "variance": r"Model variance|model variance",
-    "similar": r"Clusters of the two clusterings",
-    "power": r"Drag the range",
+    "similar": r"Each cluster by incoming weights",
+    "power": r"such a law too",
     "compress": r"Which neurons merged",
 }
 

@@ -37,7 +37,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 
 def sentence(low: float, high: float) -> str:
-    return figure3.find(BENT, 0.5, "MSTD", low, high).logarithmic.sentence
+    return figure3.find(BENT, 0.5, "MSTD", low, high).logarithmic.brief
 
 
 def thumb(page: Page, which: int) -> Locator:

@@ -14,7 +14,8 @@ def test_sentences_against_an_exact_value():
     shown = settled(planted(exact=True), 100)
     assert shown.logit.sentence == (
         "From 100 masks the logit for 8 is 2.10 ± 0.20, inside the band; with ever more masks it is exactly 2.00. 50 ± 20 % of "
-        "the masks call it an 8. Test image 7, an 8, is the one of the first 20 whose leading answer gets the fewest votes."
+        "the masks call it an 8. Test image 7, an 8, is the one of the first 20 of which the scaled "
+        "network is least sure."
     )
     assert shown.mstd.sentence == (
         "From 100 masks a logit's spread is, on average (MSTD), 2.100 ± 0.200, inside the band; with ever more masks it is "

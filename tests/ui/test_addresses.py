@@ -13,9 +13,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dropclust.service.jobs import Jobs
+from dropclust.service.parameter import Parameter
 from dropclust.service.store import Store
 from dropclust.ui import live, state
-from dropclust.ui.state import Parameter
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))

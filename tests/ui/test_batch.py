@@ -11,14 +11,15 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dropclust.core.spec import RunSpec
+from dropclust.experiments import table1 as experiment
 from dropclust.findings import table1
-from dropclust.service import tables
+from dropclust.service import runs, tables
 from dropclust.service.jobs import Jobs
+from dropclust.service.parameter import Parameter
 from dropclust.service.store import Store
-from dropclust.ui import live, runs, state
-from dropclust.ui.state import Parameter
+from dropclust.ui import live, state
 from tests.findings.test_table1 import table
-from tests.ui.test_pages import finished
+from tests.ui.test_pages import finished, said, unfolded
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,11 +58,6 @@ def open_page(name: str, **query: str) -> AppTest:
     return app.run()
 
 
-def said(app: AppTest) -> str:
-    assert not app.exception, app.exception
-    return " ".join(element.value for kind in (app.markdown, app.caption, app.warning, app.error, app.info) for element in kind)
-
-
 @pytest.mark.parametrize(
     "spec",
     [
@@ -83,9 +79,11 @@ def test_a_link_opens_the_train_page_with_the_runs_settings(cache, spec):
 
 
 def test_the_page_tells_the_verdict_the_table_and_where_to_train(cache):
-    app = open_page("batch.py")
+    app = unfolded(open_page("batch.py"))
     text = said(app)
     shown = table1.read()
+    assert app.title[0].value == experiment.EXPERIMENT.question
+    assert shown.headline in text
     assert not app.error
     assert not app.warning
     for sentence in (shown.trend.verdict, shown.trend.sentence, shown.accuracy.sentence, shown.spread.sentence):
@@ -108,7 +106,7 @@ def test_the_address_chooses_recipe_and_prediction(cache):
 
 def test_the_papers_values_are_left_out_of_the_page(cache):
     for leave, there in (("shown", True), ("left out", False)):
-        app = open_page("batch.py", paper=leave)
+        app = unfolded(open_page("batch.py", paper=leave))
         assert any("paper, 0.4" in element.value for element in app.table) == there
         for number in ("+0.46", "0.697", "(paper: 0.765"):
             assert (number in said(app)) == there

@@ -54,7 +54,11 @@ def root(tmp_path, monkeypatch):
 
 def table_of(app: AppTest) -> str:
     assert not app.exception, app.exception
-    return "".join(str(element.proto.body) for element in app.get("html"))
+    return str(app.get("html")[-1].proto.body) if len(app.get("html")) else ""
+
+
+def tiles_of(app: AppTest) -> str:
+    return str(app.get("html")[0].proto.body)
 
 
 def test_all_claims_are_shown_what_failed_first(root):
@@ -64,6 +68,9 @@ def test_all_claims_are_shown_what_failed_first(root):
     places = [html.index(f'claim={row.claim.key}"') for row in rows]
     assert places == sorted(places)
     assert verdicts.summary(rows) in said(app)
+    assert verdicts.headline(rows) in said(app)
+    places = [tiles_of(app).index(f'claim={row.claim.key}"') for row in rows]
+    assert places == sorted(places)
     for sentence in account.not_reproduced(rows):
         assert sentence in said(app)
     assert not app.error
@@ -75,7 +82,7 @@ def test_filters_by_recipe_verdict_and_experiment_are_in_the_address(root):
     rows = verdicts.chosen(verdicts.rows(with_variations=False), ["paper"], {Verdict.HOLDS}, "figure1")
     html = table_of(app)
     assert html.count("<tr><td>") == len(rows) > 0
-    assert "Modern recipe" not in html
+    assert "Modern recipe" not in html + tiles_of(app)
     assert "recipes=paper&amp;" in html
     pick(app, "verdict", "all")
     assert table_of(app).count("<tr><td>") > len(rows)

@@ -62,3 +62,22 @@ def test_numbers_are_made_when_they_are_opened_and_not_before(viewer: AppTest):
     viewer.run()
     assert len(viewer.table) == 0
     assert viewer.session_state["tables"] == 1
+
+
+def folded() -> None:
+    import streamlit as st
+
+    from dropclust.ui import controls
+
+    n = st.slider("n", 0, 9, 1)
+    controls.fold(f"Question. The answer is {n}.", "question", lambda: st.markdown(f"Made for {n}."))
+
+
+def test_what_is_behind_a_line_is_made_when_it_is_opened_and_stays_open_when_its_answer_changes():
+    app = AppTest.from_function(folded, default_timeout=60).run()
+    assert not app.markdown
+    app.session_state["question-fold"] = True
+    assert app.run().markdown[0].value == "Made for 1."
+    app.slider[0].set_value(5).run()
+    assert [line.label for line in app.expander] == ["Question. The answer is 5."]
+    assert app.markdown[0].value == "Made for 5."

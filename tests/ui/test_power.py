@@ -24,6 +24,7 @@ def table_there(cache):  # noqa: F811
 def test_the_page_tells_its_story_at_once(table_there):
     app = open_page("power.py")
     text = said(app)
+    assert figure3.find(synthetic(), 0.5, "MSTD", 25, 1600).headline in text
     assert not app.warning
     assert not app.error
     assert "such a slope is no sign of clusters made by dropout" in text
@@ -40,7 +41,7 @@ def test_the_address_holds_range_rate_and_toggles(table_there):
     assert expected.logarithmic.sentence not in text
     assert app.select_slider[0].value == (50, 400)
     assert app.toggle[0].value is False
-    assert "With k ~ h^0.30 clusters" in text
+    assert "With k ~ h^0.30 clusters" in text  # opened, since the address asks for it
 
 
 def test_dragging_the_range_refits(table_there):

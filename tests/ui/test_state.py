@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from dropclust.ui.state import Parameter
+from dropclust.service.parameter import Parameter
 
 RATE = Parameter("rate", "Dropout rate", 0.4, (0.0, 0.05, 0.4, 0.9), step=0.05, show="{:.2f}".format)
 WIDTH = Parameter("width", "Units", 100, low=1, high=2000, step=10)
@@ -66,8 +66,8 @@ def test_what_is_shown_is_read_back(parameter, data):
 
 
 def page():
+    from dropclust.service.parameter import Parameter
     from dropclust.ui import controls, state
-    from dropclust.ui.state import Parameter
 
     rate = Parameter("rate", "Rate", 0.4, (0.0, 0.4, 0.9), show="{:.2f}".format)
     width = Parameter("width", "Units", 100, low=1, high=2000, step=10)
@@ -108,8 +108,8 @@ def test_each_control_shows_its_default_when_the_address_is_wrong():
 
 
 def renamed():
+    from dropclust.service.parameter import Parameter
     from dropclust.ui import controls, state
-    from dropclust.ui.state import Parameter
 
     kind = Parameter("prediction", "Kind", "a", ("a", "b"), aliases=("ways", "of"))
     state.check([kind])
@@ -130,3 +130,75 @@ def test_an_old_name_in_the_address_still_works(query, expected):
     assert shown(app) == f'["{expected}"]'
     assert not {"ways", "of"} & set(app.query_params)
     assert bool(app.warning) == (query.get("ways") == "z")
+
+
+ONE, OTHER = (
+    """
+import streamlit as st
+from dropclust.ui import controls, state
+from dropclust.service.parameter import Parameter
+RATE = Parameter("rate", "Rate", 0.4, low=0.0, high=0.95, step=0.05)
+KIND = Parameter("kind", "Kind", "a", ("a", "b"))
+state.enter([RATE, KIND])
+st.json([controls.drag(RATE), controls.choose(KIND)])
+""",
+    """
+import streamlit as st
+from dropclust.ui import state
+from dropclust.service.parameter import Parameter
+RATE = Parameter("rate", "Rate", 0.4, tuple(round(0.1 * i, 1) for i in range(10)), step=0.1, show="{:.2f}".format)
+state.enter([RATE])
+if st.button("Drag to 0.2"):
+    state.put(RATE, 0.2)
+if st.button("Drag to the default"):
+    state.put(RATE, 0.4)
+st.json([state.value(RATE)])
+""",
+)
+
+
+@pytest.fixture
+def two_pages(tmp_path):
+    """An app of two pages: the rate is a widget on one, and what a component tells on the other."""
+    (tmp_path / "one.py").write_text(ONE)
+    (tmp_path / "other.py").write_text(OTHER)
+    (tmp_path / "router.py").write_text(
+        "import streamlit as st\nst.navigation([st.Page('one.py', default=True), st.Page('other.py')]).run()\n"
+    )
+    return AppTest.from_file(str(tmp_path / "router.py"), default_timeout=60).run()
+
+
+def go(app: AppTest, page: str, **query: str) -> AppTest:
+    app.query_params.clear()
+    for name, text in query.items():
+        app.query_params[name] = text
+    return app.switch_page(page).run()
+
+
+def test_the_rate_that_was_chosen_goes_along_to_the_next_page_and_into_its_address(two_pages):
+    app = two_pages
+    app.slider[0].set_value(0.7).run()
+    assert shown(go(app, "other.py")) == "[0.7]"
+    assert app.query_params["rate"] == "0.70"
+    app.button[0].click().run()
+    assert shown(go(app, "one.py")) == '[0.2,"a"]'
+    assert app.query_params["rate"] == "0.2"
+    app.slider[0].set_value(0.9).run()
+    go(app, "other.py")
+    app.button[1].click().run()
+    assert shown(go(app, "one.py")) == '[0.4,"a"]'
+
+
+def test_what_the_address_says_wins_and_is_what_was_chosen_then(two_pages):
+    app = two_pages
+    app.slider[0].set_value(0.7).run()
+    assert shown(go(app, "other.py", rate="0.3")) == "[0.3]"
+    assert shown(go(app, "one.py")) == '[0.3,"a"]'
+
+
+def test_a_rate_that_the_next_page_does_not_have_is_left_behind(two_pages):
+    app = two_pages
+    app.slider[0].set_value(0.45).run()
+    assert shown(go(app, "other.py")) == "[0.4]"
+    assert not app.warning
+    assert shown(go(app, "one.py")) == '[0.45,"a"]'

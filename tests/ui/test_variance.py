@@ -9,7 +9,8 @@ from dropclust.findings import figure2
 from dropclust.service.store import Store
 from dropclust.ui import live
 from tests.findings.test_figure2 import write
-from tests.ui.test_batch import open_page, said
+from tests.ui.test_batch import open_page
+from tests.ui.test_pages import said, unfolded
 
 
 @pytest.fixture
@@ -27,11 +28,12 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_the_page_counts_the_claims_and_links_to_training(cache):
-    app = open_page("variance.py")
+    app = unfolded(open_page("variance.py"))
     text = said(app)
     shown = figure2.read()
     assert not app.error
     assert not app.warning
+    assert shown.headline in text
     claims = (shown.counts.about, *(f"- {statement} **{seen}**" for statement, seen in shown.counts.rows))
     for sentence in (*claims, shown.variance[0].sentence, shown.sampling[1].sentence, shown.cross_entropy[0].sentence,
         shown.sources.sentence, shown.formula.sentence):  # fmt: skip

@@ -130,6 +130,34 @@ def table(rows: Sequence[Row], link: Callable[[str], str] | None = None) -> str:
     return f'<table class="claims"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
+TILES = """
+.tiles { display: grid; grid-template-columns: auto 1fr; gap: .6em 1em; align-items: center; margin: .2em 0; }
+.tiles ul { display: flex; flex-wrap: wrap; gap: .3em; list-style: none; margin: 0; padding: 0; }
+.tiles a { display: block; min-width: 1.8em; height: 1.8em; line-height: 1.8em; text-align: center; border-radius: .3em; }
+.tiles a { color: inherit; text-decoration: none; border: 1px solid #8886; }
+.tiles .holds { background: #8883; }
+@media (max-width: 700px) { .tiles { grid-template-columns: 1fr; gap: .2em; } }
+"""
+
+
+def tiles(rows: Sequence[Row], link: Callable[[str], str]) -> str:
+    """Draw every claim as a tile with its verdict's shape, a line a recipe, which links to the claim, and what shapes mean."""
+    recipes = list(rows[0].findings) if rows else []
+    lines = []
+    for recipe in recipes:
+        cells = "".join(
+            f'<li><a href="{escape(link(row.claim.key))}" class="{row.findings[recipe].verdict.name.lower()}" '
+            f'title="{escape(row.claim.statement)} {escape(words.capital(row.findings[recipe].verdict.value))}." '
+            f'aria-label="{escape(row.claim.statement)} {escape(row.findings[recipe].verdict.value)}">'
+            f"{SHAPES[row.findings[recipe].verdict]}</a></li>"
+            for row in rows
+        )
+        lines.append(f"<span>{escape(words.capital(recipe_name(recipe)))}</span><ul>{cells}</ul>")
+    there = {finding.verdict for row in rows for finding in row.findings.values()}
+    key = "; ".join(f"{shape} {verdict.value}" for verdict, shape in SHAPES.items() if verdict in there)
+    return f'<div class="tiles">{"".join(lines)}</div><p class="key">{escape(key)}</p>'
+
+
 def _row(row: Row, link: Callable[[str], str] | None) -> str:
     claim, said = row.claim, escape(row.claim.statement)
     statement = said if link is None else f'<a href="{escape(link(claim.key))}">{said}</a>'

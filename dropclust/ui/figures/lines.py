@@ -30,6 +30,8 @@ def curves(info: Curves, height: int = 380) -> go.Figure:
     lay_out(figure, info.title, info.x_title, info.y_title, height)
     if info.y_range:
         figure.update_yaxes(range=info.y_range)
+    if info.y_spans:
+        figure.update_yaxes(autorangeoptions={"include": list(info.y_spans)})
     return figure
 
 

@@ -16,18 +16,19 @@ from dropclust.ui.figures.lines import lay_out
 from dropclust.ui.style import palette, style
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_CROSSED = (90, 90, 90, 255)
 _MARKERS = ("circle", "diamond", "square", "triangle-up")
 
 
-def neuron_sheet(info: Neurons) -> bytes:
-    """Draw the neurons as a sheet of tiles, a PNG; tiles are framed in the colour of their cluster.
+def neuron_sheet(info: Neurons, narrow: bool = False) -> bytes:
+    """Draw the neurons as a sheet of tiles, a PNG, ``narrow`` or as wide as a page; frames have the colour of their cluster.
 
-    A neuron on which the two clusterings agree has a broad frame, another a thin one.
+    A neuron on which the two clusterings agree has a broad frame, another a thin one; one that never fires is crossed out.
     """
     from PIL import Image
 
     n, height, width = info.pictures.shape
-    columns = min(20 if width == height else 5, n)
+    columns = min((20 if width == height else 5) // (2 if narrow else 1), n)
     rows, gap = math.ceil(n / columns), 4
     cell_h, cell_w = height + 2 * gap, width + 2 * gap
     sheet = np.zeros((rows * cell_h, columns * cell_w, 4), np.uint8)
@@ -40,6 +41,9 @@ def neuron_sheet(info: Neurons) -> bytes:
         if not info.agree[i]:
             frame[1:-1, 1:-1] = 0  # a thin frame
         tile[gap:-gap, gap:-gap] = diverging(info.pictures[i])
+        if info.silent is not None and info.silent[i]:
+            cross = [np.linspace(gap, size - gap - 1, 4 * (height + width)).round().astype(int) for size in (cell_h, cell_w)]
+            tile[cross[0], cross[1]] = tile[cross[0], cross[1][::-1]] = _CROSSED
         sheet[top : top + cell_h, left : left + cell_w] = tile
     buffer = io.BytesIO()
     Image.fromarray(sheet).resize((sheet.shape[1] * 2, sheet.shape[0] * 2), Image.Resampling.NEAREST).save(buffer, "png")
@@ -58,10 +62,14 @@ def diverging(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def learning_figure(info: Learning, what: str, total: int, height: int = 340) -> go.Figure:
     """Draw ``what`` ("loss" or "accuracy") of every run over the examples seen; the x axis spans all that will be seen."""
     figure, colours = go.Figure(), palette()
+    ghost = style(Meaning.BEFORE)
     for number, name in enumerate(info.names):
+        dash = _DASHES[number // len(colours) % len(_DASHES)]
+        line = {"color": colours[number % len(colours)], "width": 3, "dash": dash}
+        if number >= len(info.names) - info.before:
+            line = {"color": ghost.tint(0.7), "width": 2, "dash": "dot"}
         figure.add_scatter(
-            x=info.examples[number], y=getattr(info, what)[number], name=name, mode="lines",
-            line={"color": colours[number % len(colours)], "width": 3, "dash": _DASHES[number // len(colours) % len(_DASHES)]},
+            x=info.examples[number], y=getattr(info, what)[number], name=name, mode="lines", line=line,
             hovertemplate="%{y:.4f}",
         )  # fmt: skip
     unit = "cross-entropy, nats" if what == "loss" else "share of images classified correctly"

@@ -8,9 +8,9 @@ import pytest
 from dropclust import __main__ as command_line
 from dropclust.core.spec import RunSpec
 from dropclust.findings import network
+from dropclust.service import runs
 from dropclust.service.jobs import TRANSITIONS, Run
 from dropclust.service.stored import Stored
-from dropclust.ui import runs
 
 SPECS = [
     RunSpec(),
@@ -84,13 +84,3 @@ def test_what_is_said_of_a_run_on_its_way():
 
 def test_durations_as_people_say_them():
     assert [runs.duration(s) for s in (0.1, 3.2, 89.5, 90, 240)] == ["1 s", "4 s", "90 s", "1.5 min", "4.0 min"]
-
-
-def test_a_key_from_the_address_may_be_anything(tmp_path):
-    from dropclust.service.store import Store
-
-    store = Store(tmp_path)
-    one = stored(RunSpec(hidden=(2, 2, 2)), 0.5)
-    store.put(one)
-    assert runs.stored(store, one.key).spec == one.spec
-    assert [runs.stored(store, key) for key in ("", "zz", "../../etc", "0" * 64)] == [None] * 4

@@ -1,4 +1,4 @@
-"""A run as people see it: its name, how far it is, what came of it, and the files to take home."""
+"""A run as people see it: its name, how far it is, and the command and the address that make it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from dropclust.findings.network import STATES
 
 if TYPE_CHECKING:
     from dropclust.service.jobs import Run
-    from dropclust.service.store import Store
     from dropclust.service.stored import Stored, Summary
 
 NAMED_CHANGES = 2  # of a schedule: more are counted
@@ -115,14 +114,6 @@ def train_link(spec: RunSpec) -> str:
     if spec.noise != default.noise:
         query["noise"] = NOISES[spec.noise].split(" ")[0]
     return f"train?{urlencode(query)}"
-
-
-def stored(store: Store, key: str) -> Stored | None:
-    """The stored run of a key from the address, which may be anything."""
-    try:
-        return store.get(key)
-    except ValueError:
-        return None
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,55 @@
+"""What is said in brief: at most 15 words, computed, for every shipped table and chart."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from dropclust.core.intervals import side
+from dropclust.core.spec import MAIN_RECIPES
+from dropclust.experiments.claim import Verdict
+from dropclust.findings import figure1, figure2, table2, verdicts
+
+MOST = 15
+CHARTS = {
+    "figure1": ("levels", "differences", "question"),
+    "table1": ("accuracy", "trend", "spread"),
+    "figure2": ("variance", "sampling", "cross_entropy", "sources"),
+    "table2": ("rand", "adjusted", "corrected", "twins", "firing"),
+    "figure3": ("linear", "logarithmic", "slopes"),
+}
+
+
+def short(text: str) -> bool:
+    return 3 <= len(text.split()) <= MOST and text.endswith(".") and "nan" not in text
+
+
+@pytest.mark.parametrize("recipe", MAIN_RECIPES)
+@pytest.mark.parametrize("name", CHARTS)
+def test_the_finding_and_every_chart_is_told_in_few_words(name, recipe):
+    found = import_module(f"dropclust.findings.{name}").read(recipe)
+    assert short(found.headline), found.headline
+    for chart in CHARTS[name]:
+        shown = getattr(found, chart)
+        for info in shown if isinstance(shown, tuple) else (shown,):
+            assert short(info.brief), info.brief
+
+
+def test_what_is_told_is_counted():
+    found = figure1.read("paper", noise="gaussian", metric="brier")
+    better, rates = len(found.comparison.better), len(found.comparison.differences)
+    assert found.headline == f"Sampling beats scaling by Brier score at {better} of {rates} dropout rates."
+    said = table2.read(layer=3, k=5)
+    line = said.adjusted.series[0]
+    assert f" {sum(side(line.at(x)) == 1 for x in line.x)} of {len(line.x)} " in said.headline
+    seen = figure2.read().counts.rows[0][1]
+    assert f"lower at {figure2.read().headline.split(' in ')[1].split(' ')[0]} of 8" in seen
+
+
+def test_of_the_claims_those_that_do_not_hold_are_counted_first():
+    rows = verdicts.rows(with_variations=False)
+    for recipes in (["modern"], ["paper"], list(MAIN_RECIPES)):
+        failed = sum(any(row.findings[recipe].verdict is not Verdict.HOLDS for recipe in recipes) for row in rows)
+        assert verdicts.headline(rows, recipes).startswith(f"{failed} of {len(rows)} claims do not hold under ")
+        assert short(verdicts.headline(rows, recipes))
