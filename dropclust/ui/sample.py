@@ -61,7 +61,7 @@ def ask(comparison: figure1.Comparison, recipe: str, asking: Parameter) -> bool:
         own = given[question]
         st.success(figure1.answered(own, comparison, everybody.others(own)), icon=":material/lightbulb:")
         return False
-    asked: bool = state.value(asking) == "on"
+    asked = state.asks(asking)
     if asked:
         rates, metric = len(comparison.differences), comparison.metric.name
         with st.container(border=True):
@@ -78,7 +78,7 @@ def ask(comparison: figure1.Comparison, recipe: str, asking: Parameter) -> bool:
                 given[question] = value
                 st.rerun()
             if no.button("Skip", width="stretch", help="Ask nothing more."):
-                state.put(asking, "off")
+                state.ask_no_more()
                 st.rerun()
     return asked
 
