@@ -45,11 +45,11 @@ class Question:
 
 def question(without: Reading) -> Question:
     """The question, from the reading of no dropout, which is shown beside it."""
-    have = "none" if not without.with_twin else f"{without.with_twin}"
+    number = without.with_twin or 0
+    have = f"{number or 'none'} of these {without.units} neurons {'have' if number > 1 else 'has'}"
     return Question(
-        f"**Guess first.** Dropout switches neurons off at random while a network learns. Learned without it, {have} of these "
-        f"{without.units} neurons {'has' if without.with_twin == 1 else 'have'} a **twin**, another that fires for the same "
-        f"images. How many of {without.units} will have one with dropout **{ASKED_RATE:g}**?",
+        f"**Guess first.** Trained without **dropout** (neurons switched off at random while they learn), {have} a **twin** "
+        f"that fires for the same images. How many will with dropout **{ASKED_RATE:g}**?",
         ASKED_RATE,
         "You expected {guess}; it is {answer}.",
     )
@@ -117,14 +117,15 @@ class Reading:
             "dead": f"dead neurons **{self.dead}** of {self.units}",
             "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
             "twins": (
-                f"with a twin **{bare(self.twins.mean)}**{_plus_minus(self.twins)} of the living"
+                f"share with a twin **{bare(self.twins.mean)}**{_plus_minus(self.twins)}"
                 if self.twins
                 else "twins: no result here"
             ),
             "rand-note": _seeds(self.rand),
             "adjusted-note": f"chance gives 0; {_seeds(self.adjusted)}",
-            "accuracy-note": _seeds(self.scaled, 3) + ("" if math.isnan(self.sampled.low) else f"; {_ends(self.sampled, 3)}"),
-            "twins-note": _seeds(self.twins) if self.twins else "",
+            "accuracy-note": f"{_seeds(self.scaled, 3)}; sampled {bare(self.sampled.mean, 3)}"
+            + ("" if math.isnan(self.sampled.low) else f", {_ends(self.sampled, 3)}"),
+            "twins-note": f"of the living neurons; {_seeds(self.twins)}" if self.twins else "",
             "dead-note": f"dead: never active on held-out images ({self.dead_mean:.1f} on average over seeds)",
         }
 

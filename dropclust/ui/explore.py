@@ -1,4 +1,4 @@
-"""Blocks of the Explore page: the explorer and its guess, a still picture and curves without it, training what is not stored."""
+"""Blocks of the Explore page: the explorer and its guess, what stands in its place without it, training what is not stored."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dropclust.experiments import results, table2
 from dropclust.findings import explorer as findings
 from dropclust.findings import guess, network
 from dropclust.findings.table2 import Table2, by_recipe
+from dropclust.findings.tour import STEPS
 from dropclust.service.jobs import ENDED
 from dropclust.ui import controls, live, runs, state
 from dropclust.ui.explorer import SKIPPED, Scene, Seen, explorer, export
@@ -50,6 +51,9 @@ def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: 
         left: Seen | None = st.session_state.get("explorer as it was left")
         if left and not state.by_history() and not {rate.name, view.name, step.name} & set(st.query_params):
             start = replace(left, index=min(left.index, len(scene.rates) - 1))
+        if start.step and rate.name not in st.query_params:  # a link to a step alone
+            now = STEPS[start.step - 1]
+            start = replace(start, index=start.index if now.rate is None else scene.rates.index(now.rate), view=now.view)
         without = scene.readings[0]
         st.session_state["explorer asks"] = (
             findings.question(without)
@@ -90,7 +94,8 @@ def answered() -> None:
 
 def _class() -> None:
     question, value, answer = st.session_state["guessed"]
-    what = f"Neurons with a twin at dropout {findings.ASKED_RATE:g}"
+    recipe, layer = question
+    what = f"Neurons with a twin at dropout {findings.ASKED_RATE:g}, {recipe} recipe, layer {layer}"
     info = guess.compare(what, value, answer, None, live.guesses(*question).others(value), digits=0)
     st.plotly_chart(draw_once(compared_figure, info), key="guess", alt=info.sentence, config={"displayModeBar": False})
     st.caption(info.sentence)
@@ -102,18 +107,20 @@ def numbers(shown: Shown, said: Table2, reading: findings.Reading, command: str)
     if said.twins is None:
         no_twins(command)
     of_all = controls.side_by_side([info for way in WAYS if (info := getattr(said, way))])
+    widths = "-".join(map(str, table2.shown_spec(0.0).widths))
     with st.expander("Dropout, twins, Rand: what the words mean", icon=":material/help:"):
         st.markdown(
-            "**Dropout** switches hidden units, the **neurons**, off at random while a network learns: here MNIST's digits, with "
-            f"{'-'.join(map(str, table2.shown_spec(0.0).widths))} units. The paper says that they become **copies**: cluster a "
-            "layer by its neurons' incoming weights, and again by their outgoing ones, and the two clusterings agree more the "
-            "higher the rate. The **Rand index** is the share of pairs of neurons that both clusterings treat alike, together or "
-            "apart. Much of it is chance; **adjusted Rand** takes that out: 0 is chance, 1 is equal. **Twins** need no clusters: "
-            "two neurons whose activations on held-out images rise and fall together, with a correlation above .9. A neuron is "
-            "drawn as **the ink that excites it**: the mean of the held-out images, weighted by its activation, less the mean of "
-            "all; only more ink than in the mean image is drawn. **Scaled**: the noise is off, as networks are used. "
-            "**Sampled**: the mean over many random masks. A neuron counts as **agreeing** when it is in the same cluster by "
-            "incoming and by outgoing weights, clusters of the two being matched one to one, those of a single neuron too."
+            "**Dropout** switches hidden units, the **neurons**, off at random while a network learns: here MNIST's "
+            f"digits, with {widths} units. The paper says that they become **copies**: cluster a layer by its neurons' "
+            "incoming weights, and again by their outgoing ones, and the two clusterings agree more the higher the rate. "
+            "The **Rand index** is the share of pairs of neurons that both clusterings treat alike, together or apart. "
+            "Much of it is chance; **adjusted Rand** takes that out: 0 is chance, 1 is equal. **Twins** need no clusters: "
+            "two neurons whose activations on held-out images rise and fall together, with a correlation above .9. A "
+            "neuron is drawn as **the ink that excites it**: the mean of the held-out images, weighted by its activation, "
+            "less the mean of all; only where it has more ink than the mean image. **Scaled**: the noise is off, as "
+            "networks are used. **Sampled**: the mean over many random masks. A neuron counts as **agreeing** when it is "
+            "in the same cluster by incoming and by outgoing weights, clusters of the two being matched one to one, those "
+            "of a single neuron too."
         )
         st.caption(of_all.sentence)
     controls.behind(of_all, "explore", command)

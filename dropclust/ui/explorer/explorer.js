@@ -5,15 +5,15 @@ const RELEASE = 100; // milliseconds after which a key held down counts as relea
 const SWEEP = 420; // milliseconds that each rate is shown for when it is played
 const REVEAL = 110; // the same after a guess
 const NARROW = 720; // CSS pixels below which the field is taller than wide
-const CHART_HEIGHT = 150;
-const MARGIN = { left: 44, right: 14, top: 24, bottom: 40 };
+const CHART_HEIGHT = 132;
+const MARGIN = { left: 44, right: 14, top: 12, bottom: 40 };
 const SKIPPED = -1; // in place of a guess
 const LONER = 255; // the family of a neuron without a twin
 
 // Okabe and Ito's colours, safe for colour-blind viewers. Beyond eight clusters they repeat, and the region's outline and number
 // tell the clusters apart.
 const PALETTE = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#3f9fd8", "#d99400", "#b3a100", "#5a5a5a"],
+  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#2f8fca", "#b87d00", "#8a7c00", "#5a5a5a"],
   dark: ["#4aa3e0", "#f0783c", "#2cc495", "#e39ac4", "#8fd0f7", "#f0b030", "#f0e442", "#bdbdbd"],
 };
 // How the app's other charts name dashes, as an SVG path has them.
@@ -159,7 +159,7 @@ function niceTicks(low, high, most) {
 }
 
 /** A small chart drawn once for a width; its axis is the same whatever is chosen. `move` puts its marker onto a stored rate. */
-function createChart(svg, scene, { name, title, series, points = [], zero = false }) {
+function createChart(svg, scene, { name, series, points = [], zero = false }) {
   const em = parseFloat(getComputedStyle(svg).fontSize) / 18;
   const width = svg.clientWidth || 320;
   const height = CHART_HEIGHT * em;
@@ -194,7 +194,7 @@ function createChart(svg, scene, { name, title, series, points = [], zero = fals
     .join("");
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
-  svg.innerHTML = `<text x="${margin.left}" y="${13 * em}">${title}</text>${grid}${below}
+  svg.innerHTML = `${grid}${below}
     <text x="${width - margin.right}" y="${height - 5 * em}" text-anchor="end">dropout rate</text>
     ${zero ? `<line class="zero" x1="${margin.left}" x2="${width - margin.right}" y1="${y(0)}" y2="${y(0)}"/>` : ""}
     ${curves.join("")}${marks}
@@ -390,14 +390,12 @@ function createExplorer(root) {
     const { rand, chance, adjusted, twins, scaled, sampled } = scene.curves;
     const plans = {
       rand: {
-        title: "Rand index",
         series: [{ kind: "chance", curve: chance }, { kind: "rand", curve: rand }],
         points: scene.paper,
       },
-      adjusted: { title: "adjusted Rand index, 0 is chance", series: [{ kind: "adjusted", curve: adjusted }], zero: true },
-      ...(twins && { twins: { title: "share of the living neurons with a twin", series: [{ kind: "twins", curve: twins }] } }),
+      adjusted: { series: [{ kind: "adjusted", curve: adjusted }], zero: true },
+      ...(twins && { twins: { series: [{ kind: "twins", curve: twins }] } }),
       accuracy: {
-        title: "share of digits read right",
         series: [{ kind: "scaled", curve: scaled }, { kind: "sampled", curve: sampled }],
       },
     };
@@ -447,7 +445,7 @@ function createExplorer(root) {
 
   /** One step of the glide; true while anything is still on its way. */
   function glide(now) {
-    const part = 1 - Math.exp(-Math.min(64, now - before) / GLIDE);
+    const part = 1 - Math.exp(-Math.max(0, Math.min(64, now - before)) / GLIDE);
     before = now;
     const [toTiles, toRegions, toSide] = goal();
     const near = 0.4 / width;
@@ -568,8 +566,8 @@ function createExplorer(root) {
     context.lineWidth = Math.max(2, size * 0.07);
     context.lineCap = "round";
     for (let neuron = 0; neuron < scene.units; neuron++) {
-      const other = scene.families[at(neuron)] === LONER ? neuron : partnerOf(neuron);
-      if (other === neuron || (other > neuron && partnerOf(other) === neuron)) continue; // drawn from the other end
+      const other = hasTwin(neuron) ? partnerOf(neuron) : neuron;
+      if (other === neuron || (other > neuron && hasTwin(other) && partnerOf(other) === neuron)) continue; // drawn from the other end
       arc(neuron, other, size, colourOf(neuron).css);
     }
     context.lineCap = "butt";
@@ -821,6 +819,7 @@ function createExplorer(root) {
     stop();
     step = Math.max(0, Math.min(scene.steps.length, next));
     find(".tour").hidden = !step;
+    root.toggleAttribute("data-touring", step > 0);
     buttons.tour.hidden = step > 0 || !scene.steps.length;
     if (step) {
       const now = scene.steps[step - 1];
@@ -1079,6 +1078,7 @@ function createExplorer(root) {
       view = data.start.view;
       step = data.start.step;
       root.dataset.view = view;
+      buttons.paper.setAttribute("aria-pressed", String(view === "paper"));
       root.classList.toggle("asking", Boolean(data.ask));
     }
     const wanted = [data.layer, data.clusters, ...data.pictures].join();
@@ -1140,7 +1140,7 @@ function createExplorer(root) {
     [buttons.back, "click", () => goStep(step - 1)],
     [buttons.next, "click", () => goStep(step + 1)],
     [buttons.end, "click", () => (goStep(0), input.focus({ preventScroll: true }))],
-    [document, "keydown", onAnyKey],
+    [document, "keydown", onAnyKey, true], // before whoever else turns pages by these keys
     [canvas, "pointermove", onPointerMove],
     [canvas, "pointerleave", onPointerLeave],
     [canvas, "click", onClick],
@@ -1148,7 +1148,7 @@ function createExplorer(root) {
     [tiles, "focusin", onFocusIn],
     [tiles, "focusout", onFocusOut],
   ];
-  for (const [target, type, listener] of listeners) target.addEventListener(type, listener);
+  for (const [target, type, listener, early] of listeners) target.addEventListener(type, listener, early);
   observer.observe(field);
 
   return {
@@ -1159,7 +1159,7 @@ function createExplorer(root) {
       cancelAnimationFrame(frame);
       clearTimeout(release);
       clearInterval(playing);
-      for (const [target, type, listener] of listeners) target.removeEventListener(type, listener);
+      for (const [target, type, listener, early] of listeners) target.removeEventListener(type, listener, early);
     },
   };
 }

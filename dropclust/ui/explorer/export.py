@@ -1,4 +1,4 @@
-"""The explorer with its tour as one HTML file that needs no server: the component's own html, css and js, and its files inside."""
+"""The explorer with its tour as one HTML file that needs no server: the component's own html, css and js, and its data."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-:root { color-scheme: light dark; --header: 0px; --st-font: system-ui, sans-serif; --st-background-color: #ffffff;
-  --st-text-color: #22262e; --st-primary-color: #0072b2; font-size: 18px; }
+:root { color-scheme: light dark; --header: 0px; --page: 4em; --st-font: system-ui, sans-serif;
+  --st-background-color: #ffffff;  --st-text-color: #22262e; --st-primary-color: #0072b2; font-size: 18px; }
 @media (prefers-color-scheme: dark) { :root { --st-background-color: #0e1117; --st-text-color: #fafafa;
   --st-primary-color: #56b4e9; } }
 body { margin: 0 auto; max-width: 110rem; padding: 0.75rem clamp(1rem, 4vw, 4rem) 2rem; background: var(--st-background-color);
@@ -51,13 +51,14 @@ $js
 // ---- what Streamlit does on the page ----
 const scenes = $scenes;
 const parentElement = document.querySelector("main");
-const asked = Number(new URLSearchParams(location.search).get("step") ?? 0);
-const start = { index: scenes[0].start, view: "twins", step: asked >= 1 && asked <= 7 ? Math.floor(asked) : 0 };
+const query = new URLSearchParams(location.search);
+const asked = Number(query.get("step") ?? 0);
+const start = { index: scenes[0].start, view: "twins", step: asked >= 1 && asked <= $steps ? Math.floor(asked) : 0 };
 let at = scenes.findIndex((scene) => scene.first);
 const show = () => mount({
   parentElement,
   setStateValue() {},
-  data: { start, ask: null, links: null, present: new URLSearchParams(location.search).get("present") === "1", ...scenes[at].files },
+  data: { start, ask: null, links: null, present: query.get("present") === "1", ...scenes[at].files },
 });
 const buttons = scenes.map(({ layer }, i) => {
   const button = document.createElement("button");
@@ -68,6 +69,7 @@ const buttons = scenes.map(({ layer }, i) => {
 const press = () => buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === at)));
 document.querySelector(".layers").append(" ", ...buttons);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+if (query.get("present") === "1") document.documentElement.style.fontSize = "25px";
 press();
 show();
 </script>
@@ -101,6 +103,7 @@ def html(scenes: Sequence[Scene]) -> str:
     """
     from dropclust.experiments import paper
     from dropclust.findings.explorer import QUESTION
+    from dropclust.findings.tour import STEPS
 
     if not scenes:
         raise ValueError("scenes must be at least one; got none")
@@ -122,6 +125,7 @@ def html(scenes: Sequence[Scene]) -> str:
         css=_text("explorer.css"),
         html=_text("explorer.html"),
         js=_text("explorer.js"),
+        steps=len(STEPS),
         scenes=json.dumps(shown, separators=(",", ":")),
         footer=(
             f"{scenes[0].recipe.capitalize()} recipe, {scenes[0].units} neurons a layer, MNIST. Paper: {paper.CITATION}. "

@@ -102,9 +102,12 @@ class Layout:
             return np.round(values, 4).reshape(len(values), -1).tolist()
 
         return {
-            "aspect": self.aspect, "tile": np.round(self.tile, 4).tolist(), "tiles": flat(self.tiles), "regions": flat(self.regions),
+            "aspect": self.aspect,
+            "tile": np.round(self.tile, 4).tolist(),
+            "tiles": flat(self.tiles),
+            "regions": flat(self.regions),
             "labels": flat(self.labels),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,8 +375,9 @@ def _chain(group: Ints, twin: Ints) -> Ints:
     """The members of a family in an order in which twins stand side by side as far as they can: depth first along the links."""
     beside: dict[int, set[int]] = {int(neuron): set() for neuron in group}
     for neuron in beside:
-        beside[neuron].add(int(twin[neuron]))
-        beside[int(twin[neuron])].add(neuron)
+        if (other := int(twin[neuron])) in beside:
+            beside[neuron].add(other)
+            beside[other].add(neuron)
     start = min(beside, key=lambda neuron: (len(beside[neuron]), neuron))
     seen: list[int] = []
     waiting = [start]
