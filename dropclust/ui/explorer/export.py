@@ -53,8 +53,9 @@ const scenes = $scenes;
 const parentElement = document.querySelector("main");
 const query = new URLSearchParams(location.search);
 const asked = Number(query.get("step") ?? 0);
-const start = { index: scenes[0].start, view: "twins", step: asked >= 1 && asked <= $steps ? Math.floor(asked) : 0 };
 let at = scenes.findIndex((scene) => scene.first);
+const step = scenes[at].steps[asked - 1];
+const start = { index: step?.index ?? scenes[at].start, view: step?.view ?? "twins", step: step ? asked : 0 };
 const show = () => mount({
   parentElement,
   setStateValue() {},
@@ -102,8 +103,8 @@ def html(scenes: Sequence[Scene]) -> str:
         When there is no scene.
     """
     from dropclust.experiments import paper
+    from dropclust.findings import tour
     from dropclust.findings.explorer import QUESTION
-    from dropclust.findings.tour import STEPS
 
     if not scenes:
         raise ValueError("scenes must be at least one; got none")
@@ -111,6 +112,7 @@ def html(scenes: Sequence[Scene]) -> str:
         {
             "layer": scene.layer,
             "first": scene.layer == LAYER or len(scenes) == 1,
+            "steps": [{"index": step["index"], "view": step["view"]} for step in tour.told(scene.readings)],
             "start": min(range(len(scene.rates)), key=lambda at: abs(scene.rates[at] - 0.4)),
             "files": {
                 "layer": _inside(scene.files.layer, "application/gzip"),
@@ -125,7 +127,6 @@ def html(scenes: Sequence[Scene]) -> str:
         css=_text("explorer.css"),
         html=_text("explorer.html"),
         js=_text("explorer.js"),
-        steps=len(STEPS),
         scenes=json.dumps(shown, separators=(",", ":")),
         footer=(
             f"{scenes[0].recipe.capitalize()} recipe, {scenes[0].units} neurons a layer, MNIST. Paper: {paper.CITATION}. "
