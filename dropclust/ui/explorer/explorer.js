@@ -307,16 +307,15 @@ function createExplorer(root) {
       const share_ = share(correlationOf(one), 2);
       told[0].textContent = hasTwin(one)
         ? `The most alike of all: ${one} and ${other}, correlation ${share_}.`
-        : `No twins yet. The most alike: ${one} and ${other}, correlation ${share_}.`;
+        : `No twins. The most alike: ${one} and ${other}, correlation ${share_}.`;
     }
     drawPair(one);
   }
 
   function mostAlike() {
+    const rank = (neuron) => scene.correlations[at(neuron)] + (hasTwin(neuron) ? 1000 : 0);
     let best = 0;
-    for (let neuron = 1; neuron < scene.units; neuron++) {
-      if (scene.correlations[at(neuron)] > scene.correlations[at(best)]) best = neuron;
-    }
+    for (let neuron = 1; neuron < scene.units; neuron++) if (rank(neuron) > rank(best)) best = neuron;
     return best;
   }
 
@@ -944,7 +943,11 @@ function createExplorer(root) {
     pin(neuron < 0 ? pinned : neuron);
     if (neuron < 0) return;
     if (was === neuron) tiles.children[neuron].blur();
-    else walk(neuron);
+    else {
+      walk(neuron);
+      // On a phone the pair covers the lower end of the screen: what was tapped is not left under it.
+      if (root.clientWidth < NARROW) tiles.children[neuron].scrollIntoView({ block: "nearest", behavior: "smooth" });
+    }
   }
 
   /** The nearest tile to the left, right, above or below; itself when there is none. */
