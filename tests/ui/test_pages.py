@@ -149,7 +149,7 @@ def test_explore_asks_first_and_tells_afterwards(shipped, hand):
     app.run()
     assert f"You expected 30: {answer - 30} below the answer." in said(app)
     assert f"Neurons with a twin at dropout 0.6, modern recipe, layer 2: {answer}." in said(app)
-    assert app.query_params["rate"] == ["0.60"]
+    assert app.query_params["rate"] == "0.60"
     assert live.guesses("modern", 2).all() == (30,)
     app.run()
     assert live.guesses("modern", 2).all() == (30,)
@@ -184,7 +184,7 @@ def test_a_link_can_leave_the_question_out(shipped, hand):
 def test_what_the_viewer_lets_go_at_stands_in_the_address(shipped, hand):
     hand["seen"] = {"index": 3, "view": "paper", "step": 4}
     app = open_page("explore.py", guess="off")
-    assert (app.query_params["rate"], app.query_params["view"], app.query_params["step"]) == (["0.15"], ["paper"], ["4"])
+    assert (app.query_params["rate"], app.query_params["view"], app.query_params["step"]) == ("0.15", "paper", "4")
     hand["seen"] = {"index": 8, "view": "twins", "step": 0}
     app.run()
     assert not {"rate", "view", "step"} & set(app.query_params)
