@@ -85,20 +85,26 @@ def _guessed(shown: Shown, scene: Scene, value: int, question: findings.Question
 
 
 def answered() -> None:
-    """The guess that was made beside the answer, and the class's, which come in while one looks."""
+    """The guess that was made beside the answer; the class's guesses come in while one looks at them."""
     if st.session_state.get("guessed") is None:
         return
-    with st.expander("Your guess, and the class's", icon=":material/lightbulb:"):
-        st.fragment(_class, run_every=2.0)()
+    st.markdown(f":material/lightbulb: {_compared().sentence}")
+    folded = st.expander("The guesses of the class, as they come in", key="class-guesses", on_change="rerun")
+    if folded.open:
+        with folded:
+            st.fragment(_class, run_every=2.0)()
 
 
 def _class() -> None:
-    question, value, answer = st.session_state["guessed"]
-    recipe, layer = question
-    what = f"Neurons with a twin at dropout {findings.ASKED_RATE:g}, {recipe} recipe, layer {layer}"
-    info = guess.compare(what, value, answer, None, live.guesses(*question).others(value), digits=0)
+    info = _compared()
     st.plotly_chart(draw_once(compared_figure, info), key="guess", alt=info.sentence, config={"displayModeBar": False})
     st.caption(info.sentence)
+
+
+def _compared() -> guess.Compared:
+    (recipe, layer), value, answer = st.session_state["guessed"]
+    what = f"Neurons with a twin at dropout {findings.ASKED_RATE:g}, {recipe} recipe, layer {layer}"
+    return guess.compare(what, value, answer, None, live.guesses(recipe, layer).others(value), digits=0)
 
 
 def numbers(shown: Shown, said: Table2, reading: findings.Reading, command: str) -> None:
