@@ -200,6 +200,12 @@ def _parser() -> argparse.ArgumentParser:
         "--replace", action="store_true", help="replace a table of more seeds too (default: refuse to, before training)"
     )
     reproduce.set_defaults(command=_reproduce)
+    explorer = commands.add_parser(
+        "export-explorer", help="write the explorer with its tour as one HTML file that needs no server"
+    )
+    explorer.add_argument("--out", type=Path, required=True, metavar="FILE", help="an .html file to write (required)")
+    explorer.add_argument("--recipe", choices=MAIN_RECIPES, default=RunSpec().recipe, help="(default %(default)s)")
+    explorer.set_defaults(command=_export_explorer)
     _claims_arguments(commands.add_parser("claims", help="say what became of every claim of the paper, what failed first"))
     return parser
 
@@ -325,6 +331,15 @@ def _dashboard(parsed: argparse.Namespace) -> int:
     from dropclust.service.dashboard import start
 
     return start(parsed.port, parsed.address, not parsed.no_browser, parsed.base_path, parsed.hosts, parsed.framed)
+
+
+def _export_explorer(parsed: argparse.Namespace) -> None:
+    if parsed.out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"the suffix of the explorer's file must be .html; got {parsed.out.suffix!r}")
+    from dropclust.ui.explorer.export import export
+
+    export(parsed.out, parsed.recipe)
+    print(f"{parsed.out}: {parsed.out.stat().st_size / 1e6:.2f} MB, opens in any browser without a network")
 
 
 def _check_suffix(path: Path) -> None:

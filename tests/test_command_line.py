@@ -123,6 +123,22 @@ def test_compress_to_a_tolerance(doubled, tmp_path, capsys):
     assert line.startswith(f"{path}: layer 2 of 24 units made {choice.units} by fold (seed 0): ")
 
 
+def test_the_explorer_is_written_as_one_file(tmp_path, capsys):
+    path = tmp_path / "explorer.html"
+    assert command_line.main(["export-explorer", "--out", str(path)]) == 0
+    assert path.stat().st_size < 2_000_000
+    assert capsys.readouterr().out.startswith(f"{path}: ")
+    assert "Does dropout turn neurons into copies?" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"), [(["--out", "explorer.txt"], "the suffix of the explorer's file must be .html; got '.txt'")]
+)
+def test_an_explorer_that_is_no_html_file_costs_one_line(arguments, line, capsys):
+    assert command_line.main(["export-explorer", *arguments]) == 2
+    assert line in capsys.readouterr().err
+
+
 def test_the_methods_are_listed_with_sources_and_controls(capsys):
     with pytest.raises(SystemExit) as ended:
         command_line.main(["compress", "--list-methods"])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
@@ -14,6 +15,44 @@ from dropclust.experiments.paper import TABLE_2
 from dropclust.findings import words
 from dropclust.findings.table2 import Table2
 from dropclust.findings.words import bare
+
+QUESTION = "Does dropout turn neurons into copies?"
+# Each small chart's axis, the same whatever is chosen, so that two recipes can be told apart by eye.
+AXES = MappingProxyType({"rand": (0.5, 1.0), "adjusted": (-0.05, 0.5), "twins": (0.0, 1.0), "accuracy": (0.0, 1.0)})
+
+
+ASKED_RATE = 0.6
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a viewer is asked to guess: how many neurons have a twin at a rate.
+
+    Parameters
+    ----------
+    text
+        The question; what stands between double asterisks is shown bold.
+    rate
+        The rate that it is about.
+    answered
+        What is said of a guess, with ``{guess}`` and ``{answer}`` in their places.
+    """
+
+    text: str
+    rate: float
+    answered: str
+
+
+def question(without: Reading) -> Question:
+    """The question, from the reading of no dropout, which is shown beside it."""
+    number = without.with_twin or 0
+    have = f"{number or 'none'} of these {without.units} neurons {'have' if number > 1 else 'has'}"
+    return Question(
+        f"**Guess first.** Trained without **dropout** (neurons switched off at random while they learn), {have} a **twin** "
+        f"that fires for the same images. How many will with dropout **{ASKED_RATE:g}**?",
+        ASKED_RATE,
+        "You expected {guess}; it is {answer}.",
+    )
 
 
 @dataclass(frozen=True)
@@ -66,36 +105,56 @@ class Reading:
     def texts(self) -> dict[str, str]:
         """The sentences shown at this rate; what stands between double asterisks is shown large."""
         return {
-            "rate": f"dropout rate **{self.rate:.2f}**",
-            "brief": f"Rand **{bare(self.rand.mean)}** chance **{bare(self.chance)}**",
+            "finding": f"With dropout **{self.rate:.2f}**, {self._with_twin('**')}",
+            "right": f"Digits read right: **{words.percent(self.scaled.mean, 1)}**",
             "rand": (
                 f"Rand **{bare(self.rand.mean)}**, chance **{bare(self.chance)}** "
                 f"(band {bare(self.chance_low)} to {bare(self.chance_high)})"
             ),
             "adjusted": f"adjusted Rand **{bare(self.adjusted.mean)}**{_plus_minus(self.adjusted)}",
             "accuracy": f"accuracy **{bare(self.scaled.mean, 3)}** scaled / **{bare(self.sampled.mean, 3)}** sampled",
+            "accuracy-plain": f"digits read right **{words.percent(self.scaled.mean, 1)}**",
             "dead": f"dead neurons **{self.dead}** of {self.units}",
             "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
-            "twin": "" if self.with_twin is None else f"with a twin **{self.with_twin}** of {self.units}",
             "twins": (
-                f"twins **{bare(self.twins.mean)}**{_plus_minus(self.twins)} of the living"
+                f"share with a twin **{bare(self.twins.mean)}**{_plus_minus(self.twins)}"
                 if self.twins
                 else "twins: no result here"
             ),
             "rand-note": _seeds(self.rand),
             "adjusted-note": f"chance gives 0; {_seeds(self.adjusted)}",
-            "accuracy-note": _seeds(self.scaled, 3) + ("" if math.isnan(self.sampled.low) else f"; {_ends(self.sampled, 3)}"),
-            "twins-note": "activations on held-out images correlate above .9"
-            + (f"; {_seeds(self.twins)}" if self.twins else ""),
+            "accuracy-note": f"{_seeds(self.scaled, 3)}; sampled {bare(self.sampled.mean, 3)}"
+            + ("" if math.isnan(self.sampled.low) else f", {_ends(self.sampled, 3)}"),
+            "twins-note": f"of the living neurons; {_seeds(self.twins)}" if self.twins else "",
             "dead-note": f"dead: never active on held-out images ({self.dead_mean:.1f} on average over seeds)",
         }
 
+    def _with_twin(self, strong: str = "") -> str:
+        """How many neurons have a twin, in words."""
+        if self.with_twin is None:
+            return "twins were not counted: no result here"
+        have = "has" if self.with_twin == 1 else "have"
+        return f"{strong}{self.with_twin}{strong} of {self.units} neurons {have} a twin"
+
+    @property
+    def groups(self) -> tuple[str, str]:
+        """What stands over the neurons that have a twin, and over the others."""
+        alone = self.units - (self.with_twin or 0)
+        dead = f", {self.dead} of them dead" if self.dead else ""
+        return f"{self.with_twin or 0} with a twin", f"{alone} without one{dead}"
+
+    @property
+    def finding(self) -> str:
+        """The finding in one sentence, for those who hear it."""
+        right = f"{words.percent(self.scaled.mean, 1)} of unseen digits are read right"
+        return f"With dropout {self.rate:.2f}, {self._with_twin()}; {right}."
+
     @property
     def sentence(self) -> str:
-        """The reading in one sentence, for those who hear it."""
+        """All that is measured at the rate, in one sentence."""
         told = "; ".join(self.texts[name] for name in ("rand", "adjusted", "accuracy", "dead"))
         if self.with_twin is not None:
-            told += f". With dropout {self.rate:.2f}, {self.with_twin} of {self.units} neurons have a twin"
+            told += f". With dropout {self.rate:.2f}, {self._with_twin()}"
         return f"Dropout rate {self.rate:.2f}: {told}.".replace("**", "")
 
 

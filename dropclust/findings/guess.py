@@ -11,7 +11,7 @@ import pandas as pd
 
 from dropclust.findings import words
 
-ALMOST = 0.02  # a guess as near as this is almost exact
+ALMOST = 0.02  # a guess nearer than this is almost exact; of whole numbers, nearer than 2
 REMEMBERED = 500  # guesses of a class, in the server's memory alone
 
 
@@ -42,35 +42,60 @@ class Guesses:
 
 @dataclass(frozen=True)
 class Compared:
-    """A guess beside the answer; ``guess`` is None for a viewer who skipped it, ``others`` are the class's earlier ones."""
+    """A guess beside the answer.
+
+    Parameters
+    ----------
+    what
+        What was guessed, in words.
+    guess
+        None for a viewer who skipped it.
+    answer
+        What is.
+    chance
+        What chance alone gives; None where there is no such level.
+    others
+        The class's earlier guesses.
+    sentence
+        All of it in words.
+    """
 
     what: str
     guess: float | None
     answer: float
-    chance: float
+    chance: float | None
     others: tuple[float, ...]
     sentence: str
 
     def table(self) -> pd.DataFrame:
         """A row a number shown."""
-        rows = [("answer", self.answer), ("by chance", self.chance)]
+        rows = [("answer", self.answer)]
+        rows += [] if self.chance is None else [("by chance", self.chance)]
         rows += [] if self.guess is None else [("your guess", self.guess)]
         rows += [("an earlier guess", other) for other in self.others]
         return pd.DataFrame(rows, columns=["", self.what])
 
 
-def compare(what: str, guess: float | None, answer: float, chance: float, others: tuple[float, ...]) -> Compared:
-    """Put a guess, the answer, chance and the earlier guesses side by side."""
-    if guess is None:
-        sentence = ""
-    else:
+def compare(
+    what: str, guess: float | None, answer: float, chance: float | None, others: tuple[float, ...], digits: int = 2
+) -> Compared:
+    """Put a guess, the answer, chance and the earlier guesses side by side; ``digits`` after the point are told.
+
+    Examples
+    --------
+    >>> compare("Neurons with a twin", 30, 44, None, (10, 20), digits=0).sentence
+    'You expected 30: 14 below the answer. Neurons with a twin: 44. 2 earlier guesses of this class lie around 15.'
+    """
+    sentence = ""
+    if guess is not None:
         off = abs(guess - answer)
         above = "above" if guess > answer else "below"
-        hit = "almost exactly" if off < ALMOST else f"{words.number(off)} {above} the answer"
-        sentence = f"You expected {words.number(guess)}: {hit}. "
-    sentence += f"{what}: {words.number(answer)}; by chance alone {words.number(chance)}."
+        hit = "almost exactly" if off < ALMOST * 10 ** (2 - digits) else f"{words.number(off, digits)} {above} the answer"
+        sentence = f"You expected {words.number(guess, digits)}: {hit}. "
+    by_chance = "" if chance is None else f"; by chance alone {words.number(chance, digits)}"
+    sentence += f"{what}: {words.number(answer, digits)}{by_chance}."
     if others:
         lie = "lies" if len(others) == 1 else "lie"
-        middle = words.number(float(np.median(others)))
+        middle = words.number(float(np.median(others)), digits)
         sentence += f" {words.count(len(others), 'earlier guess', 'earlier guesses')} of this class {lie} around {middle}."
     return Compared(what, guess, answer, chance, others, sentence)

@@ -1,26 +1,31 @@
-"""Blocks of the Explore page: the guess, the neurons as explorer or still picture, curves, and training what is not stored."""
+"""Blocks of the Explore page: the explorer and its guess, what stands in its place without it, training what is not stored."""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import streamlit as st
 
 from dropclust.core.spec import RECIPES
 from dropclust.experiments import results, table2
-from dropclust.findings import guess, network, words
+from dropclust.findings import explorer as findings
+from dropclust.findings import guess, network
 from dropclust.findings.table2 import Table2, by_recipe
+from dropclust.findings.tour import STEPS
 from dropclust.service import runs
 from dropclust.service.jobs import ENDED
+from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, state
-from dropclust.ui.explorer import Scene, explorer
+from dropclust.ui.explorer import SKIPPED, Scene, Seen, explorer, export
 from dropclust.ui.figures.guess import compared_figure
 from dropclust.ui.figures.lines import curves
 from dropclust.ui.figures.network import neuron_sheet
 from dropclust.ui.figures.once import draw_once
 
-ASKED_RATE = 0.5
+WAITING_HEIGHT = "85vh"  # about as high as the explorer
 WAYS = ("rand", "adjusted", "twins", "accuracy")  # what is drawn against the rate
 
 
@@ -32,69 +37,129 @@ class Shown(NamedTuple):
     k: int
     seed: int
 
-    @property
-    def question(self) -> tuple[str, int, int]:
-        """What a guess is about: curves are of all seeds."""
-        return self.recipe, self.layer, self.k
 
-
-def ask(shown: Shown, said: Table2) -> bool:
-    """Ask for a guess before the answer is shown, once a session; says whether the question is still open."""
-    if "guessed" in st.session_state:
-        return False
-    rand, chance = said.rand.series
-    with st.container(border=True):
-        st.markdown(
-            f"**Guess first.** {words.capital(shown.recipe)} recipe, layer {shown.layer}, {shown.k} clusters: without dropout "
-            f"the Rand index of the two clusterings is **{words.number(rand.at(0.0).mean)}**; chance alone gives "
-            f"{words.number(chance.at(0.0).mean)}, and equal clusterings give 1. Where will it be at dropout {ASKED_RATE:g}?"
-        )
-        where, yes, no = st.columns([4, 2, 1], vertical_alignment="bottom")
-        value = where.slider("Rand index that I expect", 0.5, 1.0, 0.75, 0.01)
-        if yes.button("That is my guess", type="primary", width="stretch"):
-            live.guesses(*shown.question).add(value)
-            st.session_state["guessed"] = shown.question, value
-            st.rerun()
-        if no.button("Skip", width="stretch"):
-            st.session_state["guessed"] = None, None
-            st.rerun()
-    return True
-
-
-def answered(shown: Shown, said: Table2) -> None:
-    """The guess that was made of what is shown, beside the answer: a line, and the rest a click away."""
-    question, value = st.session_state.get("guessed", (None, None))
-    if question != shown.question:
-        return
-    rand, chance = (line.at(ASKED_RATE).mean for line in said.rand.series)
-    others = live.guesses(*question).others(value)
-    info = guess.compare(f"Rand index at dropout {ASKED_RATE:g}", value, rand, chance, others)
-    with st.popover(f"You expected {words.number(value)}; it is {words.number(rand)}", icon=":material/lightbulb:"):
-        st.plotly_chart(draw_once(compared_figure, info), key="guess", alt=info.sentence, config={"displayModeBar": False})
-        st.caption(info.sentence)
-
-
-def dragged(scene: Scene, rate: float, veiled: bool) -> float:
-    """Show the explorer at a rate; returns the one that the viewer let go at.
+def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: Parameter, asking: Parameter) -> None:
+    """Show the explorer as the address says, and write into the address what the viewer let go at.
 
     A component that stays on the page keeps what it was let go at. After Back or Forward the address decides, so a new one
-    takes its place.
+    takes its place. Who comes from another page, whose address has no rate, finds it as it was left.
     """
     turn = st.session_state.get("explorer's turn", 0) + state.by_history()
     st.session_state["explorer's turn"] = turn
-    return scene.rates[explorer(scene, scene.rates.index(rate), f"explorer-{turn}", veiled)]
+    key = f"explorer-{turn}"
+    start = Seen(scene.rates.index(state.value(rate)), state.value(view), state.value(step))
+    if key not in st.session_state:
+        left: Seen | None = st.session_state.get("explorer as it was left")
+        if left and not state.by_history() and not {rate.name, view.name, step.name} & set(st.query_params):
+            start = replace(left, index=min(left.index, len(scene.rates) - 1))
+        if start.step and rate.name not in st.query_params:  # a link to a step alone
+            now = STEPS[start.step - 1]
+            start = replace(start, index=start.index if now.rate is None else scene.rates.index(now.rate), view=now.view)
+        without = scene.readings[0]
+        st.session_state["explorer asks"] = (
+            findings.question(without)
+            if state.asks(asking) and "guessed" not in st.session_state and not start.step and without.with_twin is not None
+            else None
+        )
+    question = st.session_state["explorer asks"]
+    seen = explorer(scene, start, key, question, present=st.query_params.get("present") == "1")
+    st.session_state["explorer as it was left"] = seen
+    if question and seen.guess is not None and "guessed" not in st.session_state:
+        _guessed(shown, scene, seen.guess, question)
+    state.put_all({rate: scene.rates[seen.index], view: seen.view, step: seen.step})
+
+
+def is_asking() -> bool:
+    """Whether the question is open: nothing on the page may answer it."""
+    return st.session_state.get("explorer asks") is not None and "guessed" not in st.session_state
+
+
+def _guessed(shown: Shown, scene: Scene, value: int, question: findings.Question) -> None:
+    """Remember what the viewer guessed; who skips is asked nothing more on any page."""
+    if value == SKIPPED:
+        state.ask_no_more()
+        st.session_state["guessed"] = None
+        return
+    live.guesses(shown.recipe, shown.layer).add(value)
+    answer = scene.readings[scene.rates.index(question.rate)].with_twin
+    st.session_state["guessed"] = (shown.recipe, shown.layer), value, answer
+
+
+def answered() -> None:
+    """The guess that was made beside the answer; the class's guesses come in while one looks at them."""
+    if st.session_state.get("guessed") is None:
+        return
+    st.markdown(f":material/lightbulb: {_compared().sentence}")
+    folded = st.expander("The guesses of the class, as they come in", key="class-guesses", on_change="rerun")
+    if folded.open:
+        with folded:
+            st.fragment(_class, run_every=2.0)()
+
+
+def _class() -> None:
+    info = _compared()
+    st.plotly_chart(draw_once(compared_figure, info), key="guess", alt=info.sentence, config={"displayModeBar": False})
+    st.caption(info.sentence)
+
+
+def _compared() -> guess.Compared:
+    (recipe, layer), value, answer = st.session_state["guessed"]
+    what = f"Neurons with a twin at dropout {findings.ASKED_RATE:g}, {recipe} recipe, layer {layer}"
+    return guess.compare(what, value, answer, None, live.guesses(recipe, layer).others(value), digits=0)
+
+
+def numbers(shown: Shown, said: Table2, reading: findings.Reading, command: str) -> None:
+    """What was measured at the rate that is shown, in words, and of all rates as a table; what the words mean."""
+    st.markdown(f"{reading.sentence} {compared(shown)}")
+    if said.twins is None:
+        no_twins(command)
+    of_all = controls.side_by_side([info for way in WAYS if (info := getattr(said, way))])
+    widths = "-".join(map(str, table2.shown_spec(0.0).widths))
+    with st.expander("Dropout, twins, Rand: what the words mean", icon=":material/help:"):
+        st.markdown(
+            "**Dropout** switches hidden units, the **neurons**, off at random while a network learns: here MNIST's "
+            f"digits, with {widths} units. The paper says that they become **copies**: cluster a layer by its neurons' "
+            "incoming weights, and again by their outgoing ones, and the two clusterings agree more the higher the rate. "
+            "The **Rand index** is the share of pairs of neurons that both clusterings treat alike, together or apart. "
+            "Much of it is chance; **adjusted Rand** takes that out: 0 is chance, 1 is equal. **Twins** need no clusters: "
+            "two neurons whose activations on held-out images rise and fall together, with a correlation above .9. A "
+            "neuron is drawn as **the ink that excites it**: the mean of the held-out images, weighted by its activation, "
+            "less the mean of all; only where it has more ink than the mean image. **Scaled**: the noise is off, as "
+            "networks are used. **Sampled**: the mean over many random masks. A neuron counts as **agreeing** when it is "
+            "in the same cluster by incoming and by outgoing weights, clusters of the two being matched one to one, those "
+            "of a single neuron too."
+        )
+        st.caption(of_all.sentence)
+    controls.behind(of_all, "explore", command)
+
+
+def take_home(shown: Shown) -> None:
+    """The explorer as one file that opens without a server, made when it is asked for."""
+    st.download_button(
+        "Take it home: one HTML file", partial(_exported, shown.recipe, shown.seed), export.FILE_NAME, "text/html",
+        on_click="ignore", icon=":material/download:",
+    )  # fmt: skip
+
+
+def _exported(recipe: str, seed: int) -> bytes:
+    scenes = [live.scene(recipe, seed, layer, export.K) for layer in table2.LAYERS]
+    return export.html([scene for scene in scenes if scene]).encode()
 
 
 def drawn(shown: Shown) -> Scene | None:
     """What the explorer shows; where that is not there, what can be done about it, or what is waited for."""
     if not live.table(results.file_name("table2-neurons", shown.recipe)):
         return None
+    waiting = st.empty()  # its place is held while the first viewer of a choice waits a second or two
+    waiting.html(f'<div role="status" style="min-height:{WAITING_HEIGHT}">Laying out the neurons …</div>')
     try:
         return live.scene(shown.recipe, shown.seed, shown.layer, shown.k)
     except LookupError:
         offer(shown)
     except FileNotFoundError as error:
         st.warning(f"The neurons of seed {shown.seed} cannot be looked at: {error}", icon=":material/image_not_supported:")
+    finally:
+        waiting.empty()
     return None
 
 
@@ -116,9 +181,9 @@ def still(shown: Shown, rate: float, command: str) -> None:
         st.markdown(f"With dropout {rate:g}, {(part['twin'] >= 0).sum()} of {len(part)} neurons have a twin.")
 
 
-def plain(said: Table2, rate: float, names: tuple[str, ...], command: str) -> None:
+def plain(said: Table2, rate: float, command: str) -> None:
     """The curves of all seeds, which need no network."""
-    for column, name in zip(st.columns(len(names)), names, strict=True):
+    for column, name in zip(st.columns(len(WAYS)), WAYS, strict=True):
         info = getattr(said, name)
         with column:
             if info is None:

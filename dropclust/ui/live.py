@@ -17,6 +17,7 @@ import pandas as pd
 import streamlit as st
 from streamlit import runtime
 
+from dropclust.core import receptive
 from dropclust.core.cost import Calibration
 from dropclust.core.spec import RunSpec
 from dropclust.core.uncertainty import Image, mixed
@@ -32,7 +33,7 @@ from dropclust.service.requests import Origin, Request
 from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.service.tasks import Tasks
-from dropclust.ui.explorer import Scene, build_scene
+from dropclust.ui.explorer import Look, Scene, build_scene, look
 
 if TYPE_CHECKING:
     from dropclust.core.clustering import Choice
@@ -183,8 +184,8 @@ def said(experiment: str, recipe: str, **choices: Any) -> Any:
 
 
 @st.cache_resource(show_spinner=False)
-def guesses(recipe: str, layer: int, k: int) -> Guesses:
-    """What the viewers of this process expected of one question on the Explore page."""
+def guesses(recipe: str, layer: int) -> Guesses:
+    """How many neurons with a twin the viewers of this process expected: of one question on the Explore page."""
     return Guesses()
 
 
@@ -219,6 +220,8 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene | None:
 
     Raises
     ------
+    FileNotFoundError
+        When MNIST is not there.
     LookupError
         When a network of that seed is not stored here.
     dropclust.experiments.results.ResultError
@@ -232,7 +235,14 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene | None:
 def _scene(recipe: str, seed: int, layer: int, k: int, _neurons: pd.DataFrame) -> Scene:
     networks = {rate: _stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES}
     said = table_2(recipe, layer, k, table2.HIDDEN[layer - 1])
-    return build_scene(said, _neurons, networks, layer, k)
+    return build_scene(said, _neurons, networks, _looks(recipe, seed, layer), layer, k)
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _looks(recipe: str, seed: int, layer: int) -> dict[float, Look]:
+    """What a layer's neurons answer to at every rate; shared by all numbers of clusters."""
+    specs = {rate: table2.shown_spec(rate, recipe, seed) for rate in table2.RATES}
+    return {rate: look(_stored(spec.key), layer, receptive.held_out()) for rate, spec in specs.items()}
 
 
 def _stored(key: str) -> Stored:

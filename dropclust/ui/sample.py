@@ -52,7 +52,7 @@ def ask(comparison: figure1.Comparison, recipe: str, asking: Parameter) -> bool:
         own = given[question]
         st.success(figure1.answered(own, comparison, everybody.others(own)), icon=":material/lightbulb:")
         return False
-    asked = state.value(asking) == "on" and not st.session_state.get("sampling_skipped", False)
+    asked = state.asks(asking)
     if asked:
         rates, metric = len(comparison.differences), comparison.metric.name
         with st.container(border=True):
@@ -67,8 +67,7 @@ def ask(comparison: figure1.Comparison, recipe: str, asking: Parameter) -> bool:
                     given[question] = value
                     st.rerun()
                 if st.button("Skip", help="Ask nothing more."):
-                    st.session_state["sampling_skipped"] = True
-                    state.put(asking, "off")
+                    state.ask_no_more()
                     st.rerun()
     return asked
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -190,3 +190,22 @@ def put(parameter: Parameter, new: Any) -> None:
         st.query_params.pop(parameter.name, None)
     else:
         st.query_params[parameter.name] = parameter.show(new)
+
+
+def put_all(values: Mapping[Parameter, Any]) -> None:
+    """Write several parameters into the address, as one entry of the browser's history."""
+    held = {name: st.query_params.get_all(name) for name in st.query_params}
+    wanted = {name: texts for name, texts in held.items() if name not in {parameter.name for parameter in values}}
+    wanted |= {p.name: [p.show(new)] for p, new in values.items() if new != p.default}
+    if wanted != held:
+        st.query_params.from_dict(wanted)
+
+
+def asks(parameter: Parameter) -> bool:
+    """Whether a page may ask for a guess: unless its address says no, or the viewer skipped a question, on whatever page."""
+    return bool(value(parameter) == "on") and not st.session_state.get("asks no more", False)
+
+
+def ask_no_more() -> None:
+    """The viewer skipped a question: none is asked in this session, on no page."""
+    st.session_state["asks no more"] = True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dropclust.ui.explorer import Scene, explorer
+from dropclust.findings.explorer import question
+from dropclust.ui.explorer import Scene, Seen, explorer
 from tests.ui import synthetic
 
 st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
@@ -21,9 +22,13 @@ query = st.query_params
 shown = scene(int(query.get("layer", "1")), int(query.get("k", "10")), "coarse" in query)
 away = st.session_state.get("away", False)
 if not away:
-    index = explorer(shown, int(query.get("start", "8")), "explorer")
-    query["start"] = str(index)
-    st.write(f"Python heard of {shown.rates[index]:.2f}.")
+    start = Seen(int(query.get("start", "8")), query.get("view", "twins"), int(query.get("step", "0")))
+    asked = question(shown.readings[0]) if "ask" in query else None
+    seen = explorer(shown, start, "explorer", asked, present="present" in query)
+    if query.get("start") != str(seen.index):
+        query["start"] = str(seen.index)
+    st.write(f"Python heard of {shown.rates[seen.index]:.2f}.")
+    st.write(f"View {seen.view}, step {seen.step}, guess {seen.guess}.")
 st.session_state.runs = st.session_state.get("runs", 0) + 1
 st.write(f"Run {st.session_state.runs}.")
 st.button("Five clusters", on_click=query.update, kwargs={"coarse": "1"})

@@ -49,7 +49,8 @@ def open_page(browser: Browser, address: str) -> Iterator[Open]:
         if sent is not None:
             page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(data)))
         page.goto(f"{address}/?{query}")
-        expect(slider(page)).to_be_visible(timeout=60_000)
+        if "ask" not in query:
+            expect(slider(page)).to_be_enabled(timeout=60_000)
         expect(page.get_by_text(re.compile("Python heard of"))).to_be_visible()
         pictured(page)
         return page
@@ -107,25 +108,25 @@ def runs(page: Page) -> str:
 
 def test_numbers_neurons_and_markers_follow_the_drag_before_release_and_python_hears_at_release(open_page: Open, scene: Scene):
     page = open_page("start=2")
-    assert told(page, "rand").inner_text() == text(scene, 2, "rand")
+    expect(told(page, "finding")).to_have_text(text(scene, 2, "finding"))
     before, run = pixels(page), runs(page)
     page.mouse.move(*thumb(page, 2))
     page.mouse.down()
     seen = []
     for index in range(3, 15):
         page.mouse.move(*thumb(page, index), steps=2)
-        for name in ("rate", "rand", "adjusted", "accuracy", "dead", "agree", "rand-note"):
+        for name in ("finding", "right", "rand", "adjusted", "accuracy-plain", "agree", "rand-note", "twins"):
             expect(told(page, name)).to_have_text(text(scene, index, name))
-        seen.append(page.locator('[data-chart="rand"] .marker').get_attribute("transform"))
+        seen.append(page.locator('[data-chart="twins"] .marker').get_attribute("transform"))
     assert len(set(seen)) == 12
     assert pixels(page) != before
     assert runs(page) == run
-    expect(page.get_by_role("status").filter(has_text="Dropout rate")).to_have_count(0)
+    expect(page.get_by_role("status").filter(has_text="With dropout")).to_have_count(0)
     page.mouse.up()
     heard(page, 0.70)
     expect(page).to_have_url(re.compile(r"start=14\b"))
-    expect(page.locator(".spoken")).to_have_text(scene.readings[14].sentence)
-    expect(told(page, "rate")).to_have_text("dropout rate 0.70")
+    expect(page.locator(".spoken")).to_have_text(scene.readings[14].finding)
+    expect(told(page, "finding")).to_contain_text("With dropout 0.70")
 
 
 def test_between_stored_rates_there_is_nothing(open_page: Open, scene: Scene):
@@ -137,16 +138,16 @@ def test_between_stored_rates_there_is_nothing(open_page: Open, scene: Scene):
     shown = set()
     for part in range(11):
         page.mouse.move(x + step * part / 10, y)
-        shown.add(told(page, "rand").inner_text() + told(page, "adjusted-note").inner_text())
+        shown.add(told(page, "finding").inner_text() + told(page, "adjusted-note").text_content())
     page.mouse.up()
-    assert shown == {text(scene, index, "rand") + text(scene, index, "adjusted-note") for index in (8, 9)}
+    assert shown == {text(scene, index, "finding") + text(scene, index, "adjusted-note") for index in (8, 9)}
 
 
 # From the input event to the changed number, and to the frame after the one that holds the change: by then it was painted.
 WATCH = """
 input => {
   const steps = (window.steps = []);
-  const rand = input.getRootNode().querySelector('.charts [data-text="rand"]');
+  const said = input.getRootNode().querySelector('[data-text="finding"]');
   let at = null;
   input.addEventListener("input", event => {
     const step = { from: event.timeStamp };
@@ -155,7 +156,7 @@ input => {
     requestAnimationFrame(() => requestAnimationFrame(() => (step.painted = performance.now())));
   }, { capture: true });
   new MutationObserver(() => { if (at && !at.changed) at.changed = performance.now(); })
-    .observe(rand, { subtree: true, childList: true, characterData: true });
+    .observe(said, { subtree: true, childList: true, characterData: true });
   const frames = (window.frameTimes = []);
   const tick = now => { frames.push(now); requestAnimationFrame(tick); };
   requestAnimationFrame(tick);
@@ -225,11 +226,11 @@ def test_keys_move_the_slider_and_a_burst_of_them_tells_python_once(open_page: O
     for key, rate in (("End", 0.9), ("Home", 0.0)):
         page.keyboard.press(key)
         heard(page, rate)
-    assert slider(page).get_attribute("aria-valuetext") == f"dropout rate 0.00: {text(scene, 0, 'rand')}"
+    assert slider(page).get_attribute("aria-valuetext") == f"0.00: {text(scene, 0, 'finding')}"
 
 
 def test_tiles_are_walked_through_by_keys_and_their_copies_light_up(open_page: Open, scene: Scene):
-    page = open_page("start=12")
+    page = open_page("start=12&view=paper")
     dark = pixels(page)
     slider(page).focus()
     page.keyboard.press("Tab")
@@ -293,15 +294,15 @@ def expect_changed(page: Page, before: str) -> None:
     )
 
 
-def test_pointing_at_a_tile_lights_it_and_leaving_puts_it_out(open_page: Open):
+def test_pointing_at_a_tile_shows_it_beside_the_one_most_like_it(open_page: Open, scene: Scene):
     page = open_page("start=12")
     place = places(page)[42]
     page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
     expect(page.locator(".told").first).to_contain_text("Neuron 42:")
-    expect(page.locator(".hint")).to_be_hidden()
+    other = scene.partner[12, 42]
+    expect(page.locator(".pair figcaption")).to_have_text(["neuron 42", f"neuron {other}"])
     page.mouse.move(5, 5)
-    expect(page.locator(".hint")).to_be_visible()
-    expect(page.locator(".told").first).to_be_hidden()
+    expect(page.locator(".told").first).to_contain_text("most alike of all")
 
 
 def test_tiles_glide_and_come_to_rest_where_a_fresh_page_has_them(open_page: Open):
@@ -338,7 +339,7 @@ def test_a_finger_taps_tiles_drags_the_slider_and_still_scrolls(open_page: Open,
     page.touchscreen.tap(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
     expect(page.locator(".told").first).to_contain_text("Neuron 7:")
     page.touchscreen.tap(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
-    expect(page.locator(".hint")).to_be_visible()
+    expect(page.locator(".told").first).not_to_contain_text("Neuron 7:")
 
     client = page.context.new_cdp_session(page)
 
@@ -346,7 +347,7 @@ def test_a_finger_taps_tiles_drags_the_slider_and_still_scrolls(open_page: Open,
         client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
 
     touch("touchStart", thumb(page, 3))
-    for index in range(4, 11):
+    for index in range(5, 11):  # a finger's first few pixels are not yet a drag
         touch("touchMove", thumb(page, index))
         expect(told(page, "rand")).to_have_text(text(scene, index, "rand"))
     touch("touchEnd")
@@ -379,11 +380,16 @@ def test_everything_is_shown_without_scrolling_sideways_and_numbers_are_large(op
     )
     assert wide == []
     root_size = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
-    for name in ("rand", "adjusted", "accuracy", "dead", "rate"):
+    for name, least in (("finding", 1.45), ("twins", 1.35), ("accuracy-plain", 1.35)):
         for size in told(page, name).locator("b").evaluate_all("all => all.map(b => parseFloat(getComputedStyle(b).fontSize))"):
-            assert size >= 1.6 * root_size
-    marks = page.locator('[data-chart="rand"] .paper')
-    assert marks.count() == 5
+            assert size >= least * root_size
+    small = page.locator(".explorer").evaluate(
+        """root => [...root.querySelectorAll('*')].filter(node => node.textContent.trim() && node.getClientRects().length
+          && parseFloat(getComputedStyle(node).fontSize) < 12).map(node => node.outerHTML.slice(0, 80))"""
+    )
+    assert small == []
+    page.get_by_role("button", name="What the paper measures").click()
+    expect(page.locator('[data-chart="rand"] .paper')).to_have_count(5)
     contrast = page.locator(".explorer").evaluate("root => getComputedStyle(root).color")
     bright = [int(part) for part in re.findall(r"\d+", contrast)[:3]]
     assert (sum(bright) > 380) == (scheme == "dark")
@@ -412,16 +418,171 @@ def test_narrowing_the_window_keeps_rate_and_neurons(open_page: Open, scene: Sce
 
 def test_screen_readers_find_everything_named(open_page: Open, scene: Scene):
     page = open_page("start=8")
+    alts = scene.clusters_part["alts"]
     expect(page.get_by_role("listbox", name="Neurons of layer 1")).to_be_visible()
     assert page.get_by_role("option").count() == 100
-    expect(page.get_by_role("img", name=scene.clusters_part["alts"]["rand"])).to_be_visible()
-    expect(page.get_by_role("img", name=scene.clusters_part["alts"]["adjusted"])).to_be_visible()
-    expect(page.get_by_role("img", name=scene.clusters_part["alts"]["accuracy"])).to_be_visible()
-    assert slider(page).get_attribute("aria-valuetext") == f"dropout rate 0.40: {text(scene, 8, 'rand')}"
+    for name in ("twins", "accuracy"):
+        expect(page.get_by_role("img", name=alts[name])).to_be_visible()
+    assert slider(page).get_attribute("aria-valuetext") == f"0.40: {text(scene, 8, 'finding')}"
     assert page.locator(".spoken").get_attribute("aria-live") == "polite"
     labels = page.get_by_role("option").evaluate_all("all => all.map(tile => tile.getAttribute('aria-label'))")
     assert sum("dead" in label for label in labels) == scene.readings[8].dead
+    assert sum("its twin is" in label for label in labels) == scene.readings[8].with_twin
+    page.get_by_role("button", name="What the paper measures").click()
+    for name in ("rand", "adjusted"):
+        expect(page.get_by_role("img", name=alts[name])).to_be_visible()
+    labels = page.get_by_role("option").evaluate_all("all => all.map(tile => tile.getAttribute('aria-label'))")
     assert sum("by incoming and by outgoing" in label for label in labels) == scene.readings[8].agree
+    expect(page.get_by_text("View paper, step 0")).to_be_visible()
+
+
+# ---- the guess, the tour, playing and comparing -----------------------------------------------------------------------------
+
+
+def test_nothing_answers_the_question_before_it_is_guessed_and_then_the_slider_has_the_focus(open_page: Open, scene: Scene):
+    page = open_page("ask=1")
+    expect(page.get_by_text("How many will with dropout 0.6?")).to_be_visible()
+    answer = scene.readings[12].with_twin
+    for hidden in (slider(page), told(page, "finding"), page.locator(".charts"), page.locator(".tools")):
+        expect(hidden).to_be_hidden()
+    expect(page.locator(".spoken")).to_be_empty()
+    page.keyboard.press("0")
+    page.get_by_role("slider", name="expect to have a twin").fill("30")
+    page.get_by_role("button", name="That is my guess").click()
+    expect(page.locator(".outcome")).to_have_text(f"You expected 30; it is {answer}.", timeout=20_000)
+    expect(slider(page)).to_be_focused()
+    heard(page, 0.60)
+    expect(page.get_by_text("guess 30.")).to_be_visible()
+    expect(page.locator(".spoken")).to_contain_text(f"it is {answer}.")
+    page.keyboard.press("ArrowLeft")
+    heard(page, 0.55)
+
+
+def test_who_skips_the_question_goes_on_by_keys_at_once(open_page: Open, scene: Scene):
+    page = open_page("ask=1")
+    page.get_by_role("button", name="Skip").click()
+    expect(slider(page)).to_be_focused()
+    expect(told(page, "finding")).to_have_text(text(scene, 8, "finding"))
+    expect(page.get_by_text("guess -1.")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    heard(page, 0.45)
+
+
+def test_the_tour_sets_the_controls_and_is_turned_by_arrow_keys_and_a_clicker(open_page: Open, scene: Scene):
+    page = open_page("start=8")
+    page.get_by_role("button", name="Guided tour").click()
+    tour = page.get_by_role("group", name="Guided tour")
+    steps = scene.clusters_part["steps"]
+    rates = []
+    for number, step in enumerate(steps, 1):
+        expect(tour).to_contain_text(f"{number} of 7")
+        expect(tour).to_contain_text(step["sentence"])
+        expect(told(page, "finding")).to_have_text(text(scene, step["index"], "finding"))
+        expect(page.locator(".explorer")).to_have_attribute("data-view", step["view"])
+        rates.append(step["index"])
+        if number < 7:
+            page.keyboard.press("ArrowRight" if number % 2 else "PageDown")
+    assert rates[:4] == [0, 10, 16, 10]
+    expect(tour.get_by_role("link", name="Train your own")).to_have_attribute("href", re.compile(r"/train\?rate=0\.5$"))
+    expect(page.get_by_text("View twins, step 7")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(tour).to_contain_text("6 of 7")
+    slider(page).focus()
+    page.keyboard.press("ArrowLeft")  # the slider's own key
+    expect(tour).to_contain_text("6 of 7")
+    heard(page, 0.45)
+    page.get_by_role("button", name="End the tour").click()
+    expect(tour).to_be_hidden()
+
+
+def test_play_sweeps_the_rate_and_a_hand_stops_it(open_page: Open):
+    page = open_page("start=2")
+    page.get_by_role("button", name="Play").click()
+    expect(slider(page)).to_have_value("5", timeout=10_000)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    at = int(slider(page).input_value())
+    heard(page, at / 20)
+
+
+def test_none_is_shown_as_long_as_the_button_or_its_key_is_held(open_page: Open, scene: Scene):
+    page = open_page("start=12")
+    box = page.get_by_role("button", name="Hold to compare").bounding_box()
+    page.mouse.move(box["x"] + 9, box["y"] + 9)
+    page.mouse.down()
+    expect(told(page, "finding")).to_have_text(text(scene, 0, "finding"))
+    page.mouse.up()
+    expect(told(page, "finding")).to_have_text(text(scene, 12, "finding"))
+    slider(page).focus()
+    page.keyboard.down("0")
+    expect(told(page, "finding")).to_have_text(text(scene, 0, "finding"))
+    page.keyboard.up("0")
+    expect(told(page, "finding")).to_have_text(text(scene, 12, "finding"))
+    heard(page, 0.60)
+
+
+def test_a_pointer_that_the_browser_takes_away_leaves_the_rate_as_it_was(open_page: Open, scene: Scene):
+    page = open_page("start=12")
+    slider(page).evaluate(
+        """input => {
+          input.dispatchEvent(new PointerEvent("pointerdown"));
+          input.value = 3;
+          input.dispatchEvent(new Event("input"));
+          input.dispatchEvent(new PointerEvent("pointercancel"));
+          input.dispatchEvent(new Event("change"));
+        }"""
+    )
+    expect(told(page, "finding")).to_have_text(text(scene, 12, "finding"))
+    heard(page, 0.60)
+
+
+ABOVE = 160  # pixels of a screen that header and title take
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1400, 900), (1920, 1080), (390, 844), (360, 780), (768, 1024)], ids=lambda size: str(size)
+)
+def test_sentence_slider_and_neurons_are_in_the_first_screen_and_fingers_find_all(open_page: Open, width: int, height: int):
+    touch = {"has_touch": True, "is_mobile": True} if width < 800 else {}
+    page = open_page("start=12", width, height, **touch)
+    top = page.locator(".explorer").bounding_box()["y"]
+    for part in (told(page, "finding"), slider(page), page.locator(".field")):
+        box = part.bounding_box()
+        assert box["y"] + box["height"] - top <= height - ABOVE
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for button in (*page.locator(".explorer button:visible").all(), slider(page)):
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 44
+
+
+def test_a_tapped_neurons_pair_is_on_the_screen_of_a_phone(open_page: Open):
+    page = open_page("start=12", 390, 844, has_touch=True, is_mobile=True)
+    place = places(page)[20]
+    page.touchscreen.tap(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
+    expect(page.locator(".told").first).to_contain_text("Neuron 20:")
+    box = page.locator(".pair").bounding_box()
+    assert box["y"] + box["height"] <= 845
+
+
+def test_nothing_jumps_after_the_first_second(browser: Browser, address: str):
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    page.add_init_script(
+        """window.shifted = [];
+        new PerformanceObserver(list => {
+          for (const entry of list.getEntries()) if (!entry.hadRecentInput) shifted.push([entry.startTime, entry.value]);
+        }).observe({ type: "layout-shift", buffered: true });"""
+    )
+    page.goto(f"{address}/?start=8")
+    expect(slider(page)).to_be_enabled(timeout=60_000)
+    pictured(page)
+    drawn = page.evaluate("performance.getEntriesByName('explorer drawn')[0].startTime")
+    slider(page).focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    heard(page, 0.60)
+    assert sum(value for at, value in page.evaluate("shifted") if at > max(1000, drawn - 200)) < 0.05
+    context.close()
 
 
 @pytest.mark.parametrize("query", ["layer=1&k=40", "layer=2&k=20", "layer=3&k=5"])
@@ -442,7 +603,7 @@ def test_another_scene_is_shown_at_the_rate_where_the_slider_stands(open_page: O
     page.keyboard.press("ArrowRight")
     heard(page, 0.45)
     page.get_by_role("button", name="Five clusters").click()
-    expect(page.locator(".title")).to_contain_text("Layer 1 in 5 clusters")
+    expect(page.locator(".title")).to_contain_text("Layer 1 in 5 clusters", timeout=60_000)
     few = synthetic.scene(*synthetic.coarser(*synthetic.make(1, 10)), layer=1, k=5)
     expect(told(page, "agree")).to_have_text(text(few, 9, "agree"))
     expect(page.locator(".spoken")).to_have_count(1)
@@ -501,7 +662,7 @@ def test_pictures_come_once_when_they_are_needed_and_clusters_alone_when_their_n
     page = context.new_page()
     wire = Wire(page)
     page.goto(f"{address}/?start=8")
-    expect(slider(page)).to_be_visible(timeout=60_000)
+    expect(slider(page)).to_be_enabled(timeout=60_000)
     heard(page, 0.40)
     pictured(page)
     assert len(wire.addresses) == 4  # the explorer's code, the layer, its clusters, and one picture
@@ -532,7 +693,7 @@ def test_pictures_come_once_when_they_are_needed_and_clusters_alone_when_their_n
 
     wire.clear()
     page.get_by_role("button", name="Five clusters").click()
-    expect(page.locator(".title")).to_contain_text("Layer 1 in 5 clusters")
+    expect(page.locator(".title")).to_contain_text("Layer 1 in 5 clusters", timeout=60_000)
     pictured(page)
     assert len(wire.addresses) == 1
     assert wire.files + wire.frames < 60_000
@@ -554,6 +715,6 @@ def test_what_cannot_be_fetched_is_said_and_tried_again_at_the_next_run(browser:
     expect(page.get_by_role("alert").filter(has_text="The neurons could not be fetched.")).to_be_visible(timeout=60_000)
     page.unroute("**/media/*.gz")
     page.get_by_role("button", name="Five clusters").click()
-    expect(slider(page)).to_be_visible()
+    expect(slider(page)).to_be_enabled()
     expect(page.get_by_role("alert").filter(has_text="The neurons could not be fetched.")).to_be_hidden()
     context.close()

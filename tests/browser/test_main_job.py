@@ -18,12 +18,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dropclust.experiments import results
+from dropclust.findings.explorer import QUESTION
 from dropclust.service.store import Store
 from tests.browser.conftest import START_SECONDS, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.browser
-EXPLORE_TITLE, TRAIN_TITLE = "Do hidden neurons become alike as the dropout rate grows?", "What does dropout do to a network?"
+EXPLORE_TITLE, TRAIN_TITLE = QUESTION, "What does dropout do to a network?"
 
 
 class App:
@@ -100,12 +101,12 @@ def start_training(page: Page) -> list[str]:
 
 
 def test_the_first_page_shows_real_results_and_loads_no_torch(app: App, page: Page) -> None:
-    visit(page, app.url, EXPLORE_TITLE)
-    expect(page.get_by_role("slider", name=re.compile("dropout rate"))).to_be_visible()
-    shown = results.read("table2-modern").table.query("width == 100 and layer == 1 and k == 10 and dropout == 0.4")
-    accuracy = f"{shown['scaled_accuracy'].mean():.3f}".removeprefix("0")
-    expect(page.get_by_text(f"accuracy {accuracy}", exact=False).first).to_be_visible()
-    expect(page.get_by_text("Guess first.")).to_be_visible()
+    visit(page, f"{app.url}/?guess=off", EXPLORE_TITLE)
+    expect(page.get_by_role("slider", name=re.compile("dropout rate"))).to_be_enabled()
+    rows = results.read("table2-modern").table.query("width == 100 and layer == 2 and k == 10 and dropout == 0.4")
+    expect(page.get_by_text(f"{100 * rows['scaled_accuracy'].mean():.1f} %").first).to_be_visible()
+    neurons = results.read("table2-neurons-modern").table.query("layer == 2 and k == 10 and dropout == 0.4")
+    expect(page.locator(".finding")).to_contain_text(f"With dropout 0.40, {(neurons['twin'] >= 0).sum()} of 100 neurons")
     if sys.platform == "linux":
         mapped = Path(f"/proc/{app.process.pid}/maps").read_text()
         assert "streamlit" in mapped or "numpy" in mapped
@@ -114,10 +115,13 @@ def test_the_first_page_shows_real_results_and_loads_no_torch(app: App, page: Pa
 
 def test_a_guess_is_answered(app: App, page: Page) -> None:
     visit(page, app.url, EXPLORE_TITLE)
+    expect(page.get_by_text("Guess first.")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Dropout rate"))).to_have_count(0)
     page.get_by_role("button", name="That is my guess").click()
-    expect(page.get_by_text(re.compile(r"You expected 0\.75"))).to_be_visible()
-    expect(page.get_by_text("Guess first.")).to_have_count(0)
-    expect(page.get_by_text(re.compile(r"^Rand \.\d\d, chance"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"You expected 50; it is \d+\."))).to_be_visible()
+    expect(page.get_by_text("Guess first.")).to_be_hidden()
+    expect(page).to_have_url(re.compile(r"rate=0\.60"))
+    expect(page.get_by_text(re.compile(r"^Dropout rate 0\.60: Rand \.\d\d, chance"))).to_be_visible()
 
 
 def test_dragging_changes_the_address_and_a_link_shows_the_same(app: App, page: Page, context: BrowserContext) -> None:

@@ -1,7 +1,10 @@
 """What is said at each rate of the explorer, word for word."""
 
+from dataclasses import replace
+
 from dropclust.core.intervals import Interval, mean_interval
-from dropclust.findings.explorer import Reading, alts
+from dropclust.experiments import results
+from dropclust.findings.explorer import AXES, Reading, alts, question
 
 
 def reading(n: int = 20, **changes) -> Reading:
@@ -28,12 +31,13 @@ def reading(n: int = 20, **changes) -> Reading:
 
 def test_the_words_of_a_reading():
     texts = {name: text.replace("**", "") for name, text in reading().texts.items()}
-    assert texts["rate"] == "dropout rate 0.40"
+    assert texts["finding"] == "With dropout 0.40, twins were not counted: no result here"
+    assert texts["right"] == "Digits read right: 95.1 %"
     assert texts["rand"] == "Rand .79, chance .75 (band .73 to .77)"
     assert texts["rand-note"] == "20 seeds, 95 % interval .78 to .80"
     assert texts["adjusted"] == "adjusted Rand .18 ± .02"
     assert texts["accuracy"] == "accuracy .951 scaled / .953 sampled"
-    assert texts["accuracy-note"] == "20 seeds, 95 % interval .949 to .953; .951 to .955"
+    assert texts["accuracy-note"] == "20 seeds, 95 % interval .949 to .953; sampled .953, .951 to .955"
     assert texts["dead"] == "dead neurons 5 of 100"
     assert texts["agree"] == "agreeing 41 of 100, by chance 24"
     assert reading().sentence == (
@@ -45,19 +49,38 @@ def test_the_words_of_a_reading():
 def test_one_seed_has_no_interval_and_says_so():
     texts = reading(n=1).texts
     assert texts["adjusted"] == "adjusted Rand **.18**"
-    assert texts["rand-note"] == texts["accuracy-note"] == "one seed: no interval"
+    assert texts["rand-note"] == "one seed: no interval"
+    assert texts["accuracy-note"] == "one seed: no interval; sampled .953"
 
 
 def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
     both = reading(twins=Interval(0.26, 0.24, 0.28, 20, 0.95), with_twin=31)
-    assert both.texts["twins"] == "twins **.26** ± .02 of the living"
-    assert both.texts["twin"] == "with a twin **31** of 100"
-    assert both.texts["twins-note"] == ("activations on held-out images correlate above .9; 20 seeds, 95 % interval .24 to .28")
+    assert both.texts["twins"] == "share with a twin **.26** ± .02"
+    assert both.texts["finding"] == "With dropout **0.40**, **31** of 100 neurons have a twin"
+    assert both.finding == "With dropout 0.40, 31 of 100 neurons have a twin; 95.1 % of unseen digits are read right."
+    assert both.groups == ("31 with a twin", "69 without one, 5 of them dead")
+    assert both.texts["twins-note"] == "of the living neurons; 20 seeds, 95 % interval .24 to .28"
     assert both.sentence.endswith("dead neurons 5 of 100. With dropout 0.40, 31 of 100 neurons have a twin.")
-    assert reading(twins=mean_interval([0.26])).texts["twins"] == "twins **.26** of the living"
+    assert reading(twins=mean_interval([0.26])).texts["twins"] == "share with a twin **.26**"
     assert reading().texts["twins"] == "twins: no result here"
-    assert reading().texts["twin"] == ""
-    assert "twin" not in reading().sentence
+    assert "neurons have a twin" not in reading().sentence
+    assert reading(with_twin=1).finding.startswith("With dropout 0.40, 1 of 100 neurons has a twin;")
+
+
+def test_the_question_tells_nothing_of_its_answer():
+    asked = question(replace(reading(with_twin=0), rate=0.0))
+    assert "none of these 100 neurons has a **twin**" in asked.text
+    assert "2 of these 100 neurons have a **twin**" in question(reading(with_twin=2)).text
+    assert asked.answered.format(guess=30, answer=70) == "You expected 30; it is 70."
+
+
+def test_axes_hold_what_any_choice_shows():
+    for recipe in ("modern", "paper"):
+        table = results.read(f"table2-{recipe}").table.query("width == 100").groupby(["layer", "k", "dropout"])
+        for column, chart in (("rand", "rand"), ("adjusted_rand", "adjusted"), ("twins", "twins")):
+            low, high = AXES[chart]
+            assert low <= table[column].mean().min()
+            assert table[column].mean().max() <= high
 
 
 def test_the_charts_in_words():

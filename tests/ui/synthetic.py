@@ -7,12 +7,25 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from dropclust.core.receptive import Images
 from dropclust.core.similarity import agreement
 from dropclust.experiments.table2 import RATES
 from dropclust.findings.table2 import findings
-from dropclust.ui.explorer import Scene, build_scene
+from dropclust.ui.explorer import Scene, build_scene, look
 
 UNITS = 100
+
+
+def _images() -> Images:
+    """Blots of ink, as smooth as digits are, and made-up digits."""
+    rng = np.random.default_rng(11)
+    y, x = np.mgrid[0:28, 0:28]
+    at, wide = rng.uniform(6, 22, size=(300, 2, 1, 1)), rng.uniform(3, 6, size=(300, 1, 1))
+    blots = np.exp(-((x - at[:, 0]) ** 2 + (y - at[:, 1]) ** 2) / (2 * wide**2))
+    return Images(blots.reshape(300, -1).astype(np.float32), (np.arange(300) % 10).astype(np.uint8))
+
+
+IMAGES = _images()
 
 
 def prototypes(k: int, rng: np.random.Generator) -> np.ndarray:
@@ -28,7 +41,8 @@ def prototypes(k: int, rng: np.random.Generator) -> np.ndarray:
 
 def scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: dict[float, SimpleNamespace], layer: int, k: int) -> Scene:
     """What the explorer shows of such results."""
-    return build_scene(findings(table, layer, k), neurons, networks, layer, k)
+    looks = {rate: look(network, layer, IMAGES) for rate, network in networks.items()}
+    return build_scene(findings(table, layer, k), neurons, networks, looks, layer, k)
 
 
 def make(

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from dropclust.core import receptive
 from dropclust.core.similarity import AGREEMENT_DRAWS, agreement, agreement_by_chance
 from dropclust.experiments.paper import TABLE_2
 from dropclust.findings.meaning import Meaning
@@ -150,7 +151,9 @@ def test_tables_of_before_have_no_twins_and_everything_else_stands(made, built):
         neurons.drop(columns=["twin", "twin_correlation"]), networks, layer=1, k=10,
     )  # fmt: skip
     payload = payload_of(old)
-    assert payload["curves"]["twins"] is payload["twin"] is payload["twinCorrelations"] is None
+    assert payload["curves"]["twins"] is payload["twin"] is None
+    assert (old.families == scene.LONER).all()
+    assert all(one.with_twin is None for one in old.readings)
     assert all(one.texts["twins"] == "twins: no result here" for one in old.readings)
     assert payload["alts"]["twins"] == "Twins: no result here."
     assert payload["curves"]["rand"] == payload_of(built)["curves"]["rand"]
@@ -167,9 +170,8 @@ def test_curves_look_as_on_every_other_chart(built):
 
 def test_Rand_never_stands_without_chance(built):
     for one in built.readings:
-        for name in ("brief", "rand"):
-            assert "Rand" in one.texts[name]
-            assert "chance" in one.texts[name]
+        assert "Rand" in one.texts["rand"]
+        assert "chance" in one.texts["rand"]
     assert "chance gives .75 to .75" in payload_of(built)["alts"]["rand"]
     assert "chance gives 0" in payload_of(built)["alts"]["adjusted"]
 
@@ -215,20 +217,97 @@ def test_colours_do_not_jump_where_only_the_names_were_dealt_anew(made, built):
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3])
-def test_a_picture_holds_the_weights_in_the_right_places_to_half_a_level(layer: int):
-    table, neurons, networks = synthetic.make(layer, 5, rates=(0.0, 0.6), seeds=2)
-    built = synthetic.scene(table, neurons, networks, layer=layer, k=5)
-    assert built.pictures.shape == (2, 100, *{1: (28, 28), 2: (4, 25), 3: (1, 10)}[layer])
-    for i, rate in enumerate((0.0, 0.6)):
-        vectors = networks[rate].weights[0].T if layer == 1 else networks[rate].weights[layer]
-        scale = np.quantile(np.abs(vectors.astype(float)), 0.995)
-        for neuron in (0, 17, 99):
-            told = (built.pictures[i, neuron].ravel().astype(float) - 128) / 127
-            np.testing.assert_allclose(told, np.clip(vectors[neuron] / scale, -1, 1), atol=0.5 / 127 + 1e-9)
+def test_a_picture_is_the_ink_that_excites_a_neuron_to_half_a_level(layer: int):
+    networks = synthetic.make(layer, 5, rates=(0.6,), seeds=2)[2]
+    found = scene.look(networks[0.6], layer, synthetic.IMAGES)
+    active = receptive.activations(networks[0.6].weights, networks[0.6].biases, layer, synthetic.IMAGES.pixels)
+    ink = receptive.answers(active, synthetic.IMAGES).ink.astype(float)
+    assert found.picture.shape == (100, 28, 28)
+    for neuron in (0, 17, 99):
+        told = (found.picture[neuron].ravel().astype(float) - 128) / 127
+        np.testing.assert_allclose(told, np.clip(ink[neuron] / ink[neuron].max(), -1, 1), atol=0.5 / 127 + 1e-6)
+    assert found.by_digit.shape == (100, 10)
+    assert found.by_digit.max(axis=1) == pytest.approx(np.ones(100))
 
 
-def test_a_layer_without_weights_has_an_empty_picture():
-    np.testing.assert_array_equal(scene._picture(np.zeros((5, 50))), np.full((5, 4, 13), 128))
+def test_a_neuron_that_nothing_excites_has_an_empty_picture():
+    np.testing.assert_array_equal(scene._picture(np.zeros((5, 784), np.float32)), np.full((5, 28, 28), 128))
+
+
+def test_a_neuron_is_shown_beside_its_twin_and_else_beside_the_one_most_like_it(built):
+    own = np.arange(100)
+    has = built.twin != own
+    np.testing.assert_array_equal(built.partner[has], built.twin[has])
+    np.testing.assert_allclose(built.correlation[has], 0.95)
+    payload = payload_of(built)
+    np.testing.assert_array_equal(unpacked(payload, "partner").reshape(built.partner.shape), built.partner)
+    np.testing.assert_array_equal(unpacked(payload, "families").reshape(built.families.shape), built.families)
+
+
+# ---- families ---------------------------------------------------------------------------------------------------------------
+
+twin_tables = st.lists(st.lists(st.integers(0, 11), min_size=12, max_size=12), min_size=1, max_size=4).map(np.array)
+
+
+@settings(max_examples=100, deadline=None)
+@given(twin_tables)
+def test_a_family_is_all_that_twins_join_and_who_has_none_is_alone(twin: np.ndarray):
+    families = scene._families(twin)
+    for rate, row in enumerate(twin):
+        joined = {neuron: {neuron} for neuron in range(12)}
+        for neuron, other in enumerate(row):
+            union = joined[neuron] | joined[other]
+            for member in union:
+                joined[member] = union
+        for neuron in range(12):
+            alone = len(joined[neuron]) == 1
+            assert (families[rate, neuron] == scene.LONER) == alone
+            if not alone:
+                assert set(np.flatnonzero(families[rate] == families[rate, neuron])) == joined[neuron]
+
+
+def test_a_family_that_stays_keeps_its_number_and_so_its_colour():
+    pair, more = np.arange(12), np.arange(12)
+    pair[[4, 5]] = 5, 4
+    more[[0, 1]] = 1, 0
+    more[[4, 5, 6]] = 5, 4, 5
+    families = scene._families(np.stack([pair, more]))
+    assert families[0, 4] == families[1, 4] == families[1, 6]
+    assert families[1, 0] not in (families[1, 4], scene.LONER)
+
+
+def test_twins_stand_side_by_side_in_their_family():
+    twin = np.array([1, 0, 1, 2, 5, 4])
+    assert scene._chain(np.array([0, 1, 2, 3]), twin).tolist() == [0, 1, 2, 3]
+    assert scene._chain(np.array([4, 5]), twin).tolist() == [4, 5]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 1), st.sampled_from(scene.ASPECTS))
+def test_families_and_loners_lie_in_the_field_and_nothing_covers_anything(seed: int, share: float, aspect: float):
+    rng = np.random.default_rng(seed)
+    twin = np.stack([np.where(rng.random(60) < share, rng.integers(0, 60, 60), np.arange(60)) for _ in range(2)])
+    families, dead = scene._families(twin), rng.random((2, 60)) < 0.1
+    layout = scene._twin_layout(families, twin, dead, aspect)
+    for rate in range(2):
+        side = layout.tile[rate]
+        boxes = np.column_stack([layout.tiles[rate], np.full((60, 2), side)])
+        assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
+        assert boxes[:, :2].min() >= 0
+        assert (boxes[:, 0] + side).max() <= 1 + 1e-9
+        assert (boxes[:, 1] + side).max() <= 1 / aspect + 1e-9
+        alone = families[rate] == scene.LONER
+        for neuron in np.flatnonzero(~alone):
+            left, top, width, height = layout.regions[rate, families[rate, neuron]]
+            assert left <= boxes[neuron, 0]
+            assert boxes[neuron, 0] + side <= left + width + 1e-9
+            assert top <= boxes[neuron, 1]
+            assert boxes[neuron, 1] + side <= top + height + 1e-9
+        if alone.any() and (~alone).any():
+            assert boxes[alone, 1].min() > boxes[~alone, 1].max() + side
+        gone = alone & dead[rate]
+        if gone.any() and (alone & ~gone).any():  # the dead last, as one reads
+            assert max(map(tuple, boxes[alone & ~gone, 1::-1])) < min(map(tuple, boxes[gone, 1::-1]))
 
 
 def test_the_nearest_copies_are_those_of_largest_cosine(made, built):
@@ -302,10 +381,11 @@ def check_layout(layout: scene.Layout, labels: np.ndarray, agree: np.ndarray) ->
         assert sorted(np.flatnonzero(regions[:, 2])) == present.tolist()
         assert not any(overlap(regions[a], regions[b]) for a, b in itertools.combinations(present, 2))
         # Above each region there is room for its number.
-        number = np.array([0, 0.4 * layout.tile, 0, 0.4 * layout.tile])
+        side = layout.tile[rate]
+        number = np.array([0, 0.4 * side, 0, 0.4 * side])
         assert not any(overlap(regions[a] - number * (1, 1, 1, -1), regions[b]) for a, b in itertools.permutations(present, 2))
-        assert regions[present, 1].min() >= 0.4 * layout.tile
-        boxes = np.column_stack([layout.tiles[rate], np.full((labels.shape[1], 2), layout.tile)])
+        assert regions[present, 1].min() >= 0.4 * side
+        boxes = np.column_stack([layout.tiles[rate], np.full((labels.shape[1], 2), side)])
         assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
         own = regions[labels[rate]]
         assert (boxes[:, :2] >= own[:, :2]).all()
@@ -324,7 +404,7 @@ def test_tiles_lie_in_their_regions_and_nothing_covers_anything(built):
     for layout in built.layouts:
         check_layout(layout, built.incoming, built.agree)
     assert [layout.aspect for layout in built.layouts] == list(scene.ASPECTS)
-    assert all(layout.tile > 0.05 for layout in built.layouts)
+    assert all(layout.tile.min() > 0.05 for layout in built.layouts)
 
 
 @settings(max_examples=15, deadline=None)
@@ -359,7 +439,7 @@ def test_where_nothing_changes_nothing_moves_and_where_one_neuron_changes_few_do
     np.testing.assert_array_equal(layout.tiles[0], layout.tiles[1])
     regions = layout.regions[:, :, :2]
     inside = [layout.tiles[i] - regions[i][row] for i, row in ((1, labels), (2, changed))]
-    moved = (np.abs(inside[0] - inside[1]) > layout.tile).any(axis=1)
+    moved = (np.abs(inside[0] - inside[1]) > layout.tile[0]).any(axis=1)
     assert moved.sum() <= 10
 
 
@@ -409,7 +489,7 @@ def test_the_message_says_what_the_scene_holds(built):
     assert payload["paper"] == [[rate, rand] for rate, rand in TABLE_2.items()]
     assert payload["texts"] == [one.texts for one in built.readings]
     np.testing.assert_allclose(payload["shuffled"], built.shuffled, atol=5.1e-5)
-    for layout, sent in zip(built.layouts, payload["layouts"], strict=True):
+    for layout, sent in zip((*built.layouts, *built.twin_layouts), (*payload["layouts"], *payload["twinLayouts"]), strict=True):
         np.testing.assert_allclose(np.reshape(sent["tiles"], layout.tiles.shape), layout.tiles, atol=5.1e-5)
         np.testing.assert_allclose(np.reshape(sent["regions"], layout.regions.shape), layout.regions, atol=5.1e-5)
     np.testing.assert_allclose(payload["curves"]["scaled"]["high"], [r.scaled.high for r in built.readings], atol=5.1e-6)
@@ -448,7 +528,7 @@ def test_what_does_not_belong_together_is_refused_in_one_sentence(made, spoil: C
 def page() -> None:
     import streamlit as st
 
-    from dropclust.ui.explorer import explorer
+    from dropclust.ui.explorer import Seen, explorer
     from tests.ui import synthetic
 
     scene = st.cache_resource(
@@ -456,7 +536,7 @@ def page() -> None:
     )()
     if not st.session_state.get("away"):
         try:
-            st.text(str(explorer(scene, st.session_state.get("wanted", 1), "drag")))
+            st.text(str(explorer(scene, Seen(st.session_state.get("wanted", 1)), "drag").index))
         except ValueError as refusal:
             st.text(str(refusal))
 
@@ -477,7 +557,7 @@ def test_it_starts_where_told_and_later_starts_count_only_after_it_was_away():
 def test_a_start_that_is_no_rate_is_refused(start: int):
     app = AppTest.from_function(page, default_timeout=60)
     app.session_state["wanted"] = start
-    assert app.run().text[0].value == f"start must be an index from 0 to 2; got {start}"
+    assert app.run().text[0].value == f"start must have an index from 0 to 2; got {start}"
 
 
 def test_the_scene_knows_no_streamlit_and_the_component_no_torch(subprocess_environment):

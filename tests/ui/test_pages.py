@@ -12,10 +12,12 @@ from streamlit.testing.v1 import AppTest
 
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
+from dropclust.findings import tour
 from dropclust.service.jobs import Jobs, Run
 from dropclust.service.store import Store
 from dropclust.service.stored import Stored
-from dropclust.ui import live
+from dropclust.ui import explore, live
+from dropclust.ui.explorer import SKIPPED, Seen
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.name for path in (ROOT / "pages").glob("*.py"))
@@ -131,51 +133,91 @@ def test_a_wrong_rate_costs_one_sentence_and_the_page_works(shipped, name, value
 # ---- Explore
 
 
-def test_explore_asks_first_and_tells_afterwards(shipped):
-    app = open_page("explore.py", plain="on")
-    answer = (
-        results.read("table2-modern").table.query("layer == 1 and k == 10 and width == 100 and dropout == 0.5")["rand"].mean()
-    )
-    assert "Guess first." in said(app)
-    assert f"Rand index at dropout 0.5: {answer:.2f}" not in said(app)
-    app.slider[0].set_value(0.61)
-    app.button[0].click().run()
-    assert f"You expected 0.61: {answer - 0.61:.2f} below the answer. Rand index at dropout 0.5: {answer:.2f}" in said(app)
-    assert "Guess first." not in said(app)
+@pytest.fixture
+def hand(monkeypatch):
+    """What the viewer does with the explorer: ``hand["seen"]`` changes what it shows; what it was given lies there too."""
+    done = {}
+
+    def follow(scene, start, key, question=None, present=False):
+        done.update(start=start, question=question, scene=scene)
+        return dataclasses.replace(start, **done.get("seen", {}))
+
+    monkeypatch.setattr(explore, "explorer", follow)
+    return done
 
 
-def test_a_class_sees_what_others_guessed(shipped):
-    for value in (0.7, 0.9):
-        live.guesses("modern", 1, 10).add(value)
-    live.guesses("paper", 1, 10).add(0.6)
+def with_twin(rate, layer=2, recipe="modern"):
+    rows = results.read(f"table2-neurons-{recipe}").table.query("layer == @layer and k == 10 and dropout == @rate")
+    return int((rows["twin"] >= 0).sum())
+
+
+def test_explore_asks_first_and_tells_afterwards(shipped, hand):
+    answer = with_twin(0.6)
     app = open_page("explore.py")
-    app.slider[0].set_value(0.61)
-    app.button[0].click().run()
-    assert "You expected 0.61" in said(app)
-    assert "2 earlier guesses of this class lie around 0.80." in said(app)
+    assert "How many will with dropout **0.6**?" in hand["question"].text
+    assert str(answer) not in said(app)
+    assert "Rand" not in said(app)
+    hand["seen"] = {"index": 12, "guess": 30}
+    app.run()
+    assert f"You expected 30: {answer - 30} below the answer." in said(app)
+    assert f"Neurons with a twin at dropout 0.6, modern recipe, layer 2: {answer}." in said(app)
+    assert app.query_params["rate"] == "0.60"
+    assert live.guesses("modern", 2).all() == (30,)
+    app.run()
+    assert live.guesses("modern", 2).all() == (30,)
 
 
-def test_a_guess_is_shown_with_its_own_question_only_and_no_other_is_asked(shipped):
+def test_a_class_sees_what_others_guessed(shipped, hand):
+    for value in (10, 30):
+        live.guesses("modern", 2).add(value)
+    live.guesses("paper", 2).add(60)
     app = open_page("explore.py")
-    app.button[0].click().run()
-    pick(app, "layer", 2)
-    assert "Modern recipe, layer 2, 10 clusters" in said(app)
+    hand["seen"] = {"guess": 61}
+    app.run()
+    assert "You expected 61" in said(app)
+    assert "2 earlier guesses of this class lie around 20." in said(app)
+
+
+def test_who_skips_the_question_sees_no_guess_and_is_asked_nothing_more(shipped, hand):
+    app = open_page("explore.py")
+    hand["seen"] = {"guess": SKIPPED}
+    app.run()
     assert "You expected" not in said(app)
-    assert "Guess first." not in said(app)
-    pick(app, "layer", 1)
-    assert "You expected 0.75" in said(app)
+    assert "Dropout rate 0.40: Rand" in said(app)
+    assert live.guesses("modern", 2).all() == ()
+    assert app.session_state["asks no more"]
 
 
-def test_who_skips_the_question_sees_no_guess(shipped):
-    app = open_page("explore.py")
-    app.button[1].click().run()
-    assert "Guess first." not in said(app)
-    assert "You expected" not in said(app)
-    assert live.guesses("modern", 1, 10).all() == ()
+def test_a_link_can_leave_the_question_out(shipped, hand):
+    open_page("explore.py", guess="off")
+    assert hand["question"] is None
 
 
-def test_a_link_can_leave_the_question_out(shipped):
-    assert "Guess first" not in said(open_page("explore.py", guess="off"))
+def test_what_the_viewer_lets_go_at_stands_in_the_address(shipped, hand):
+    hand["seen"] = {"index": 3, "view": "paper", "step": 4}
+    app = open_page("explore.py", guess="off")
+    assert (app.query_params["rate"], app.query_params["view"], app.query_params["step"]) == ("0.15", "paper", "4")
+    hand["seen"] = {"index": 8, "view": "twins", "step": 0}
+    app.run()
+    assert not {"rate", "view", "step"} & set(app.query_params)
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_link_to_a_step_of_the_tour_sets_its_controls_and_asks_nothing(shipped, hand, step):
+    open_page("explore.py", step=str(step))
+    wanted = tour.STEPS[step - 1]
+    assert hand["question"] is None
+    assert hand["start"] == Seen(table2.RATES.index(wanted.rate), wanted.view, step)
+
+
+def test_who_comes_back_from_another_page_finds_the_rate_as_it_was_left(shipped, hand):
+    hand["seen"] = {"index": 14}
+    app = open_page("explore.py", guess="off")
+    hand.pop("seen")
+    app.query_params.clear()
+    app.query_params["guess"] = "off"
+    app.run()
+    assert hand["start"].index == 14
 
 
 @pytest.mark.parametrize("layer", table2.LAYERS)
@@ -191,7 +233,7 @@ def test_networks_that_are_not_stored_are_one_click_away(cache):
     app = open_page("explore.py", guess="off", recipe="paper", shown_seed="3")
     text = said(app)
     assert "19 of the 19 networks of seed 3 under the paper recipe are not stored here." in text
-    assert "Paper recipe, layer 1, 10 clusters, 20 seeds: the two clusterings agree" in text  # curves need no network of it
+    assert "Paper recipe, layer 2, 10 clusters, 20 seeds: the two clusterings agree" in text  # curves need no network of it
     next(button for button in app.button if button.label.startswith("Train them")).click().run()
     assert [run.spec for run in live.queue().runs()] == [table2.shown_spec(rate, "paper", 3) for rate in table2.RATES]
 
@@ -206,7 +248,7 @@ def test_a_seed_that_was_not_trained_is_said_and_the_shipped_one_shown(shipped, 
 def test_what_the_other_recipe_gives_is_said_beside_the_chosen_one(shipped):
     text = said(open_page("explore.py", guess="off"))
     best = [
-        results.read(f"table2-{recipe}").table.query("layer == 1 and k == 10 and width == 100").groupby("dropout")
+        results.read(f"table2-{recipe}").table.query("layer == 2 and k == 10 and width == 100").groupby("dropout")
         for recipe in ("modern", "paper")
     ]
     modern, paper = (f"{table['adjusted_rand'].mean().max():.2f}" for table in best)
@@ -228,7 +270,7 @@ def test_a_seed_of_ones_own_is_shown_like_the_shipped_one(shipped):
 @pytest.mark.parametrize("recipe", ["modern", "paper"])
 def test_both_recipes_can_be_explored(shipped, recipe):
     text = said(open_page("explore.py", guess="off", recipe=recipe))
-    table = results.read(f"table2-{recipe}").table.query("layer == 1 and k == 10 and width == 100 and dropout == 0.4")
+    table = results.read(f"table2-{recipe}").table.query("layer == 2 and k == 10 and width == 100 and dropout == 0.4")
     assert f"Rand {table['rand'].mean():.2f}".replace("0.", ".") in text
 
 

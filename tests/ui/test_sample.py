@@ -113,7 +113,7 @@ def test_a_skipped_guess_is_not_answered_and_nothing_more_is_asked(page):
     button(app, "Skip").click().run()
     assert not app.success
     assert "by accuracy sampling is better at 1 (0.2)" in said(app)
-    assert app.query_params["guess"] == "off"
+    assert app.session_state["asks no more"]
     choose(app, "recipe", "paper")
     assert "Guess first." not in said(app)
     assert not app.success

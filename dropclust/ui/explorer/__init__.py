@@ -1,7 +1,8 @@
-"""The drag-to-see component: a rate slider under which neurons glide into clusters while the charts' markers move."""
+"""The drag-to-see component: a rate slider under which neurons glide together while the charts' markers move."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,25 +11,51 @@ import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 from streamlit.runtime import get_instance
 
-from dropclust.ui.explorer.scene import Scene, build_scene
+from dropclust.findings.explorer import Question
+from dropclust.findings.tour import PAPER, STEPS, TWINS
+from dropclust.ui.explorer.scene import Look, Scene, build_scene, look
 
-__all__ = ["Scene", "build_scene", "explorer"]
+__all__ = ["SKIPPED", "Look", "Scene", "Seen", "build_scene", "explorer", "look"]
+
+SKIPPED = -1  # in place of a guess
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the explorer shows.
+
+    Parameters
+    ----------
+    index
+        Into the scene's rates.
+    view
+        Neurons that act alike, `tour.TWINS`, or what the paper measures, `tour.PAPER`.
+    step
+        Of the tour, from 1; 0 when it is not taken.
+    guess
+        How many neurons the viewer guessed, `SKIPPED`, or None before either.
+    """
+
+    index: int
+    view: str = TWINS
+    step: int = 0
+    guess: int | None = None
 
 
 @cache
 def _component() -> ComponentRenderer:
     """Register the component once a process, from the plain files beside this one."""
-    html, css, js = (_text(name) for name in ("explorer.html", "explorer.css", "loader.js"))
+    html, css, js = (text(name) for name in ("explorer.html", "explorer.css", "loader.js"))
     return st.components.v2.component("dropclust_explorer", html=html, css=css, js=js)
 
 
 @cache
-def _text(name: str) -> str:
+def text(name: str) -> str:
     """A plain file beside this one."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def explorer(scene: Scene, start: int, key: str, veiled: bool = False) -> int:
+def explorer(scene: Scene, start: Seen, key: str, question: Question | None = None, present: bool = False) -> Seen:
     """Show a scene; dragging is answered in the browser, and the script runs again when the slider is let go.
 
     Parameters
@@ -36,49 +63,75 @@ def explorer(scene: Scene, start: int, key: str, veiled: bool = False) -> int:
     scene
         What is shown. The browser fetches it by addresses that name its content, each once, and a picture when it is needed.
     start
-        Index into ``scene.rates`` at which the slider first stands. Later values are of no effect until the component has
-        been away from the page: the viewer's hand decides.
+        How it first stands. Later values are of no effect until the component has been away from the page: the viewer's hand
+        decides.
     key
         Name of the component in the session.
-    veiled
-        Hides how far the two clusterings agree, for a viewer who is asked to guess it first.
+    question
+        What the viewer is asked to guess before anything that answers it is shown; heeded when the component comes to the page.
+    present
+        Larger, for a lecture.
 
     Returns
     -------
-    int
-        Index into ``scene.rates`` of the rate that the viewer last let go at.
+    Seen
+        What the viewer last let go at.
 
     Raises
     ------
     ValueError
-        When ``start`` is no index of a rate.
+        When ``start`` has no index of a rate.
     """
     last = len(scene.rates) - 1
-    if not 0 <= start <= last:
-        raise ValueError(f"start must be an index from 0 to {last}; got {start!r}")
+    if not 0 <= start.index <= last:
+        raise ValueError(f"start must have an index from 0 to {last}; got {start.index!r}")
     first = f"{key}-start"
     if key not in st.session_state:
         st.session_state[first] = start
-    begun = st.session_state[first]
+    begun: Seen = st.session_state[first]
+    base = str(st.get_option("server.baseUrlPath")).strip("/")
     result = _component()(
         key=key,
-        data={"start": begun, "veiled": veiled, **_addresses(scene, key)},
-        default={"index": begun},
-        on_index_change=_heard,
+        data={
+            "start": {"index": begun.index, "view": begun.view, "step": begun.step},
+            "ask": question and {
+                "text": question.text, "answered": question.answered, "index": _index(scene, question.rate),
+            },
+            "present": present,
+            "links": f"/{base}/" if base else "/",
+            **_addresses(scene, key, base),
+        },
+        default={"seen": {"index": begun.index, "view": begun.view, "step": begun.step, "guess": None}},
+        on_seen_change=_heard,
+    )  # fmt: skip
+    return _seen(result.seen, last)
+
+
+def _seen(told: Any, last: int) -> Seen:
+    """What the browser says, as far as it can be."""
+    index, step, guess = (told[name] for name in ("index", "step", "guess"))
+    return Seen(
+        max(0, min(int(index), last)),
+        PAPER if told["view"] == PAPER else TWINS,
+        max(0, min(int(step), len(STEPS))),
+        None if guess is None else max(SKIPPED, int(guess)),
     )
-    return max(0, min(int(result.index), last))
 
 
-def _addresses(scene: Scene, key: str) -> dict[str, Any]:
+def _index(scene: Scene, rate: float) -> int:
+    return min(range(len(scene.rates)), key=lambda at: abs(scene.rates[at] - rate))
+
+
+def _addresses(scene: Scene, key: str, base: str) -> dict[str, Any]:
     """Where the scene's files are fetched; Streamlit keeps them as long as a session that asked for them is there."""
-    files, base = scene.files, str(st.get_option("server.baseUrlPath")).strip("/")
+    files = scene.files
 
     def address(content: bytes, kind: str, name: str) -> str:
         path = get_instance().media_file_mgr.add(content, kind, f"{key}-{name}")
         return f"/{base}{path}" if base else path
 
     return {
-        "code": address(_text("explorer.js").encode(), "text/javascript", "code"),
+        "code": address(text("explorer.js").encode(), "text/javascript", "code"),
         "layer": address(files.layer, "application/gzip", "layer"),
         "clusters": address(files.clusters, "application/gzip", "clusters"),
         "pictures": [address(content, "image/webp", f"picture-{rate}") for rate, content in enumerate(files.pictures)],
@@ -86,4 +139,4 @@ def _addresses(scene: Scene, key: str) -> dict[str, Any]:
 
 
 def _heard() -> None:
-    """Nothing to do: the rerun itself reads the index. Streamlit keeps a state only where it is listened to."""
+    """Nothing to do: the rerun itself reads what is seen. Streamlit keeps a state only where it is listened to."""

@@ -2,14 +2,18 @@
 
 const GLIDE = 75; // milliseconds in which a tile covers two thirds of its way
 const RELEASE = 100; // milliseconds after which a key held down counts as released
-const NARROW = 620; // CSS pixels below which the field is taller than wide
-const CHART_HEIGHT = 156;
-const MARGIN = { left: 46, right: 14, top: 22, bottom: 40 };
+const SWEEP = 420; // milliseconds that each rate is shown for when it is played
+const REVEAL = 110; // the same after a guess
+const NARROW = 720; // CSS pixels below which the field is taller than wide
+const CHART_HEIGHT = 132;
+const MARGIN = { left: 44, right: 14, top: 12, bottom: 40 };
+const SKIPPED = -1; // in place of a guess
+const LONER = 255; // the family of a neuron without a twin
 
 // Okabe and Ito's colours, safe for colour-blind viewers. Beyond eight clusters they repeat, and the region's outline and number
 // tell the clusters apart.
 const PALETTE = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#3f9fd8", "#d99400", "#b3a100", "#5a5a5a"],
+  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#2f8fca", "#b87d00", "#8a7c00", "#5a5a5a"],
   dark: ["#4aa3e0", "#f0783c", "#2cc495", "#e39ac4", "#8fd0f7", "#f0b030", "#f0e442", "#bdbdbd"],
 };
 // How the app's other charts name dashes, as an SVG path has them.
@@ -19,14 +23,14 @@ const OUTLINES = [[], [9, 5], [2, 4], [12, 4, 2, 4], [4, 3]];
 const explorers = new WeakMap();
 
 /** Called by Streamlit at the first mount, and again when the data or the theme changes. */
-export default function (component) {
+export default function mount(component) {
   const { parentElement, data } = component;
   let explorer = explorers.get(parentElement);
   if (!explorer) {
     explorer = createExplorer(parentElement.querySelector(".explorer"));
     explorers.set(parentElement, explorer);
   }
-  explorer.update(data, (index) => component.setStateValue("index", index));
+  explorer.update(data, (seen) => component.setStateValue("seen", seen));
   return () => {
     explorers.delete(parentElement);
     explorer.destroy();
@@ -77,14 +81,14 @@ async function levelsOf(response) {
   return { width, height, levels: Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]) };
 }
 
+const UNPACKED = [
+  "incoming", "outgoing", "agree", "dead", "copies", "cosines", "twin", "partner", "correlations", "families", "byDigit",
+];
+
 /** The payload with its byte strings unpacked; indexed [rate * units + neuron]. */
 function unpack(payload) {
   const scene = { ...payload };
-  for (const name of ["incoming", "outgoing", "agree", "dead", "copies", "cosines"]) scene[name] = bytes(payload[name]);
-  for (const name of ["twin", "twinCorrelations"]) scene[name] = payload[name] && bytes(payload[name]);
-  scene.parts = payload.texts.map((texts) =>
-    Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.split("**")])),
-  );
+  for (const name of UNPACKED) scene[name] = payload[name] && bytes(payload[name]);
   return scene;
 }
 
@@ -99,32 +103,47 @@ function rgb(colour) {
 
 const luminance = ([r, g, b]) => (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
 
-/** Colours of the page's theme, and the 256 colours from negative over nothing to positive weights. */
+/** How far apart two colours are in brightness, 1 to 21, as the WCAG counts it. */
+function contrast(one, other) {
+  const light = (colour) => {
+    const [r, g, b] = colour.map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}
+
+/** Colours of the page's theme. */
 function readTheme(root) {
   const style = getComputedStyle(root);
   const background = style.getPropertyValue("--st-background-color").trim() || "#ffffff";
   const text = style.getPropertyValue("--st-text-color").trim() || "#31333f";
-  const ground = rgb(background);
-  const dark = luminance(ground) < 0.5;
-  const ends = dark ? [[96, 176, 255], [255, 140, 66]] : [[0, 90, 160], [200, 72, 0]];
-  const weights = new Uint32Array(256);
-  for (let level = 0; level < 256; level++) {
-    const way = Math.min(1, Math.abs(level - 128) / 127) ** 1.2; // above 1, so that noise stays pale
-    const end = ends[level < 128 ? 0 : 1];
-    const [r, g, b] = ground.map((from, i) => Math.round(from + (end[i] - from) * way));
-    weights[level] = (255 << 24) | (b << 16) | (g << 8) | r;
-  }
-  return { background, text, dark, weights, palette: dark ? PALETTE.dark : PALETTE.light, font: style.fontFamily };
+  const dark = luminance(rgb(background)) < 0.5;
+  const colours = (dark ? PALETTE.dark : PALETTE.light).map((colour) => {
+    const own = rgb(colour);
+    return { css: colour, rgb: own, on: contrast(own, [17, 17, 17]) > contrast(own, [255, 255, 255]) ? "#111111" : "#ffffff" };
+  });
+  const plain = dark ? "#a9b1bd" : "#5c6470"; // of a neuron that belongs to nobody
+  return { background, text, dark, colours, plain: { css: plain, rgb: rgb(plain) }, font: style.fontFamily };
 }
 
-/** A picture in the colours of the theme. */
-function drawAtlas({ width, height, levels }, theme) {
+/** A picture of all neurons: the ink that excites each, in its own colour; `colourOf` gives a neuron's as [r, g, b]. */
+function drawAtlas({ width, height, levels }, { rows, columns, across }, units, colourOf) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < levels.length; i++) pixels[i] = theme.weights[levels[i]];
+  for (let neuron = 0; neuron < units; neuron++) {
+    const [r, g, b] = colourOf(neuron);
+    const colour = (b << 16) | (g << 8) | r;
+    const from = Math.floor(neuron / across) * rows * width + (neuron % across) * columns;
+    for (let row = 0; row < rows; row++) {
+      for (let i = from + row * width; i < from + row * width + columns; i++) {
+        if (levels[i] > 128) pixels[i] = (Math.round(((levels[i] - 128) / 127) * 255) << 24) | colour;
+      }
+    }
+  }
   context.putImageData(image, 0, 0);
   return canvas;
 }
@@ -139,28 +158,27 @@ function niceTicks(low, high, most) {
   return { ticks, digits: Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)) };
 }
 
-/** A small chart drawn once for a width; `move` puts its marker onto a stored rate. */
+/** A small chart drawn once for a width; its axis is the same whatever is chosen. `move` puts its marker onto a stored rate. */
 function createChart(svg, scene, { name, series, points = [], zero = false }) {
+  const em = parseFloat(getComputedStyle(svg).fontSize) / 18;
   const width = svg.clientWidth || 320;
-  const height = CHART_HEIGHT;
-  const shown = series.flatMap(({ curve }) => [...curve.low, ...curve.high, ...curve.mean]).filter((value) => value !== null);
-  const all = [...shown, ...points.map(([, y]) => y), ...(zero ? [0] : [])];
-  const spread = Math.max(...all) - Math.min(...all) || 0.1;
-  const low = Math.min(...all) - 0.05 * spread;
-  const high = Math.max(...all) + 0.05 * spread;
+  const height = CHART_HEIGHT * em;
+  const margin = Object.fromEntries(Object.entries(MARGIN).map(([side, size]) => [side, size * em]));
+  const [low, high] = scene.axes[name];
   const first = scene.rates[0];
   const last = Math.max(scene.rates.at(-1), ...points.map(([x]) => x), first + 0.01);
-  const x = (rate) => MARGIN.left + ((rate - first) / (last - first)) * (width - MARGIN.left - MARGIN.right);
-  const y = (value) => MARGIN.top + ((high - value) / (high - low)) * (height - MARGIN.top - MARGIN.bottom);
-  const bottom = height - MARGIN.bottom;
+  const x = (rate) => margin.left + ((rate - first) / (last - first)) * (width - margin.left - margin.right);
+  const within = (value) => Math.min(high, Math.max(low, value));
+  const y = (value) => margin.top + ((high - within(value)) / (high - low)) * (height - margin.top - margin.bottom);
+  const bottom = height - margin.bottom;
 
-  const { ticks, digits } = niceTicks(low, high, 4);
+  const { ticks, digits } = niceTicks(low, high, 3);
   const grid = ticks
-    .map((tick) => `<line class="grid" x1="${MARGIN.left}" x2="${width - MARGIN.right}" y1="${y(tick)}" y2="${y(tick)}"/>
-      <text x="${MARGIN.left - 8}" y="${y(tick) + 5}" text-anchor="end">${tick ? share(tick, digits) : "0"}</text>`)
+    .map((tick) => `<line class="grid" x1="${margin.left}" x2="${width - margin.right}" y1="${y(tick)}" y2="${y(tick)}"/>
+      <text x="${margin.left - 8}" y="${y(tick) + 5 * em}" text-anchor="end">${tick ? share(tick, digits) : "0"}</text>`)
     .join("");
   const below = niceTicks(first, last, 5)
-    .ticks.map((tick) => `<text x="${x(tick)}" y="${bottom + 17}" text-anchor="middle">${tick ? share(tick, 1) : "0"}</text>`)
+    .ticks.map((tick) => `<text x="${x(tick)}" y="${bottom + 17 * em}" text-anchor="middle">${tick ? share(tick, 1) : "0"}</text>`)
     .join("");
   const path = (values) => values.map((value, i) => `${i ? "L" : "M"}${x(scene.rates[i])},${y(value)}`).join("");
   const curves = series.map(({ kind, curve }) => {
@@ -176,11 +194,11 @@ function createChart(svg, scene, { name, series, points = [], zero = false }) {
     .join("");
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
-  svg.innerHTML = `<text x="${MARGIN.left}" y="12">${name}</text>${grid}${below}
-    <text x="${width - MARGIN.right}" y="${height - 5}" text-anchor="end">dropout rate</text>
-    ${zero ? `<line class="zero" x1="${MARGIN.left}" x2="${width - MARGIN.right}" y1="${y(0)}" y2="${y(0)}"/>` : ""}
+  svg.innerHTML = `${grid}${below}
+    <text x="${width - margin.right}" y="${height - 5 * em}" text-anchor="end">dropout rate</text>
+    ${zero ? `<line class="zero" x1="${margin.left}" x2="${width - margin.right}" y1="${y(0)}" y2="${y(0)}"/>` : ""}
     ${curves.join("")}${marks}
-    <g class="marker"><line class="now" style="--colour:${scene.looks.now.colour}" y1="${MARGIN.top - 4}" y2="${bottom}"/>
+    <g class="marker"><line class="now" style="--colour:${scene.looks.now.colour}" y1="${margin.top - 4}" y2="${bottom}"/>
     ${series
       .map(({ kind }) => `<circle class="dot" style="--colour:${scene.looks[kind].colour}" r="${kind === "chance" ? 6 : 8}"/>`)
       .join("")}</g>`;
@@ -196,29 +214,40 @@ function createChart(svg, scene, { name, series, points = [], zero = false }) {
 
 function createExplorer(root) {
   const find = (selector) => root.querySelector(selector);
-  const input = find("input");
-  const canvas = find("canvas");
+  const input = find("#rate");
+  const expected = find("#expected");
+  const canvas = find(".field canvas");
   const context = canvas.getContext("2d");
   const field = find(".field");
   const tiles = find(".tiles");
+  const pair = find(".pair");
   const told = [...root.querySelectorAll(".told")];
   const texts = [...root.querySelectorAll("[data-text]")];
+  const buttons = Object.fromEntries([...root.querySelectorAll("[data-do]")].map((button) => [button.dataset.do, button]));
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   const lost = root.parentNode.querySelector(".lost");
   let source, shown; // the addresses that were asked for last, and those of what is shown
-  let scene, theme, report, veiled, index;
+  let scene, theme, report, index;
+  let view = "twins"; // or "paper"
+  let step = 0; // of the tour; 0 when it is not taken
+  let guessed = null; // the number that was guessed, or that the question was skipped
+  let question = null; // what is to be guessed, while it is open
+  let links = null; // where the app's pages begin; null where there is no app
   let addresses = []; // of the pictures, one a rate
   let pictures = []; // their levels, as far as they are there
-  let atlases = []; // the same in the theme's colours
+  let atlases = new Map(); // the same in colours
   let gone = false;
   let charts = [];
   let layout;
   let width = 0; // of the field, in CSS pixels
-  let places, regions; // where tiles and regions are now, in units of the field's width
+  let places, regions, side; // where tiles and regions are now, and a tile's side, in units of the field's width
   let frame = 0;
   let before = 0; // time of the last frame
   let release = 0;
+  let playing = 0; // the timer of a sweep
+  let back = null; // the rate to go back to when the button that compares is let go
+  let grasped = null; // the rate at which a pointer took the slider
   let hovered = -1;
   let focused = -1;
   let pinned = -1;
@@ -231,21 +260,31 @@ function createExplorer(root) {
     const from = ((side * scene.rates.length + index) * scene.units + neuron) * each;
     return Array.from({ length: each }, (_, i) => [scene.copies[from + i], (scene.cosines[from + i] - 100) / 100]);
   };
+  const partnerOf = (neuron) => scene.partner[at(neuron)];
+  const correlationOf = (neuron) => (scene.correlations[at(neuron)] - 100) / 100;
+  const hasTwin = (neuron) => Boolean(scene.twin) && scene.twin[at(neuron)] !== neuron;
+  const groupOf = (neuron) => (view === "twins" ? scene.families[at(neuron)] : scene.incoming[at(neuron)]);
+  const isLoner = (neuron) => view === "twins" && scene.families[at(neuron)] === LONER;
+  const colourOf = (neuron) =>
+    isLoner(neuron) ? theme.plain : theme.colours[groupOf(neuron) % theme.colours.length];
 
   // ---- words and charts -------------------------------------------------------------------------------------------------
 
-  function write() {
-    for (const element of texts) {
-      const parts = scene.parts[index][element.dataset.text];
-      if (element.childElementCount !== parts.length) {
-        element.replaceChildren(...parts.map((_, i) => document.createElement(i % 2 ? "b" : "span")));
-      }
-      parts.forEach((part, i) => {
-        if (element.children[i].textContent !== part) element.children[i].textContent = part;
-      });
+  function fill(element, text) {
+    const parts = text.split("**");
+    if (element.childElementCount !== parts.length) {
+      element.replaceChildren(...parts.map((_, i) => document.createElement(i % 2 ? "b" : "span")));
     }
-    const { rate, rand } = scene.parts[index];
-    input.setAttribute("aria-valuetext", rate.join("") + (veiled ? "" : `: ${rand.join("")}`));
+    parts.forEach((part, i) => {
+      if (element.children[i].textContent !== part) element.children[i].textContent = part;
+    });
+  }
+
+  function write() {
+    for (const element of texts) fill(element, scene.texts[index][element.dataset.text]);
+    input.value = String(index);
+    const said = scene.texts[index][view === "twins" ? "finding" : "rand"].replaceAll("**", "");
+    input.setAttribute("aria-valuetext", question ? scene.rates[index].toFixed(2) : `${scene.rates[index].toFixed(2)}: ${said}`);
     input.style.setProperty("--done", `${(100 * index) / Math.max(1, scene.rates.length - 1)}%`);
     for (const chart of charts) chart.move(index);
     tell();
@@ -254,12 +293,72 @@ function createExplorer(root) {
 
   const tellWaiting = () => field.setAttribute("aria-busy", String(!pictures[index]));
 
+  /** The pair that is shown large: the neuron that is lit, else the two that are most alike at this rate. */
   function tell() {
     const neuron = lit();
-    find(".hint").hidden = neuron >= 0;
-    for (const line of told) line.hidden = neuron < 0;
-    if (neuron < 0) return;
-    describe(neuron).forEach((sentence, i) => (told[i].textContent = sentence));
+    pair.toggleAttribute("data-lit", neuron >= 0);
+    const one = neuron >= 0 ? neuron : mostAlike();
+    describe(one).forEach((sentence, i) => {
+      told[i].textContent = sentence;
+      told[i].hidden = i > 0 && (view === "twins" || neuron < 0);
+    });
+    if (neuron < 0) {
+      const other = partnerOf(one);
+      const share_ = share(correlationOf(one), 2);
+      told[0].textContent = hasTwin(one)
+        ? `The most alike of all: ${one} and ${other}, correlation ${share_}.`
+        : `No twins. The most alike: ${one} and ${other}, correlation ${share_}.`;
+    }
+    drawPair(one);
+  }
+
+  function mostAlike() {
+    const rank = (neuron) => scene.correlations[at(neuron)] + (hasTwin(neuron) ? 1000 : 0);
+    let best = 0;
+    for (let neuron = 1; neuron < scene.units; neuron++) if (rank(neuron) > rank(best)) best = neuron;
+    return best;
+  }
+
+  function drawPair(one) {
+    const other = partnerOf(one);
+    const colour = colourOf(one);
+    pair.style.setProperty("--pair-colour", colour.css);
+    [one, other].forEach((neuron, i) => {
+      const figure = pair.querySelectorAll("figure")[i];
+      const missing = i && other === one;
+      figure.style.visibility = missing ? "hidden" : "";
+      figure.querySelector("figcaption").textContent = `neuron ${neuron}`;
+      const large = figure.querySelector("canvas");
+      large.setAttribute("aria-label", `The ink that excites neuron ${neuron}`);
+      const brush = large.getContext("2d");
+      brush.clearRect(0, 0, large.width, large.height);
+      if (!pictures[index] || missing) return;
+      const { rows, columns, across } = scene.picture;
+      if (large.width !== 8 * columns) [large.width, large.height] = [8 * columns, 8 * rows];
+      brush.imageSmoothingQuality = "high";
+      const [left, top] = [(neuron % across) * columns, Math.floor(neuron / across) * rows];
+      brush.drawImage(atlas(), left, top, columns, rows, 0, 0, large.width, large.height);
+    });
+    drawDigits(one, other);
+  }
+
+  /** How strongly each digit excites the two: bars side by side, each neuron by its own largest. */
+  function drawDigits(one, other) {
+    const svg = find(".digits");
+    const strength = (neuron, digit) => scene.byDigit[at(neuron) * 10 + digit] / 255;
+    const bars = [];
+    for (let digit = 0; digit < 10; digit++) {
+      const left = 24 * digit + 2;
+      [[one, "one", 0], [other, "other", 10]].forEach(([neuron, kind, right]) => {
+        if (kind === "other" && other === one) return;
+        const tall = 84 * strength(neuron, digit);
+        bars.push(`<rect class="${kind}" x="${left + right}" y="${106 - tall}" width="9" height="${tall}"/>`);
+      });
+      bars.push(`<text x="${left + 9.5}" y="126" text-anchor="middle">${digit}</text>`);
+    }
+    svg.innerHTML = `<text x="2" y="14">fires for the digit</text>${bars.join("")}`;
+    const best = [one, other].map((neuron) => [...Array(10).keys()].reduce((a, b) => (strength(neuron, b) > strength(neuron, a) ? b : a)));
+    svg.setAttribute("aria-label", `Neuron ${one} fires most for ${best[0]}s, neuron ${other} for ${best[1]}s.`);
   }
 
   function describe(neuron) {
@@ -272,31 +371,30 @@ function createExplorer(root) {
         .map(([other, cosine], i) => `${other} (${i ? "" : "cosine "}${share(cosine, 2)})`)
         .join(", ") + `; shuffled weights give ${share(scene.shuffled[side][index], 2)}`;
     return [
-      `Neuron ${neuron}: ${clusters}${scene.dead[at(neuron)] ? "; dead" : twinOf(neuron)}.`,
+      `Neuron ${neuron}: ${view === "paper" ? `${clusters}; ` : ""}${twinOf(neuron)}.`,
       `Most alike by incoming weights: ${alike(0)}.`,
       `Most alike by outgoing weights: ${alike(1)}.`,
     ];
   }
 
-  /** Which neuron acts like this one, in words; nothing where that was not measured. */
+  /** Which neuron acts like this one, in words. */
   function twinOf(neuron) {
-    if (!scene.twin) return "";
-    const [twin, correlation] = [scene.twin[at(neuron)], (scene.twinCorrelations[at(neuron)] - 100) / 100];
-    return twin === neuron ? "; no twin" : `; its twin is ${twin}, their activations correlate ${share(correlation, 2)}`;
+    const [other, correlation] = [partnerOf(neuron), share(correlationOf(neuron), 2)];
+    if (scene.dead[at(neuron)]) return "dead, it never fires";
+    if (hasTwin(neuron)) return `its twin is ${other}, their activity correlates ${correlation}`;
+    return other === neuron ? "no twin" : `no twin; the most alike is ${other}, correlation ${correlation}`;
   }
 
   function drawCharts() {
     const { rand, chance, adjusted, twins, scaled, sampled } = scene.curves;
     const plans = {
       rand: {
-        name: "Rand index",
         series: [{ kind: "chance", curve: chance }, { kind: "rand", curve: rand }],
         points: scene.paper,
       },
-      adjusted: { name: "adjusted Rand index", series: [{ kind: "adjusted", curve: adjusted }], zero: true },
-      ...(twins && { twins: { name: "share with a twin", series: [{ kind: "twins", curve: twins }], zero: true } }),
+      adjusted: { series: [{ kind: "adjusted", curve: adjusted }], zero: true },
+      ...(twins && { twins: { series: [{ kind: "twins", curve: twins }] } }),
       accuracy: {
-        name: "test accuracy (share right)",
         series: [{ kind: "scaled", curve: scaled }, { kind: "sampled", curve: sampled }],
       },
     };
@@ -306,27 +404,28 @@ function createExplorer(root) {
       swatch.classList.toggle("dashed", dash !== "solid");
     }
     find('[data-chart="twins"] svg').toggleAttribute("hidden", !twins);
-    charts = Object.entries(plans).map(([name, plan]) => {
+    charts = Object.entries(plans).flatMap(([name, plan]) => {
       const svg = find(`[data-chart="${name}"] svg`);
       svg.setAttribute("aria-label", scene.alts[name]);
-      return createChart(svg, scene, plan);
+      return svg.clientWidth ? [createChart(svg, scene, { name, ...plan })] : []; // one that is not shown is drawn when it is
     });
   }
 
   // ---- the neurons ------------------------------------------------------------------------------------------------------
 
-  const goal = () => [layout.tiles[index], layout.regions[index]];
+  const goal = () => [layout.tiles[index], layout.regions[index], layout.tile[index]];
 
   function jump() {
-    const [toTiles, toRegions] = goal();
+    const [toTiles, toRegions, toSide] = goal();
     places = Float64Array.from(toTiles);
     regions = Float64Array.from(toRegions);
+    side = toSide;
     settle();
   }
 
   /** Put the invisible elements, which keys and screen readers reach, onto the tiles that came to rest. */
   function settle() {
-    const size = layout.tile * width;
+    const size = side * width;
     for (let neuron = 0; neuron < scene.units; neuron++) {
       const { style } = tiles.children[neuron];
       style.width = style.height = `${size}px`;
@@ -337,17 +436,17 @@ function createExplorer(root) {
   function name() {
     for (let neuron = 0; neuron < scene.units; neuron++) {
       const tile = tiles.children[neuron];
-      tile.setAttribute("aria-label", describe(neuron).join(" "));
+      tile.setAttribute("aria-label", describe(neuron).slice(0, view === "paper" ? 3 : 1).join(" "));
       tile.setAttribute("aria-selected", String(neuron === pinned));
       tile.tabIndex = neuron === walked ? 0 : -1;
     }
   }
 
   /** One step of the glide; true while anything is still on its way. */
-  function step(now) {
-    const part = 1 - Math.exp(-Math.min(64, now - before) / GLIDE);
+  function glide(now) {
+    const part = 1 - Math.exp(-Math.max(0, Math.min(64, now - before)) / GLIDE);
     before = now;
-    const [toTiles, toRegions] = goal();
+    const [toTiles, toRegions, toSide] = goal();
     const near = 0.4 / width;
     let moving = false;
     const approach = (values, goals, i) => {
@@ -359,8 +458,10 @@ function createExplorer(root) {
       }
     };
     for (let i = 0; i < places.length; i++) approach(places, toTiles, i);
-    for (let cluster = 0; cluster < scene.k; cluster++) {
-      const from = 4 * cluster;
+    const sides = [side];
+    approach(sides, [toSide], 0);
+    [side] = sides;
+    for (let from = 0; from < regions.length; from += 4) {
       // A cluster that comes or goes does so at once: a region between two rates would be an invention.
       const appears = regions[from + 2] === 0 || toRegions[from + 2] === 0;
       for (let i = from; i < from + 4; i++) {
@@ -381,7 +482,7 @@ function createExplorer(root) {
   function paint(now) {
     frame = 0;
     if (!width) return;
-    const moving = step(now);
+    const moving = glide(now);
     draw();
     if (moving) frame = requestAnimationFrame(paint);
     else settle();
@@ -391,80 +492,133 @@ function createExplorer(root) {
     const scale = canvas.width / width;
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, width, width / layout.aspect);
-    const size = layout.tile * width;
+    const size = side * width;
+    if (view === "twins") drawGroups(size);
     drawRegions(size);
     const chosen = lit();
-    const near = chosen < 0 ? [[], []] : [0, 1].map((side) => copiesOf(chosen, side).map(([other]) => other));
+    const near = chosen < 0 ? [[], []] : linked(chosen);
     const bright = new Set([chosen, ...near.flat()]);
+    if (view === "twins") drawArcs(size, chosen < 0 ? 1 : 0.3);
     for (let neuron = 0; neuron < scene.units; neuron++) {
-      if (chosen < 0 || !bright.has(neuron)) drawTile(neuron, size, chosen < 0 ? 1 : 0.25);
+      if (chosen < 0 || !bright.has(neuron)) drawTile(neuron, size, chosen < 0 ? 1 : 0.3);
     }
     if (chosen < 0) return;
     for (const neuron of bright) drawTile(neuron, size, 1);
     drawLinks(chosen, near, size);
   }
 
+  /** What a lit neuron is joined to: its twin or the one most like it; in the paper's view its copies by weights. */
+  function linked(chosen) {
+    if (view === "paper") return [0, 1].map((side) => copiesOf(chosen, side).map(([other]) => other));
+    const other = partnerOf(chosen);
+    return other === chosen ? [[], []] : hasTwin(chosen) ? [[other], []] : [[], [other]];
+  }
+
+  /** Over each group how many it has. */
+  function drawGroups(size) {
+    const height = Math.max(13, Math.min(24, size * 0.36));
+    context.font = `600 ${height}px ${theme.font}`;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    context.fillStyle = theme.text;
+    scene.groups[index].forEach((text, group) => {
+      const [x, y] = layout.labels[index].slice(2 * group, 2 * group + 2);
+      if (x >= 0) context.fillText(text, x * width, y * width + (size / 0.9) * 0.25);
+    });
+  }
+
   function drawRegions(size) {
-    const height = Math.max(10, Math.min(22, size * 0.34));
+    const twins = view === "twins";
+    const height = Math.max(12, Math.min(22, size * 0.34));
     context.font = `600 ${height}px ${theme.font}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    for (let cluster = 0; cluster < scene.k; cluster++) {
-      const [x, y, w, h] = regions.subarray(4 * cluster, 4 * cluster + 4).map((value) => value * width);
+    for (let group = 0; 4 * group < regions.length; group++) {
+      const [x, y, w, h] = regions.subarray(4 * group, 4 * group + 4).map((value) => value * width);
       if (!w) continue;
-      const colour = theme.palette[cluster % theme.palette.length];
+      const colour = theme.colours[group % theme.colours.length];
       context.beginPath();
-      context.roundRect(x, y, w, h, size * 0.14);
-      context.fillStyle = colour;
-      context.globalAlpha = theme.dark ? 0.16 : 0.1;
+      context.roundRect(x, y, w, h, size * 0.16);
+      context.fillStyle = colour.css;
+      context.globalAlpha = theme.dark ? 0.2 : 0.14;
       context.fill();
       context.globalAlpha = 1;
-      context.strokeStyle = colour;
+      if (twins) continue;
+      context.strokeStyle = colour.css;
       context.lineWidth = 1.75;
-      context.setLineDash(OUTLINES[Math.floor(cluster / theme.palette.length) % OUTLINES.length]);
+      context.setLineDash(OUTLINES[Math.floor(group / theme.colours.length) % OUTLINES.length]);
       context.stroke();
       context.setLineDash([]);
-      const label = String(cluster + 1);
+      const label = String(group + 1);
       const room = height * (0.55 + 0.6 * label.length);
       context.beginPath();
       context.roundRect(x, y - height * 1.12, room, height * 1.12, [height * 0.25, height * 0.25, 0, 0]);
       context.fill();
-      context.fillStyle = theme.dark || luminance(rgbOf(colour)) > 0.6 ? "#111111" : "#ffffff";
+      context.fillStyle = colour.on;
       context.fillText(label, x + room / 2, y - height * 0.52);
     }
   }
 
-  const known = new Map();
-  function rgbOf(colour) {
-    if (!known.has(colour)) known.set(colour, rgb(colour));
-    return known.get(colour);
+  /** Under each family arcs join every neuron to its twin. */
+  function drawArcs(size, strength) {
+    context.globalAlpha = strength;
+    context.lineWidth = Math.max(2, size * 0.07);
+    context.lineCap = "round";
+    for (let neuron = 0; neuron < scene.units; neuron++) {
+      const other = hasTwin(neuron) ? partnerOf(neuron) : neuron;
+      if (other === neuron || (other > neuron && hasTwin(other) && partnerOf(other) === neuron)) continue; // drawn from the other end
+      arc(neuron, other, size, colourOf(neuron).css);
+    }
+    context.lineCap = "butt";
+    context.globalAlpha = 1;
+  }
+
+  function arc(neuron, other, size, colour) {
+    const [x, y] = [places[2 * neuron] * width + size / 2, (places[2 * neuron + 1] * width) + size];
+    const [toX, toY] = [places[2 * other] * width + size / 2, (places[2 * other + 1] * width) + size];
+    const deep = size * (0.26 + 0.1 * Math.min(3, Math.abs(toX - x) / size));
+    context.strokeStyle = colour;
+    context.beginPath();
+    context.moveTo(x, y);
+    context.bezierCurveTo(x, y + deep, toX, toY + deep, toX, toY);
+    context.stroke();
   }
 
   function drawTile(neuron, size, strength) {
     const x = places[2 * neuron] * width;
     const y = places[2 * neuron + 1] * width;
-    const cluster = scene.incoming[at(neuron)];
-    const colour = theme.palette[cluster % theme.palette.length];
-    const solid = scene.agree[at(neuron)];
+    const colour = colourOf(neuron);
     const dead = scene.dead[at(neuron)];
-    const edge = Math.max(2, size * 0.085);
     context.globalAlpha = strength;
-    context.fillStyle = solid ? colour : theme.background;
-    context.fillRect(x, y, size, size);
-    if (solid) {
+    if (view === "twins") {
+      context.beginPath();
+      context.roundRect(x, y, size, size, size * 0.1);
       context.fillStyle = theme.background;
-      context.fillRect(x + edge, y + edge, size - 2 * edge, size - 2 * edge);
-    }
-    context.globalAlpha = strength * (dead ? 0.3 : solid ? 1 : 0.6);
-    drawPicture(neuron, x + edge, y + edge, size - 2 * edge);
-    context.globalAlpha = strength;
-    if (!solid) {
-      const line = Math.max(1.25, size * 0.035);
-      context.strokeStyle = colour;
-      context.lineWidth = line;
-      context.setLineDash([size * 0.13, size * 0.1]);
-      context.strokeRect(x + line / 2, y + line / 2, size - line, size - line);
-      context.setLineDash([]);
+      context.fill();
+      context.strokeStyle = colour.css;
+      context.lineWidth = isLoner(neuron) ? 1 : Math.max(1.5, size * 0.045);
+      context.globalAlpha = strength * (isLoner(neuron) ? 0.45 : 1);
+      context.stroke();
+      context.globalAlpha = strength;
+      drawPicture(neuron, x, y, size);
+    } else {
+      const solid = scene.agree[at(neuron)];
+      const edge = Math.max(2, size * 0.085);
+      context.fillStyle = solid ? colour.css : theme.background;
+      context.fillRect(x, y, size, size);
+      if (solid) {
+        context.fillStyle = theme.background;
+        context.fillRect(x + edge, y + edge, size - 2 * edge, size - 2 * edge);
+      }
+      drawPicture(neuron, x + edge, y + edge, size - 2 * edge);
+      if (!solid) {
+        const line = Math.max(1.25, size * 0.035);
+        context.strokeStyle = colour.css;
+        context.lineWidth = line;
+        context.setLineDash([size * 0.13, size * 0.1]);
+        context.strokeRect(x + line / 2, y + line / 2, size - line, size - line);
+        context.setLineDash([]);
+      }
     }
     if (dead) {
       context.strokeStyle = theme.text;
@@ -479,22 +633,19 @@ function createExplorer(root) {
     context.globalAlpha = 1;
   }
 
+  /** The shown rate's picture in the colours of what is shown; drawn once for each. */
+  function atlas() {
+    const key = `${view} ${index} ${view === "paper" ? scene.k : ""}`;
+    if (!atlases.has(key)) {
+      atlases.set(key, drawAtlas(pictures[index], scene.picture, scene.units, (neuron) => colourOf(neuron).rgb));
+    }
+    return atlases.get(key);
+  }
+
   function drawPicture(neuron, x, y, size) {
     if (!pictures[index]) return; // on its way
     const { rows, columns, across } = scene.picture;
-    atlases[index] ??= drawAtlas(pictures[index], theme);
-    const left = (neuron % across) * columns;
-    const top = Math.floor(neuron / across) * rows;
-    context.imageSmoothingEnabled = rows > 4;
-    if (rows > 4) {
-      context.drawImage(atlases[index], left, top, columns, rows, x, y, size, size);
-      return;
-    }
-    const gap = rows > 1 ? 2 : 0; // between the lines of a strip
-    const line = (size - gap * (rows - 1)) / rows;
-    for (let row = 0; row < rows; row++) {
-      context.drawImage(atlases[index], left, top + row, columns, 1, x, y + row * (line + gap), size, line);
-    }
+    context.drawImage(atlas(), (neuron % across) * columns, Math.floor(neuron / across) * rows, columns, rows, x, y, size, size);
   }
 
   function drawLinks(chosen, near, size) {
@@ -505,6 +656,10 @@ function createExplorer(root) {
       context.setLineDash(side ? [line * 3, line * 2] : []);
       for (const other of others) {
         const [toX, toY] = middle(other);
+        if (view === "twins" && Math.hypot(toX - x, toY - y) < 1.5 * size) {
+          outline(other, size, line); // side by side: the arc below them is enough
+          continue;
+        }
         // Bent one way for incoming and the other for outgoing, so that both are seen where both lead to one neuron.
         const bend = side ? -0.16 : 0.16;
         const [midX, midY] = [(x + toX) / 2 + (toY - y) * bend, (y + toY) / 2 - (toX - x) * bend];
@@ -549,6 +704,7 @@ function createExplorer(root) {
       pictures[rate] = picture;
       if (rate !== index) return;
       tellWaiting();
+      tell();
       request();
     } catch {
       // Its tiles stay empty; it is asked for again when its rate is shown again.
@@ -557,30 +713,202 @@ function createExplorer(root) {
 
   /** A hand is on the slider: fetch the pictures that it may reach, nearest first. */
   async function fetchAll() {
+    if (!scene) return;
     const order = [...addresses.keys()].sort((a, b) => Math.abs(a - index) - Math.abs(b - index));
     for (const rate of order) await fetchPicture(rate);
   }
 
   function onInput() {
+    stop();
+    find(".outcome").textContent = "";
     show(Number(input.value));
   }
+
+  const tellPython = () => report({ index: back ?? index, view, step, guess: guessed });
 
   /** Let go: Python hears of the rate, and so does a screen reader. A key held down counts as one. */
   function onChange() {
     clearTimeout(release);
     release = setTimeout(() => {
-      find(".spoken").textContent = scene.sentences[index];
+      if (gone) return;
+      const said = (view === "twins" ? scene.findings : scene.sentences)[index];
+      if (!question) find(".spoken").textContent = `${find(".outcome").textContent} ${said}`.trim();
       name();
-      report(index);
+      tellPython();
     }, RELEASE);
   }
+
+  /** The browser took the pointer to scroll: what the finger brushed on its way is as it was. */
+  function onCancel() {
+    if (grasped !== null) show(grasped);
+    grasped = null;
+  }
+
+  function sweep(to, every, done) {
+    stop();
+    buttons.play.classList.add("on");
+    buttons.play.setAttribute("aria-label", "Pause");
+    playing = setInterval(() => {
+      if (index >= to) {
+        stop();
+        done();
+      } else if (pictures[index + 1]) show(index + 1);
+      else fetchPicture(index + 1); // shown when it is there
+    }, every);
+    fetchAll();
+  }
+
+  function stop() {
+    clearInterval(playing);
+    if (playing) onChange();
+    playing = 0;
+    buttons.play.classList.remove("on");
+    buttons.play.setAttribute("aria-label", "Play: raise the rate step by step");
+  }
+
+  function play() {
+    if (playing) return stop();
+    const last = scene.rates.length - 1;
+    if (index === last) show(0);
+    sweep(last, SWEEP, () => {});
+  }
+
+  function hold() {
+    if (back !== null || !scene || question) return;
+    stop();
+    back = index;
+    buttons.hold.classList.add("held");
+    show(0);
+  }
+
+  function letGo() {
+    if (back === null) return;
+    const to = back;
+    back = null;
+    buttons.hold.classList.remove("held");
+    show(to);
+  }
+
+  function setView(next) {
+    if (next === view) return;
+    view = next;
+    arrange();
+    onChange();
+  }
+
+  /** Show what the view has: its words, charts and places. */
+  function arrange() {
+    root.dataset.view = view;
+    buttons.paper.setAttribute("aria-pressed", String(view === "paper"));
+    if (!width) return;
+    layout = layoutOf();
+    regions = Float64Array.from(layout.regions[index]);
+    drawCharts();
+    write();
+    name();
+    if (calm.matches) jump();
+    request();
+  }
+
+  const layoutOf = () => (view === "twins" ? scene.twinLayouts : scene.layouts)[root.clientWidth < NARROW ? 1 : 0];
+
+  // ---- the tour ---------------------------------------------------------------------------------------------------------
+
+  function goStep(next, tell = true) {
+    stop();
+    step = Math.max(0, Math.min(scene.steps.length, next));
+    find(".tour").hidden = !step;
+    root.toggleAttribute("data-touring", step > 0);
+    buttons.tour.hidden = step > 0 || !scene.steps.length;
+    if (step) {
+      const now = scene.steps[step - 1];
+      find(".tour-at").textContent = `${step} of ${scene.steps.length}`;
+      find(".tour-title").textContent = now.title;
+      find(".tour-sentence").textContent = now.sentence;
+      find(".tour-do").textContent = now.do;
+      find(".tour-links").replaceChildren(...now.links.map(([text, address]) => pageLink(text, address)));
+      buttons.back.disabled = step === 1;
+      buttons.next.disabled = step === scene.steps.length;
+      if (tell) {
+        if (now.index !== null) show(now.index);
+        setView(now.view);
+      }
+    }
+    if (tell) onChange();
+  }
+
+  function pageLink(text, address) {
+    if (links === null) return document.createTextNode(`(${text}: in the dashboard.) `);
+    const link = document.createElement("a");
+    link.textContent = `${text} →`;
+    link.href = new URL(links + address, document.baseURI);
+    link.target = "_top";
+    return link;
+  }
+
+  const TURNS = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 };
+
+  /** Arrow keys, and the keys of a clicker, turn the tour's pages wherever they mean nothing else. */
+  function onAnyKey(event) {
+    if (!step || event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const target = event.composedPath()[0];
+    const clicker = event.key.startsWith("Page");
+    if (!TURNS[event.key] || (!clicker && target.closest?.("input, textarea, select, [contenteditable], .tiles, [role=radiogroup]"))) return;
+    const next = step + TURNS[event.key];
+    event.preventDefault();
+    if (next >= 1 && next <= scene.steps.length) goStep(next);
+  }
+
+  // ---- the guess --------------------------------------------------------------------------------------------------------
+
+  function ask(asked) {
+    question = asked;
+    root.classList.toggle("asking", Boolean(question));
+    find(".guess").hidden = !question;
+    if (!question) return;
+    fill(find(".question"), question.text);
+    expected.max = String(scene.units);
+    expected.value = String(Math.round(scene.units / 2));
+    onExpected();
+    show(0);
+  }
+
+  function onExpected() {
+    find(".expected output").textContent = expected.value;
+    expected.style.setProperty("--done", `${(100 * Number(expected.value)) / Number(expected.max)}%`);
+  }
+
+  function answer(guess) {
+    const { index: to, answered, start } = question;
+    ask(null);
+    resize();
+    input.focus({ preventScroll: true });
+    if (guess === null) {
+      show(start);
+      guessed = SKIPPED;
+      onChange();
+      return;
+    }
+    const tellOutcome = () => {
+      const said = answered.replace("{guess}", guess).replace("{answer}", scene.withTwin[to]);
+      find(".outcome").textContent = said;
+      guessed = guess;
+      onChange();
+    };
+    if (calm.matches) {
+      show(to);
+      tellOutcome();
+    } else sweep(to, REVEAL, tellOutcome);
+  }
+
+  // ---- pointers and keys over the neurons -------------------------------------------------------------------------------
 
   function hit(event) {
     const box = canvas.getBoundingClientRect();
     const [x, y] = [(event.clientX - box.left) / width, (event.clientY - box.top) / width];
     for (let neuron = 0; neuron < scene.units; neuron++) {
       const [dx, dy] = [x - places[2 * neuron], y - places[2 * neuron + 1]];
-      if (dx >= 0 && dy >= 0 && dx <= layout.tile && dy <= layout.tile) return neuron;
+      if (dx >= 0 && dy >= 0 && dx <= side && dy <= side) return neuron;
     }
     return -1;
   }
@@ -601,16 +929,25 @@ function createExplorer(root) {
   }
 
   function onPointerMove(event) {
-    if (event.pointerType !== "touch") light(() => (hovered = hit(event)));
+    if (scene && event.pointerType !== "touch") light(() => (hovered = hit(event)));
   }
 
   function onPointerLeave() {
-    light(() => (hovered = -1));
+    if (scene) light(() => (hovered = -1));
   }
 
   function onClick(event) {
+    if (!scene) return;
     const neuron = hit(event);
+    const was = pinned;
     pin(neuron < 0 ? pinned : neuron);
+    if (neuron < 0) return;
+    if (was === neuron) tiles.children[neuron].blur();
+    else {
+      walk(neuron);
+      // On a phone the pair covers the lower end of the screen: what was tapped is not left under it.
+      if (root.clientWidth < NARROW) tiles.children[neuron].scrollIntoView({ block: "nearest", behavior: "smooth" });
+    }
   }
 
   /** The nearest tile to the left, right, above or below; itself when there is none. */
@@ -624,7 +961,7 @@ function createExplorer(root) {
       const along = x * dx + y * dy;
       const aside = Math.abs(x * dy) + Math.abs(y * dx);
       const cost = along + 2 * aside;
-      if (along > layout.tile / 2 && along >= aside && cost < least) [best, least] = [other, cost];
+      if (along > layout.tile[index] / 2 && along >= aside && cost < least) [best, least] = [other, cost];
     }
     return best;
   }
@@ -654,12 +991,11 @@ function createExplorer(root) {
     tiles.children[walked].tabIndex = -1;
     walked = neuron;
     tiles.children[walked].tabIndex = 0;
-    tiles.children[walked].focus();
+    tiles.children[walked].focus({ preventScroll: true });
   }
 
   function onFocusIn(event) {
     const neuron = [...tiles.children].indexOf(event.target);
-    // A tap focuses nothing here, so what is focused was walked to.
     light(() => (focused = neuron));
     if (neuron >= 0 && neuron !== walked) walk(neuron);
   }
@@ -668,17 +1004,26 @@ function createExplorer(root) {
     light(() => (focused = -1));
   }
 
+  const onHoldKey = (event) => {
+    if (event.key === " " || event.key === "Enter") {
+      event.preventDefault();
+      (event.type === "keydown" ? hold : letGo)();
+    }
+  };
+  const onNought = (event) => {
+    if (event.key === "0" && !event.ctrlKey && !event.metaKey && !event.altKey) (event.type === "keydown" ? hold : letGo)();
+  };
+
   // ---- sizes, data, end -------------------------------------------------------------------------------------------------
 
   function resize() {
     const next = field.clientWidth;
     if (!scene || !next) return;
     width = next;
-    layout = scene.layouts[width < NARROW ? 1 : 0];
+    layout = layoutOf();
     const density = Math.min(2, devicePixelRatio || 1);
     canvas.width = Math.round(width * density);
     canvas.height = Math.round((width / layout.aspect) * density);
-    canvas.style.height = `${width / layout.aspect}px`;
     drawCharts();
     write();
     jump();
@@ -688,26 +1033,25 @@ function createExplorer(root) {
   function open(payload, pictureAddresses) {
     scene = unpack(payload);
     // Another number of clusters: the same pictures, which are not drawn anew.
-    if (pictureAddresses.join() !== addresses.join()) {
-      pictures = [];
-      atlases = [];
-    }
+    if (pictureAddresses.join() !== addresses.join()) pictures = [];
+    atlases.clear();
     addresses = pictureAddresses;
     hovered = focused = -1;
     if (pinned >= scene.units) pinned = -1;
     walked = Math.min(walked, scene.units - 1);
     index = Math.min(index, scene.rates.length - 1);
+    input.disabled = false;
     input.max = String(scene.rates.length - 1);
-    input.value = String(index);
-    find(".title").textContent =
-      `Layer ${scene.layer} in ${scene.k} clusters, ${scene.recipe} recipe; each neuron ${scene.drawn}`;
+    find(".fetching").hidden = true;
+    find(".outcome").textContent = "";
+    find(".title").textContent = `Layer ${scene.layer} in ${scene.k} clusters, ${scene.recipe} recipe;`;
     field.setAttribute("aria-label", `Neurons of layer ${scene.layer}`);
     const last = Math.max(1, scene.rates.length - 1);
     find(".ticks").replaceChildren(
       ...scene.rates.flatMap((rate, i) => {
         if (Math.abs(rate * 10 - Math.round(rate * 10)) > 1e-6) return [];
         const tick = document.createElement("span");
-        tick.textContent = rate ? share(rate, 1) : "0";
+        tick.textContent = rate ? share(rate, 1) : "none";
         tick.style.left = `${(100 * i) / last}%`;
         return [tick];
       }),
@@ -726,12 +1070,20 @@ function createExplorer(root) {
 
   async function update(data, hear) {
     report = hear;
-    index ??= data.start;
-    veiled = data.veiled;
-    root.classList.toggle("veiled", veiled);
+    const first = index === undefined;
+    index ??= data.start.index;
+    links = data.links;
+    root.toggleAttribute("data-present", data.present);
     theme = readTheme(root);
     root.toggleAttribute("data-dark", theme.dark);
-    atlases = [];
+    atlases.clear();
+    if (first) {
+      view = data.start.view;
+      step = data.start.step;
+      root.dataset.view = view;
+      buttons.paper.setAttribute("aria-pressed", String(view === "paper"));
+      root.classList.toggle("asking", Boolean(data.ask));
+    }
     const wanted = [data.layer, data.clusters, ...data.pictures].join();
     if (source === wanted) {
       if (shown !== wanted) return; // on its way
@@ -752,12 +1104,14 @@ function createExplorer(root) {
         return;
       }
       if (gone || source !== wanted) return;
+      const opened = shown === undefined;
       shown = wanted;
       lost.hidden = true;
-      root.hidden = false;
       open({ ...parts[0], ...parts[1] }, data.pictures);
-      fetchPicture(index);
       resize();
+      if (opened && data.ask) ask({ ...data.ask, start: data.start.index });
+      if (step || opened) goStep(step, false);
+      fetchPicture(index);
     }
     performance.mark("explorer drawn"); // what the timing of the first page waits for
   }
@@ -767,10 +1121,29 @@ function createExplorer(root) {
   });
   const listeners = [
     [input, "pointerenter", fetchAll],
-    [input, "pointerdown", fetchAll],
+    [input, "pointerdown", () => ((grasped = index), fetchAll())],
+    [input, "pointerup", () => (grasped = null)],
+    [input, "pointercancel", onCancel],
     [input, "focus", fetchAll],
     [input, "input", onInput],
     [input, "change", onChange],
+    [expected, "input", onExpected],
+    [find(".guess"), "submit", (event) => (event.preventDefault(), answer(Number(expected.value)))],
+    [buttons.skip, "click", () => answer(null)],
+    [buttons.play, "click", () => scene && play()],
+    [buttons.hold, "pointerdown", hold],
+    ...["pointerup", "pointercancel", "pointerleave", "blur"].map((type) => [buttons.hold, type, letGo]),
+    [buttons.hold, "contextmenu", (event) => event.preventDefault()],
+    [buttons.hold, "keydown", onHoldKey],
+    [buttons.hold, "keyup", onHoldKey],
+    [root, "keydown", onNought],
+    [root, "keyup", onNought],
+    [buttons.paper, "click", () => scene && setView(view === "paper" ? "twins" : "paper")],
+    [buttons.tour, "click", () => scene && (goStep(1), buttons.next.focus())],
+    [buttons.back, "click", () => goStep(step - 1)],
+    [buttons.next, "click", () => goStep(step + 1)],
+    [buttons.end, "click", () => (goStep(0), input.focus({ preventScroll: true }))],
+    [document, "keydown", onAnyKey, true], // before whoever else turns pages by these keys
     [canvas, "pointermove", onPointerMove],
     [canvas, "pointerleave", onPointerLeave],
     [canvas, "click", onClick],
@@ -778,7 +1151,7 @@ function createExplorer(root) {
     [tiles, "focusin", onFocusIn],
     [tiles, "focusout", onFocusOut],
   ];
-  for (const [target, type, listener] of listeners) target.addEventListener(type, listener);
+  for (const [target, type, listener, early] of listeners) target.addEventListener(type, listener, early);
   observer.observe(field);
 
   return {
@@ -788,7 +1161,8 @@ function createExplorer(root) {
       observer.disconnect();
       cancelAnimationFrame(frame);
       clearTimeout(release);
-      for (const [target, type, listener] of listeners) target.removeEventListener(type, listener);
+      clearInterval(playing);
+      for (const [target, type, listener, early] of listeners) target.removeEventListener(type, listener, early);
     },
   };
 }

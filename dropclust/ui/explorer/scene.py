@@ -1,4 +1,4 @@
-"""What the explorer draws, worked out once: pictures of neurons, their clusters, nearest others and places, and its files."""
+"""What the explorer draws, worked out once: what neurons answer to, their families, clusters and places, and its files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from dropclust.core.clustering import incoming, outgoing
+from dropclust.core.receptive import Images, activations, answers
 from dropclust.core.similarity import agreement_by_chance, match_labels
 from dropclust.experiments.paper import TABLE_2
-from dropclust.findings.explorer import Reading, alts, reading
+from dropclust.findings import tour
+from dropclust.findings.explorer import AXES, Reading, alts, reading
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.table2 import Table2
 from dropclust.ui.explorer.files import ACROSS, packed, picture
@@ -28,7 +30,8 @@ Ints = npt.NDArray[np.intp]
 Bytes = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
 
-MAX_UNITS = 256  # a neuron's number is sent as one byte
+MAX_UNITS = 256  # a neuron's number is sent as one byte, a family's too
+LONER = MAX_UNITS - 1  # the family of a neuron that has no twin
 COPIES = 3  # most alike neurons told of a neuron, each way
 # What the curves mean, so that they look as on every other chart.
 MEANINGS = {
@@ -41,7 +44,7 @@ MEANINGS = {
     "sampled": Meaning.SAMPLED,
     "now": Meaning.CHOSEN,
 }
-ASPECTS = (1.7, 0.7)  # width over height of the field: beside the charts, and above them on a phone
+ASPECTS = (1.4, 0.8)  # width over height of the field: beside the charts, and above them on a phone
 
 # Lengths of the field's layout in cells; a cell holds one tile and the gap around it.
 _PAD = 0.12  # from a region's edge to its cells
@@ -49,6 +52,11 @@ _GAP_X = 0.22  # between two regions of a row
 _GAP_Y = 0.46  # above each row of regions, where the clusters' numbers stand
 _EDGE = 0.06  # left, right and below, so that a region's outline is not cut
 _TILE = 0.9
+# Of the twins' layout: a family lies in a frame, under it arcs join each neuron to its twin.
+_LABEL = 0.5  # a line that says what stands below it
+_ARC = 0.3  # under a family
+_BREAK = 0.45  # between those that have a twin and the others
+_ACROSS = 6  # members of a family side by side
 
 
 class Weights(Protocol):
@@ -72,17 +80,68 @@ class Layout:
     aspect
         Width over height of the field.
     tile
-        Side of a tile; the same at every rate.
+        Side of a tile at each rate, ``[rates]``.
     tiles
         Upper left corner of each neuron's tile, ``[rates, h, 2]``.
     regions
-        Left, top, width and height of each cluster's region, ``[rates, k, 4]``; zeros for a cluster that is empty.
+        Left, top, width and height of each cluster's or family's region, ``[rates, k, 4]``; zeros for one that is empty.
+    labels
+        Where lines of text begin, ``[rates, lines, 2]``; empty for clusters.
     """
 
     aspect: float
-    tile: float
+    tile: Floats
     tiles: Floats
     regions: Floats
+    labels: Floats
+
+    def sent(self) -> dict[str, Any]:
+        """As plain numbers, a list a rate."""
+
+        def flat(values: Floats) -> list[list[float]]:
+            return np.round(values, 4).reshape(len(values), -1).tolist()
+
+        return {
+            "aspect": self.aspect,
+            "tile": np.round(self.tile, 4).tolist(),
+            "tiles": flat(self.tiles),
+            "regions": flat(self.regions),
+            "labels": flat(self.labels),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the neurons of a layer answer to, as far as it is shown; of one rate. It does not depend on clusters.
+
+    Parameters
+    ----------
+    picture
+        The ink that excites a neuron, ``[h, 28, 28]``: 128 is as much as in the mean image, 255 the neuron's own most.
+    by_digit
+        Mean activation for each digit, of the neuron's own largest, ``[h, 10]``, 0 to 1.
+    nearest, correlation
+        The neuron whose activations correlate most with its own, its own number where nothing does; and how far. ``[h]``.
+    """
+
+    picture: Bytes
+    by_digit: Floats
+    nearest: Ints
+    correlation: Floats
+
+
+def look(network: Weights, layer: int, images: Images) -> Look:
+    """Look at a layer's neurons with some images.
+
+    Raises
+    ------
+    ValueError
+        For a layer that the network does not have.
+    """
+    found = answers(activations(network.weights, network.biases, layer, images.pixels), images)
+    by_digit = found.by_digit.astype(float)
+    most = np.maximum(by_digit.max(axis=1, keepdims=True), np.finfo(float).tiny)
+    return Look(_picture(found.ink), by_digit / most, found.nearest, found.correlation.astype(float))
 
 
 class Files(NamedTuple):
@@ -106,8 +165,9 @@ class Scene:
     readings
         The numbers, one a rate, in the order of rates.
     pictures
-        A neuron's weights, ``[rates, h, rows, columns]``: 128 is 0, 255 and 1 are the rate's largest sizes either way. Layer
-        1 shows incoming weights, 28 x 28; the others outgoing weights, as a strip in one line or four.
+        The ink that excites a neuron, ``[rates, h, 28, 28]``: 128 is as much as in the mean image, 255 the neuron's own most.
+    by_digit
+        Mean activation for each digit, of the neuron's own largest, ``[rates, h, 10]``, 0 to 1.
     incoming, outgoing
         Cluster of each neuron by incoming and by outgoing weights, ``[rates, h]``, 0 to k-1. Names are matched: those of
         neighbouring rates so that colours do not jump, and those of the two clusterings so that equal names mean agreement.
@@ -116,13 +176,18 @@ class Scene:
     copies, cosines
         The `COPIES` neurons nearest by cosine of incoming (index 0) and outgoing (1) weights, nearest first, and the
         cosines: ``[2, rates, h, COPIES]``.
-    twin, twin_correlation
-        The neuron's twin, ``[rates, h]``, its own number where it has none, and how far their activations on held-out images
-        correlate, 0 where nothing does; None where it was not measured.
+    twin
+        The neuron's twin, ``[rates, h]``, its own number where it has none; None where it was not measured.
+    partner, correlation
+        The neuron whose activations on held-out images correlate most with its own: its twin where it has one; its own
+        number where nothing correlates; and how far. Both ``[rates, h]``.
+    families
+        ``[rates, h]``: neurons joined by twins, however many steps away, have one number; `LONER` for one without a twin.
+        Numbers follow those of the rate before, so that colours do not jump.
     shuffled
         The nearest one's cosine, mean over neurons, when each neuron's own weights are shuffled: ``[2, rates]``.
-    layouts
-        One for each of `ASPECTS`.
+    layouts, twin_layouts
+        Places by clusters and by families, one for each of `ASPECTS`.
     """
 
     layer: int
@@ -130,6 +195,7 @@ class Scene:
     recipe: str
     readings: tuple[Reading, ...]
     pictures: Bytes
+    by_digit: Floats
     incoming: Ints
     outgoing: Ints
     agree: Bools
@@ -137,9 +203,12 @@ class Scene:
     copies: Ints
     cosines: Floats
     twin: Ints | None
-    twin_correlation: Floats | None
+    partner: Ints
+    correlation: Floats
+    families: Ints
     shuffled: Floats
     layouts: tuple[Layout, ...]
+    twin_layouts: tuple[Layout, ...]
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -151,14 +220,6 @@ class Scene:
         """Neurons of the layer."""
         return int(self.incoming.shape[1])
 
-    @property
-    def drawn(self) -> str:
-        """How a neuron is drawn, in words."""
-        if self.layer == 1:
-            return "as its incoming weights, 28 × 28 pixels"
-        lines, columns = self.pictures.shape[2:]
-        return f"as its outgoing weights, a strip in {lines} lines" if lines > 1 else f"as its {columns} outgoing weights"
-
     @cached_property
     def layer_part(self) -> dict[str, Any]:
         """What depends on recipe, seed and layer alone, as plain lists, numbers and text."""
@@ -166,7 +227,6 @@ class Scene:
             "layer": self.layer,
             "recipe": self.recipe,
             "units": self.units,
-            "drawn": self.drawn,
             "copiesEach": self.copies.shape[-1],
             "rates": list(self.rates),
             "looks": {name: {"colour": style(of).colour, "dash": style(of).dash} for name, of in MEANINGS.items()},
@@ -174,7 +234,11 @@ class Scene:
             "picture": {"rows": self.pictures.shape[2], "columns": self.pictures.shape[3], "across": ACROSS},
             "dead": _base64(self.dead),
             "twin": None if self.twin is None else _base64(self.twin),
-            "twinCorrelations": None if self.twin_correlation is None else _base64(_hundredths(self.twin_correlation)),
+            "partner": _base64(self.partner),
+            "correlations": _base64(_hundredths(self.correlation)),
+            "families": _base64(self.families),
+            "byDigit": _base64(np.rint(255 * self.by_digit)),
+            "twinLayouts": [layout.sent() for layout in self.twin_layouts],
             "copies": _base64(self.copies),
             "cosines": _base64(_hundredths(self.cosines)),
             "shuffled": np.round(self.shuffled, 4).tolist(),
@@ -192,8 +256,13 @@ class Scene:
         twins = curve("twins") if all(reading.twins for reading in self.readings) else None
         return {
             "k": self.k,
+            "axes": {name: list(ends) for name, ends in AXES.items()},
             "texts": [reading.texts for reading in self.readings],
+            "findings": [reading.finding for reading in self.readings],
             "sentences": [reading.sentence for reading in self.readings],
+            "groups": [list(reading.groups) for reading in self.readings],
+            "withTwin": [reading.with_twin for reading in self.readings],
+            "steps": tour.told(self.readings),
             "alts": alts(self.readings, self.recipe, self.layer, self.k),
             "curves": {name: curve(name) for name in ("rand", "adjusted", "scaled", "sampled")}
             | {"chance": {end: [_rounded(getattr(r, field)) for r in self.readings] for end, field in chance.items()}}
@@ -201,15 +270,7 @@ class Scene:
             "incoming": _base64(self.incoming),
             "outgoing": _base64(self.outgoing),
             "agree": _base64(self.agree),
-            "layouts": [
-                {
-                    "aspect": layout.aspect,
-                    "tile": _rounded(layout.tile),
-                    "tiles": np.round(layout.tiles, 4).reshape(len(self.readings), -1).tolist(),
-                    "regions": np.round(layout.regions, 4).reshape(len(self.readings), -1).tolist(),
-                }
-                for layout in self.layouts
-            ],
+            "layouts": [layout.sent() for layout in self.layouts],
         }
 
     @cached_property
@@ -276,16 +337,160 @@ def _nearest_shuffled(vectors: Floats) -> float:
     return float(_nearest(shuffled, 1)[1].mean())
 
 
-def _picture(vectors: Floats) -> Bytes:
-    """Quantise one rate's weights ``[h, d]`` and fold each neuron's into lines: ``[h, rows, columns]``."""
-    h, d = vectors.shape
-    scale = max(float(np.quantile(np.abs(vectors), 0.995)), np.finfo(np.float64).tiny)
-    levels = np.rint(np.clip(vectors / scale, -1, 1) * 127).astype(np.int16) + 128
-    rows = 28 if d == 28 * 28 else 4 if d > 40 else 1
-    columns = math.ceil(d / rows)
-    folded = np.full((h, rows * columns), 128, dtype=np.uint8)
-    folded[:, :d] = levels
-    return folded.reshape(h, rows, columns)
+def _picture(ink: npt.NDArray[np.float32]) -> Bytes:
+    """Quantise what excites the neurons of one rate, ``[h, d]``, each by its own most ink: ``[h, side, side]``."""
+    h, d = ink.shape
+    side = math.isqrt(d)
+    most = np.maximum(ink.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    levels: Bytes = (np.rint(np.clip(ink / most, -1, 1) * 127) + 128).astype(np.uint8)
+    return levels.reshape(h, side, side)
+
+
+def _families(twin: Ints) -> Ints:
+    """Number the families of each rate, ``[rates, h]``, by the numbers that most of their members had at the rate before."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rates, h = twin.shape
+    named = np.full((rates, h), LONER)
+    for rate in range(rates):
+        first = np.flatnonzero(twin[rate] != np.arange(h))
+        if not len(first):
+            continue
+        joined = coo_array((np.ones(len(first)), (first, twin[rate, first])), shape=(h, h))
+        of = connected_components(joined, directed=False)[1]
+        before = named[rate - 1] if rate else named[rate]
+        members = [np.flatnonzero(of == family) for family in np.unique(of[first])]
+        taken: set[int] = set()
+        for group in sorted(members, key=len, reverse=True):
+            wished = [int(name) for name in before[group] if name != LONER and name not in taken]
+            free = next(name for name in range(h) if name not in taken and name not in before)
+            name = max(set(wished), key=lambda old: (wished.count(old), -old)) if wished else free
+            taken.add(name)
+            named[rate, group] = name
+    return named
+
+
+def _chain(group: Ints, twin: Ints) -> Ints:
+    """The members of a family in an order in which twins stand side by side as far as they can: depth first along the links."""
+    beside: dict[int, set[int]] = {int(neuron): set() for neuron in group}
+    for neuron in beside:
+        if (other := int(twin[neuron])) in beside:
+            beside[neuron].add(other)
+            beside[other].add(neuron)
+    start = min(beside, key=lambda neuron: (len(beside[neuron]), neuron))
+    seen: list[int] = []
+    waiting = [start]
+    while waiting:
+        neuron = waiting.pop()
+        if neuron in seen:
+            continue
+        seen.append(neuron)
+        waiting += sorted(beside[neuron] - set(seen), key=lambda other: (-len(beside[other]), -other))
+    return np.array(seen)
+
+
+class _Shelf(NamedTuple):
+    """Families side by side: their depth in tiles, and members in order."""
+
+    depth: int
+    chains: list[Ints]
+
+
+def _wide(chain: Ints, depth: int) -> float:
+    """Cells that a family takes across."""
+    return -(-len(chain) // depth) + 2 * _PAD
+
+
+def _shelves(chains: Sequence[Ints], width: float) -> list[_Shelf] | None:
+    """Put families onto shelves, large ones first, each where it first fits; None where one is too wide for any."""
+    shelves: list[_Shelf] = []
+    for chain in sorted(chains, key=len, reverse=True):
+        depth = -(-len(chain) // _ACROSS)
+        if _wide(chain, depth) > width:
+            return None
+        for shelf in shelves:
+            taken = sum(_wide(other, shelf.depth) + _GAP_X for other in shelf.chains)
+            if shelf.depth == depth and taken + _wide(chain, depth) <= width:
+                shelf.chains.append(chain)
+                break
+        else:
+            shelves.append(_Shelf(depth, [chain]))
+    return shelves
+
+
+def _heights(shelves: Sequence[_Shelf], loners: int, width: float) -> tuple[float, float]:
+    """Cells down that the families take with their label, and the others with theirs."""
+    above = sum(shelf.depth + 2 * _PAD + _ARC for shelf in shelves)
+    below = -(-loners // int(width)) if loners else 0
+    return (above + _LABEL if shelves else 0.0), (below + _LABEL if loners else 0.0)
+
+
+def _twin_layout(families: Ints, twin: Ints, dead: Bools, aspect: float) -> Layout:
+    """Place families above and the others below them, the dead last, moving as little as possible from rate to rate.
+
+    At each rate tiles are as large as can be.
+    """
+    rates, h = families.shape
+    cells, tiles, labels = np.zeros(rates), np.zeros((rates, h, 2)), np.full((rates, 2, 2), -1.0)
+    regions = np.zeros((rates, max(1, int(families[families != LONER].max(initial=0)) + 1), 4))
+    for rate in range(rates):
+        alone = families[rate] == LONER
+        names = np.unique(families[rate, ~alone])
+        chains = [_chain(np.flatnonzero(families[rate] == name), twin[rate]) for name in names]
+        low, high = 0.0, 1.0
+        while high - low > 0.0005:
+            middle = (low + high) / 2
+            low, high = (middle, high) if _twins_fit(chains, int(alone.sum()), middle, aspect) else (low, middle)
+        cells[rate] = cell = low
+        width, height = 1 / cell - 2 * _EDGE, 1 / (cell * aspect)
+        shelves = _shelves(chains, width) or []
+        above, below = _heights(shelves, int(alone.sum()), width)
+        top = 0.0
+        if shelves:
+            labels[rate, 0] = _EDGE, 0.0
+            top = _LABEL
+        for shelf in shelves:
+            left = _EDGE
+            for chain in sorted(shelf.chains, key=lambda chain: int(families[rate, chain[0]])):
+                columns = -(-len(chain) // shelf.depth)
+                regions[rate, families[rate, chain[0]]] = left, top, columns + 2 * _PAD, shelf.depth + 2 * _PAD
+                line, place = np.divmod(np.arange(len(chain)), columns)
+                tiles[rate, chain] = np.stack([left + _PAD + place, top + _PAD + line], axis=1)
+                left += columns + 2 * _PAD + _GAP_X
+            top += shelf.depth + 2 * _PAD + _ARC
+        if below:
+            top += min(1.0, max(_BREAK, height - above - below - _EDGE)) if above else 0
+            labels[rate, 1] = _EDGE, top
+            before = tiles[rate - 1] / cell if rate else None
+            _place_loners(tiles[rate], before, alone, dead[rate], top + _LABEL, int(width))
+        tiles[rate] = (tiles[rate] + (1 - _TILE) / 2) * cell
+    cells = cells[:, None, None]
+    return Layout(aspect, cells.ravel() * _TILE, tiles, regions * cells, np.where(labels < 0, -1, labels * cells))
+
+
+def _twins_fit(chains: Sequence[Ints], loners: int, cell: float, aspect: float) -> bool:
+    """Whether all of it fits into the field with cells of this side, in units of the field's width."""
+    width = 1 / cell - 2 * _EDGE
+    shelves = _shelves(chains, width) if width >= 1 else None
+    if shelves is None:
+        return False
+    above, below = _heights(shelves, loners, width)
+    return above + below + (_BREAK if above and below else 0) + _EDGE <= 1 / (cell * aspect)
+
+
+def _place_loners(tiles: Floats, before: Floats | None, alone: Bools, dead: Bools, top: float, across: int) -> None:
+    """Fill lines with the neurons that have no twin, the dead last, each as near as can be to where it was before."""
+    from scipy.optimize import linear_sum_assignment
+
+    line, place = np.divmod(np.arange(int(alone.sum())), across)
+    slots = np.stack([_EDGE + place, top + line], axis=1)  # [loners, 2]
+    living, gone = np.flatnonzero(alone & ~dead), np.flatnonzero(alone & dead)
+    for group, places in ((living, slots[: len(living)]), (gone, slots[len(living) :])):
+        if before is not None and len(group):
+            moves = ((before[group, None] - places[None]) ** 2).sum(axis=-1)
+            places = places[linear_sum_assignment(moves)[1]]
+        tiles[group] = places
 
 
 def _lines(sizes: Sequence[int], columns: float) -> int | None:
@@ -372,10 +577,13 @@ def _layout(labels: Ints, agree: Bools, k: int, aspect: float) -> Layout:
                     tiles[rate, group] = places
                 left += across + 2 * _PAD + space
             top += depth + 2 * _PAD + spare_y / 2
-    return Layout(aspect, cell * _TILE, (tiles + (1 - _TILE) / 2) * cell, regions * cell)
+    tile = np.full(rates, cell * _TILE)
+    return Layout(aspect, tile, (tiles + (1 - _TILE) / 2) * cell, regions * cell, np.zeros((rates, 0, 2)))
 
 
-def build_scene(said: Table2, neurons: pd.DataFrame, networks: Mapping[float, Weights], layer: int, k: int) -> Scene:
+def build_scene(
+    said: Table2, neurons: pd.DataFrame, networks: Mapping[float, Weights], looks: Mapping[float, Look], layer: int, k: int
+) -> Scene:
     """Work out what the explorer shows of a layer and number of clusters.
 
     Parameters
@@ -386,6 +594,8 @@ def build_scene(said: Table2, neurons: pd.DataFrame, networks: Mapping[float, We
         The experiment's ``table2-neurons``: a row a rate, layer, k and neuron of the network that is shown.
     networks
         The shown network of each rate.
+    looks
+        What that layer's neurons answer to, of each of these rates.
     layer, k
         Hidden layer, 1 to 3, and clusters.
 
@@ -402,6 +612,7 @@ def build_scene(said: Table2, neurons: pd.DataFrame, networks: Mapping[float, We
     """
     neurons = neurons[(neurons["layer"] == layer) & (neurons["k"] == k)]
     shown = {round(float(rate), 4): network for rate, network in networks.items()}
+    look_at = {round(float(rate), 4): found for rate, found in looks.items()}
     clustered = dict(iter(neurons.groupby(neurons["dropout"].round(4))))
     rates = sorted(set(said.rand.series[0].x) & set(clustered) & set(shown))
     if not rates:
@@ -424,11 +635,15 @@ def build_scene(said: Table2, neurons: pd.DataFrame, networks: Mapping[float, We
     first, second = _match(column("incoming"), column("outgoing"), k)
     agree, dead = column("agree").astype(bool), column("dead").astype(bool)
     near = [[_nearest(vectors, COPIES) for vectors in side] for side in (into, out)]
-    twin = twin_correlation = None
-    if "twin" in neurons:
-        own = np.arange(h)
-        twin = np.where(column("twin") < 0, own, column("twin"))
-        twin_correlation = np.nan_to_num(np.stack([frame["twin_correlation"].to_numpy(dtype=float) for frame in frames]))
+    own = np.arange(h)
+    twin = np.where(column("twin") < 0, own, column("twin")) if "twin" in neurons else None
+    looked = [look_at[rate] for rate in rates]
+    partner = np.stack([found.nearest for found in looked])
+    correlation = np.stack([found.correlation for found in looked])
+    if twin is not None:
+        measured = np.nan_to_num(np.stack([frame["twin_correlation"].to_numpy(dtype=float) for frame in frames]))
+        partner, correlation = np.where(twin != own, twin, partner), np.where(twin != own, measured, correlation)
+    families = _families(np.broadcast_to(own, first.shape) if twin is None else twin)
     readings = [
         reading(
             said, rate, int(alike.sum()), agreement_by_chance(*labels), int(never.sum()), h,
@@ -441,7 +656,8 @@ def build_scene(said: Table2, neurons: pd.DataFrame, networks: Mapping[float, We
         k=k,
         recipe=said.recipe,
         readings=tuple(readings),
-        pictures=np.stack([_picture(vectors) for vectors in (into if layer == 1 else out)]),
+        pictures=np.stack([found.picture for found in looked]),
+        by_digit=np.stack([found.by_digit for found in looked]),
         incoming=first,
         outgoing=second,
         agree=agree,
@@ -449,7 +665,10 @@ def build_scene(said: Table2, neurons: pd.DataFrame, networks: Mapping[float, We
         copies=np.stack([np.stack([ids for ids, _ in side]) for side in near]),
         cosines=np.stack([np.stack([cosines for _, cosines in side]) for side in near]),
         twin=twin,
-        twin_correlation=twin_correlation,
+        partner=partner,
+        correlation=correlation,
+        families=families,
         shuffled=np.array([[_nearest_shuffled(vectors) for vectors in side] for side in (into, out)]),
         layouts=tuple(_layout(first, agree, k, aspect) for aspect in ASPECTS),
+        twin_layouts=tuple(_twin_layout(families, partner, dead, aspect) for aspect in ASPECTS),
     )

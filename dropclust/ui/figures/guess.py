@@ -19,7 +19,7 @@ def compared_figure(info: Compared, height: int = 190) -> go.Figure:
     heights = {int(at): 0.15 + 0.6 * (rank % 7) / 7 for rank, at in enumerate(order)}
     marks = [
         ("earlier guesses", info.others, [heights[i] for i in range(len(info.others))], Meaning.OTHERS_GUESS, 12),
-        ("by chance", (info.chance,), [0.0], Meaning.CHANCE, 26),
+        ("by chance", () if info.chance is None else (info.chance,), [0.0], Meaning.CHANCE, 26),
         ("answer", (info.answer,), [0.0], Meaning.MEASURED, 20),
     ]
     if info.guess is not None:
@@ -28,9 +28,9 @@ def compared_figure(info: Compared, height: int = 190) -> go.Figure:
         if len(x):
             look = style(meaning)
             marker = {"symbol": look.marker, "size": size, "color": look.colour, "line": {"width": 3, "color": look.colour}}
-            figure.add_scatter(x=x, y=y, name=name, mode="markers", marker=marker, hovertemplate="%{x:.2f}")
+            figure.add_scatter(x=x, y=y, name=name, mode="markers", marker=marker, hovertemplate="%{x:.4g}")
     lay_out(figure, "", info.what, "", height)
     figure.update_yaxes(visible=False, range=[-0.25, 1])
-    figure.update_xaxes(range=[0.45, 1.02])
+    figure.update_xaxes(range=[0.45, 1.02] if info.answer <= 1 and info.chance is not None else [-3, 103])
     figure.update_layout(legend={"y": 1.2, "x": 0}, hovermode="closest", margin={"t": 10})
     return figure

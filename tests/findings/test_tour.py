@@ -1,0 +1,39 @@
+"""The tour: seven steps, each with its numbers from the readings and links that lead to pages."""
+
+from dataclasses import replace
+
+import pytest
+
+from dropclust.experiments.table2 import RATES
+from dropclust.findings import tour
+from tests.findings.test_explorer import reading
+
+
+@pytest.fixture
+def readings():
+    return [replace(reading(with_twin=round(100 * rate)), rate=rate) for rate in RATES]
+
+
+def test_there_are_seven_steps_each_of_one_sentence_and_one_thing_to_do(readings):
+    steps = tour.told(readings)
+    assert len(steps) == 7
+    assert all(step["title"] and step["sentence"].endswith(".") and step["do"][-1] in ".?" for step in steps)
+    assert [step["view"] for step in steps].count("paper") == 1
+
+
+def test_the_numbers_are_those_of_the_readings(readings):
+    without, half, too_much, chance, *_ = tour.told(readings)
+    assert "none of 100 neurons have a twin" in without["sentence"]
+    assert "50 of 100 neurons have a twin" in half["sentence"]
+    assert [RATES[step["index"]] for step in (without, half, too_much, chance)] == [0.0, 0.5, 0.8, 0.5]
+    assert "95 % of the digits right" in too_much["sentence"]
+    assert ".79. Chance alone gives .75; what is left beyond it is .18" in chance["sentence"]
+
+
+def test_the_last_steps_lead_on(readings):
+    links = [address for step in tour.told(readings) for _, address in step["links"]]
+    assert links == ["live", "compress", "claims", "train?rate=0.5"]
+
+
+def test_without_its_rates_there_is_no_tour(readings):
+    assert tour.told([one for one in readings if one.rate != 0.8]) == []
