@@ -101,6 +101,16 @@ class Parameter:
         return f"one of {', '.join(shown)}"
 
 
+def declare(*names: str) -> None:
+    """Let every page's address hold further names than its parameters'."""
+    _declared.update(names)
+
+
+def declared() -> frozenset[str]:
+    """All names that some page's address may hold, of the pages that were opened in this process."""
+    return frozenset(_declared)
+
+
 def enter(parameters: Sequence[Parameter], also: Iterable[str] = ()) -> None:
     """What a page calls first: the router has run, and the address holds nothing that the page cannot show.
 

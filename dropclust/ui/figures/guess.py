@@ -32,5 +32,5 @@ def compared_figure(info: Compared, height: int = 190) -> go.Figure:
     lay_out(figure, "", info.what, "", height)
     figure.update_yaxes(visible=False, range=[-0.25, 1])
     figure.update_xaxes(range=[0.45, 1.02])
-    figure.update_layout(legend={"y": 1.2, "x": 0}, hovermode="closest", margin={"t": 10})
+    figure.update_layout(legend={"y": 1.02, "x": 0, "yanchor": "bottom"}, hovermode="closest")
     return figure
