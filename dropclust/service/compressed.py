@@ -1,4 +1,4 @@
-"""Scripts and styles go out as gzip, each made once a process: Streamlit sends its own as they are, which is three times as much."""
+"""Scripts and styles go out as gzip, each made once a process: Streamlit sends its own as they are, three times as much."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ def _link() -> None:
             if urlsplit(place).hostname in _HERE_ALONE:
                 st.caption("It opens on this machine alone. Started with --address 0.0.0.0, the app gives one for the class.")
         with right:
-            st.html(f'<div role="img" aria-label="QR code of the link" style="max-width: 24rem">{qr(place)}</div>')
+            st.image(qr(place), alt="QR code of the link", width=420)
 
 
 def saw(parameter: Any) -> None:
