@@ -11,17 +11,17 @@ from dropclust.findings.meaning import Meaning
 from dropclust.ui.figures.lines import lay_out
 from dropclust.ui.style import style
 
-BIN = 0.02  # how near guesses are that are piled up
+BINS = 50  # of the axis: guesses in one are piled up
 
 
 def compared_figure(info: Compared, height: int = 240) -> go.Figure:
     """Draw all of it on one line."""
-    figure = go.Figure()
+    figure, (low, high) = go.Figure(), (0.45, 1.02)
     # Each guess lies on those that fell into its bin before, so that none hides another and the pile tells how many.
     piles: Counter[int] = Counter()
     heights = []
     for guess in info.others:
-        piles[place := round(guess / BIN)] += 1
+        piles[place := round(BINS * guess / (high - low))] += 1
         heights.append(float(piles[place]))
     marks = [
         ("earlier guesses", info.others, heights, Meaning.OTHERS_GUESS, 12),
@@ -37,6 +37,6 @@ def compared_figure(info: Compared, height: int = 240) -> go.Figure:
             figure.add_scatter(x=x, y=y, name=name, mode="markers", marker=marker, hovertemplate="%{x:.2f}")
     lay_out(figure, "", info.what, "", height)
     figure.update_yaxes(visible=False, range=[-1, 1 + max(6, *piles.values())] if piles else [-1, 7])
-    figure.update_xaxes(range=[0.45, 1.02])
+    figure.update_xaxes(range=[low, high])
     figure.update_layout(legend={"y": 1.02, "x": 0, "yanchor": "bottom"}, hovermode="closest")
     return figure
