@@ -1,31 +1,28 @@
-"""The router: page config and navigation, nothing else."""
+"""The router: the pages in their order, what stands around them, nothing else."""
 
-from pathlib import Path
-
-import streamlit as st
-
-import dropclust.ui
 from dropclust.service import dashboard
 from dropclust.ui import live
+from dropclust.ui.shell import Entry, Shell, configure
+
+PAGES = (
+    Entry("See", "explore", "Explore", "bubble_chart", "Do hidden neurons become alike as the dropout rate grows?"),
+    Entry("See", "onset", "When do copies form?", "toggle_on", "When do copies form, and do they go?"),
+    Entry("Do", "train", "Train", "model_training", "What does your own network learn?"),
+    Entry("Do", "compress", "Compress", "compress", "Can neurons that act alike be merged?"),
+    Entry("Do", "digit", "Draw a digit", "draw", "Can it read your writing?"),
+    Entry("Check", "sample", "Sample or scale", "casino", "Is sampling masks better than scaling?"),
+    Entry("Check", "batch", "Batch size", "stacked_bar_chart", "Does a larger batch help more where dropout is on?"),
+    Entry("Check", "variance", "Model variance", "show_chart", "Do models agree more with dropout?"),
+    Entry("Check", "similar", "Similar neurons", "hub", "How much of the Rand index is chance?"),
+    Entry("Check", "power", "Power law", "trending_down", "Is the power law a sign of clusters?"),
+    Entry("Check", "claims", "Does it hold?", "fact_check", "Which of the paper's claims hold?"),
+)
 
 dashboard.ask_nobody()  # `streamlit run` too must not freeze for all when a foreign page knocks
-st.set_page_config("DropClust", page_icon=Path(dropclust.ui.__file__).with_name("icon.png"), layout="wide")
+configure()
 live.admit()
-page = st.navigation(
-    [
-        st.Page("pages/explore.py", title="Explore", icon=":material/bubble_chart:", default=True),
-        st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
-        st.Page("pages/sample.py", title="Sample or scale", icon=":material/casino:"),
-        st.Page("pages/digit.py", title="Draw a digit", icon=":material/draw:"),
-        st.Page("pages/batch.py", title="Batch size", icon=":material/stacked_bar_chart:"),
-        st.Page("pages/variance.py", title="Model variance", icon=":material/show_chart:"),
-        st.Page("pages/similar.py", title="Similar neurons", icon=":material/hub:"),
-        st.Page("pages/onset.py", title="When do copies form?", icon=":material/toggle_on:"),
-        st.Page("pages/power.py", title="Power law", icon=":material/trending_down:"),
-        st.Page("pages/compress.py", title="Compress", icon=":material/compress:"),
-        st.Page("pages/claims.py", title="Does it hold?", icon=":material/fact_check:"),
-    ],
-    position="top",
-)
+shell = Shell(PAGES)
+page = shell.open()
 page.run()
+shell.close(page)
 live.settle(page.title)

@@ -239,8 +239,9 @@ def _when_it_answers(place: str, then: Callable[[], None]) -> None:
 
 
 def _answer_beside_the_pages(token: str, base_path: str) -> None:
-    """Let the server answer `teacher.routes` too."""
+    """Let the server answer `teacher.routes` too, and send its scripts compressed."""
     from dropclust.service import teacher
+    from dropclust.service.compressed import Compressed
 
     starlette_server: Any = importlib.import_module("streamlit.web.server.starlette.starlette_server")
     create = starlette_server.create_starlette_app
@@ -248,6 +249,7 @@ def _answer_beside_the_pages(token: str, base_path: str) -> None:
     def with_ours(runtime: Any) -> Starlette:
         app: Starlette = create(runtime)
         app.router.routes[:0] = teacher.routes(token, base_path)  # before Streamlit's, which take every path
+        app.add_middleware(Compressed)
         return app
 
     starlette_server.create_starlette_app = with_ours

@@ -19,9 +19,12 @@ from dropclust.service.files import SUFFIXES, Described, InputScale, to_bytes
 from dropclust.service.parameter import Parameter
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
-from dropclust.ui import state
+from dropclust.ui import shell, state
+from dropclust.ui.figures.lines import fitted, projected
 from dropclust.ui.figures.once import draw_once
 
+# Of every chart: buttons for the full screen and a picture, nothing that zooms: a finger scrolls the page.
+CHART = {"displayModeBar": True, "displaylogo": False, "scrollZoom": False, "doubleClick": False, "showTips": False}
 LISTED = 100  # finished runs that the list offers
 RECIPE = Parameter(
     "recipe", "Recipe", RunSpec().recipe, MAIN_RECIPES,
@@ -48,8 +51,16 @@ def brief(info: Info) -> str:
     return getattr(info, "brief", "") or info.sentence
 
 
+def _left_out(parameter: Parameter) -> bool:
+    """Whether the link leaves the control out: it then keeps the value that the address gives it."""
+    shell.saw(parameter)
+    return shell.hidden(parameter.name)
+
+
 def choose(parameter: Parameter) -> Any:
     """A few options side by side, held by the address."""
+    if _left_out(parameter):
+        return state.value(parameter)
     return st.segmented_control(
         parameter.label, parameter.options, default=parameter.default, format_func=parameter.show, key=parameter.name,
         bind="query-params", required=True, help=parameter.help, wrap=True,
@@ -58,6 +69,8 @@ def choose(parameter: Parameter) -> Any:
 
 def slide(parameter: Parameter) -> Any:
     """A slider over the options, held by the address."""
+    if _left_out(parameter):
+        return state.value(parameter)
     return st.select_slider(
         parameter.label, parameter.options, value=parameter.default, format_func=parameter.show, key=parameter.name,
         bind="query-params", help=parameter.help,
@@ -66,6 +79,8 @@ def slide(parameter: Parameter) -> Any:
 
 def drag(parameter: Parameter) -> Any:
     """A slider between its limits, held by the address."""
+    if _left_out(parameter):
+        return state.value(parameter)
     return st.slider(
         parameter.label, parameter.low, parameter.high, parameter.default, parameter.step, key=parameter.name,
         bind="query-params", help=parameter.help,
@@ -74,6 +89,8 @@ def drag(parameter: Parameter) -> Any:
 
 def number(parameter: Parameter) -> Any:
     """A number, within its limits unless it is `typed`, held by the address."""
+    if _left_out(parameter):
+        return state.value(parameter)
     kind = type(parameter.default)
     low, high, step = (None if limit is None else kind(limit) for limit in (parameter.low, parameter.high, parameter.step))
     if parameter.typed:
@@ -86,15 +103,21 @@ def number(parameter: Parameter) -> Any:
 def chart(
     info: Shown, draw: Callable[..., go.Figure], key: str, command: str | None = None, whole: bool = False, **options: object
 ) -> None:
-    """A figure, under it what to see, and one click away how sure, its table, CSV and the command behind it.
+    """A figure, under it what to see, and one click away how sure, its table, its files and the command behind it.
 
-    It is ``draw(info, **options)``, drawn once for all viewers. Its alt text is the whole sentence; under it stands that in
-    brief, unless it is asked for as a ``whole``.
+    It is ``draw(info, **options)``, drawn once for all viewers, and larger in presentation mode. Its alt text is the whole
+    sentence; under it stands that in brief, unless it is asked for as a ``whole``.
     """
-    figure = draw_once(draw, info, **options)
-    st.plotly_chart(figure, key=key, alt=info.sentence, config={"displayModeBar": False, "scrollZoom": False})
+    plot(info, draw, key, **options)
     st.markdown(info.sentence if whole else brief(info))
-    behind(info, key, command)
+    behind(info, key, command, drawn=True)
+
+
+def plot(info: Shown, draw: Callable[..., go.Figure], key: str, **options: object) -> None:
+    """The figure of `chart` alone: buttons for the full screen and a PNG; its sentence is its alt text, and said aloud."""
+    figure = draw_once(draw, info, projected if shell.presenting() else fitted, **options)
+    shell.say(info.sentence)
+    st.plotly_chart(figure, key=key, alt=info.sentence, config={**CHART, "toImageButtonOptions": {"filename": key, "scale": 2}})
 
 
 def further(
@@ -126,28 +149,41 @@ def fold(label: str, key: str, body: Callable[[], object], opened: bool = False)
 
 def picture(info: Shown, draw: Callable[..., bytes], key: str, command: str | None = None, **options: object) -> None:
     """A picture as wide as its place, with what a chart has: its sentence, also its alt text, and its numbers."""
-    st.image(draw_once(draw, info, **options), alt=info.sentence, width="stretch")
+    st.image(draw_once(draw, info, None, **options), alt=info.sentence, width="stretch")
     st.markdown(brief(info))
     behind(info, key, command)
 
 
 @st.fragment
-def behind(info: Info, key: str, command: str | None = None) -> None:
-    """The numbers behind a picture: a table that a screen reader can enter, its CSV, and the command that makes it again.
+def behind(info: Info, key: str, command: str | None = None, drawn: bool = False) -> None:
+    """The numbers behind a picture: a table that a screen reader can enter, files, and the command that makes it again.
 
-    They are made when they are asked for.
+    It unfolds where it stands, so that a keyboard comes to it next; what it holds is made when it is asked for.
+
+    Parameters
+    ----------
+    drawn
+        Whether ``key`` is a chart's on this page, of which the browser makes files.
     """
-    popover = st.popover("Numbers", icon=":material/table:", key=f"{key}-numbers", on_change="rerun")
-    if not popover.open:
+    folded = st.expander("Numbers", icon=":material/table:", key=f"{key}-numbers", on_change="rerun")
+    if not folded.open:
         return
-    with popover:
+    with folded:
         if brief(info) != info.sentence:
             st.markdown(info.sentence)
         table = info.table()
-        st.download_button(
-            "CSV", table.to_csv(index=False), f"{key}.csv", "text/csv", key=f"{key}-csv", on_click="ignore",
-            icon=":material/download:",
-        )  # fmt: skip
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.download_button(
+                "CSV", table.to_csv(index=False), f"{key}.csv", "text/csv", key=f"{key}-csv", on_click="ignore",
+                icon=":material/download:",
+            )  # fmt: skip
+            for kind in ("svg", "png") if drawn else ():
+                name = kind.upper()
+                st.html(
+                    f'<button class="picture-of" data-chart="{key}" data-format="{kind}" '
+                    f'aria-label="Chart as {name}">{name}</button>',
+                    width="content",
+                )
         if command:
             st.caption("Made again by")
             st.code(command, language="bash", wrap_lines=True)

@@ -20,6 +20,16 @@ _NAMED = 5  # unknown parameters that a sentence names
 REMEMBERED = ("rate", "recipe")  # what a viewer chose goes along to the next page that has it
 
 
+def declare(*names: str) -> None:
+    """Let every page's address hold further names than its parameters'."""
+    DECLARED.update(names)
+
+
+def declared() -> frozenset[str]:
+    """All names that some page's address may hold, of the pages that were opened in this process."""
+    return frozenset(DECLARED)
+
+
 def enter(parameters: Sequence[Parameter], also: Iterable[str] = ()) -> None:
     """What a page calls first: the router has run, and the address holds nothing that the page cannot show.
 

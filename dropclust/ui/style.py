@@ -40,7 +40,7 @@ def tint(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
-# Meanings that share a chart differ in colour, and each differs from all others in dash and marker taken together with it.
+# Dash and marker together tell each meaning from all others, without the colour: in grey, and to eyes that mix colours up.
 _STYLES = MappingProxyType(
     {
         Meaning.MEASURED: (BLUE, "solid", "circle"),
@@ -52,14 +52,14 @@ _STYLES = MappingProxyType(
         Meaning.OWN_RUN: (PINK, "dashdot", "square-open"),
         Meaning.EXACT: (OLIVE, "dashdot", "diamond"),
         Meaning.LIMIT: (OLIVE, "longdash", "diamond-open"),
-        Meaning.CONTROL: (ORANGE, "dash", "square"),
-        Meaning.FRESH: (GREEN, "solid", "diamond"),
-        Meaning.OTHER_CHOICE: (GREY, "solid", "diamond"),
+        Meaning.CONTROL: (ORANGE, "dash", "square-cross"),
+        Meaning.FRESH: (GREEN, "dashdot", "diamond-tall"),
+        Meaning.OTHER_CHOICE: (GREY, "solid", "diamond-open"),
         Meaning.CLAIM: (GREEN, "solid", "line-ns"),
         Meaning.THEORY: (VERMILION, "dash", "x"),
         Meaning.THEORY_CORRECTED: (GREEN, "solid", "cross"),
         Meaning.DROPOUT: (BLUE, "solid", "square"),
-        Meaning.DROPOUT_FIRST: (SKY, "dashdot", "diamond"),
+        Meaning.DROPOUT_FIRST: (SKY, "dashdot", "diamond-wide"),
         Meaning.NO_DROPOUT: (ORANGE, "dot", "x"),
         Meaning.UNTRAINED: (GREY, "longdash", "triangle-up"),
         Meaning.DROPOUT_LAST: (TEAL, "dash", "diamond-open"),
@@ -68,27 +68,27 @@ _STYLES = MappingProxyType(
         Meaning.BERNOULLI: (BLUE, "solid", "diamond"),
         Meaning.GAUSSIAN: (ORANGE, "dash", "triangle-down"),
         Meaning.DROPCONNECT: (WINE, "dot", "pentagon"),
-        Meaning.SCALED: (GREEN, "solid", "circle"),
+        Meaning.SCALED: (GREEN, "solid", "triangle-down"),
         Meaning.SAMPLED: (BLUE, "dash", "square-open"),
         Meaning.ARITHMETIC: (SKY, "dot", "hexagon"),
         Meaning.ONE_MASK: (ORANGE, "dashdot", "triangle-up"),
         Meaning.PROPAGATED: (WINE, "longdash", "x"),
         Meaning.VOTES: (ORANGE, "dash", "triangle-up-open"),
-        Meaning.LIVING: (SKY, "dash", "square"),
-        Meaning.MUTUAL_INFORMATION: (TEAL, "dash", "square"),
+        Meaning.LIVING: (SKY, "longdash", "square"),
+        Meaning.MUTUAL_INFORMATION: (TEAL, "dash", "bowtie"),
         Meaning.ELEMENT_CENTRIC: (OLIVE, "dot", "diamond"),
         Meaning.WITHIN: (BLUE, "solid", "hexagon"),
         Meaning.ACROSS: (GREY, "dot", "hexagon-open"),
         Meaning.TWINS: (WINE, "solid", "star"),
         Meaning.TWINS_LOOSE: (PINK, "dot", "triangle-left"),
         Meaning.TWINS_STRICT: (OLIVE, "dash", "triangle-right"),
-        Meaning.METHOD_PAPER: (BLUE, "solid", "star"),
+        Meaning.METHOD_PAPER: (BLUE, "solid", "star-square"),
         Meaning.LEAST_SQUARES: (GREEN, "dash", "square"),
         Meaning.PRUNE: (ORANGE, "dashdot", "triangle-up-open"),
         Meaning.PRUNE_LEAST_SQUARES: (WINE, "dot", "triangle-down-open"),
         Meaning.RANDOM_CLUSTERS: (GREY, "longdash", "cross"),
-        Meaning.BEFORE: (GREY, "solid", "circle"),
-        Meaning.AFTER: (BLUE, "solid", "cross"),
+        Meaning.BEFORE: (GREY, "longdash", "circle"),
+        Meaning.AFTER: (BLUE, "solid", "triangle-up"),
     }
 )
 

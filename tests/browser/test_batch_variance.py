@@ -108,7 +108,8 @@ def test_logits_and_probabilities_are_one_click_apart(address: str, page: Page) 
 
 def test_what_is_chosen_on_one_page_stays_off_the_next(address: str, page: Page) -> None:
     def turn(link: str, title: str) -> None:
-        page.get_by_test_id("stTopNavLink").filter(has_text=link).click()
+        page.get_by_role("button", name="Check", exact=True).click()
+        page.get_by_role("menuitem", name=link).click()
         expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=60_000)
 
     def chosen(*labels: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import http.client
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -149,6 +151,19 @@ def test_this_machine_is_let_in(server: Server, host: str):
 
 def test_a_foreign_name_that_was_made_to_point_here_is_refused(server: Server):
     assert server.upgrade(Host="stranger.example", Origin="http://stranger.example") == 403
+
+
+def test_scripts_go_out_compressed(server: Server):
+    page = server.get("/")[1].decode()
+    [script] = re.findall(r'src="\./(static/js/index\.[^"]+\.js)"', page)
+    address = f"http://127.0.0.1:{server.port}/{script}"
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        plain = answer.read()
+    with urllib.request.urlopen(urllib.request.Request(address, headers={"Accept-Encoding": "gzip"}), timeout=30) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        sent = answer.read()
+    assert gzip.decompress(sent) == plain
+    assert len(sent) < len(plain) / 2
 
 
 def test_healthz_tells_the_state_without_a_name(server: Server):

@@ -23,7 +23,7 @@ KEY = (
     "In each picture the line is the 95 % interval over seeds, its dot the mean, the square below it the control, the thin "
     "line zero; shaded is where the claim holds."
 )
-_LINE = 42  # letters of a label that a phone shows in one line
+_LINE = 38  # letters of a label that a phone shows in one line
 
 
 def forest(info: Forest) -> go.Figure:
@@ -48,10 +48,10 @@ def forest(info: Forest) -> go.Figure:
         label = "<br>".join(wrap(escape(info.text(mark)), _LINE))
         figure.add_annotation(
             x=0, xref="paper", xanchor="left", y=-place, yshift=13, yanchor="bottom", text=label, align="left", showarrow=False,
-            font={"size": 14},
+            font={"size": lines.TEXT},
         )  # fmt: skip
-    lines.lay_out(figure, "", "<br>".join(wrap(info.axis, _LINE - 6)), "", 130 + 78 * max(1, len(info.marks)))
-    figure.update_layout(hovermode="closest", margin={"t": 10})
+    lines.lay_out(figure, "", "<br>".join(wrap(info.axis, _LINE - 6)), "", 130 + 84 * max(1, len(info.marks)))
+    figure.update_layout(hovermode="closest")
     figure.update_xaxes(range=[info.low, info.high], zeroline=False)
     figure.update_yaxes(range=[0.6 - len(info.marks), 0.85], showticklabels=False, showgrid=False, zeroline=False)
     return figure

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from dropclust.findings.figure3 import Counted, Line, PowerChart, Prediction, Slopes
 from dropclust.findings.meaning import Meaning
-from dropclust.ui.figures.lines import lay_out
+from dropclust.ui.figures.lines import lay_out, name_rows
 from dropclust.ui.style import style
 
 # Of logarithmic axes: two and five beside the tens, since the values span little more than one decade.
@@ -64,7 +64,8 @@ def slopes(info: Slopes) -> go.Figure:
         figure.add_vline(info.paper, line={"color": look.colour, "width": 2, "dash": look.dash})
     figure.add_vline(0, line={"color": style(Meaning.CHANCE).colour, "width": 2})
     lay_out(figure, info.title, "log-log slope", "", 330)
-    figure.update_yaxes(autorange="reversed")
+    names = [line.name for line in info.lines] + (["paper"] if info.paper is not None else [])
+    name_rows(figure, {name: name for name in names}, 140)
     figure.update_layout(hovermode="closest")
     return figure
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
+from textwrap import wrap
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -11,6 +14,15 @@ from dropclust.findings.meaning import Meaning
 from dropclust.findings.own import OwnRun
 from dropclust.findings.series import Curves, Series
 from dropclust.ui.style import style
+
+TEXT, TITLE = 16, 18  # pixels, at the least, on any screen
+PROJECTED = 1.5  # how much larger all is in presentation mode
+ROW = 64  # pixels of a row with its name above it
+_BESIDE_BUTTONS = 34  # letters of a title that stand beside a chart's buttons on a phone
+_ENTRY, _ENTRIES = 26, 2  # pixels of a legend's entry, and how many a chart has room for
+_BELOW_AXIS = 84  # pixels from an axis to the legend below its ticks and its title
+_LINE = 38  # letters that a phone shows in one line
+_GROWING = frozenset({"size", "width", "thickness", "t", "b", "yshift"})  # of fonts, markers, lines, margins
 
 
 def curves(info: Curves, height: int = 380) -> go.Figure:
@@ -54,7 +66,28 @@ def add_line(figure: go.Figure, line: Series, dash: str | None = None) -> None:
 def level(figure: go.Figure, y: float) -> None:
     """Draw where there is no difference, or what chance gives."""
     look = style(Meaning.CHANCE)
-    figure.add_hline(y, line={"color": look.colour, "width": 2, "dash": "dot"})
+    figure.add_hline(y, line={"color": look.colour, "width": 2, "dash": look.dash})
+
+
+def name_rows(figure: go.Figure, names: Mapping[str, str | float], height: int = 120, row: int = ROW, above: int = 12) -> None:
+    """Write each row's name above it in place of an axis, so that a phone has the whole width for the data.
+
+    Parameters
+    ----------
+    names
+        From what is written to the row's place on the y axis; the first stands on top.
+    height
+        Pixels of the chart beside its rows.
+    row, above
+        Pixels of a row, and from its middle up to its name.
+    """
+    for name, place in names.items():
+        figure.add_annotation(
+            x=0, xref="paper", xanchor="left", y=place, yshift=above, yanchor="bottom", align="left", showarrow=False,
+            text="<br>".join(wrap(escape(name), _LINE)), font={"size": TEXT},
+        )  # fmt: skip
+    figure.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, autorange=None, range=[len(names) - 0.6, -0.9])
+    figure.update_layout(height=height + row * len(names))
 
 
 def add_own(figure: go.Figure, own: Sequence[OwnRun], x: str, y: str, meaning: Meaning, what: str) -> None:
@@ -71,17 +104,54 @@ def add_own(figure: go.Figure, own: Sequence[OwnRun], x: str, y: str, meaning: M
 
 
 def lay_out(figure: go.Figure, title: str, x_title: str, y_title: str, height: int) -> None:
-    """Titles, sizes and legend, the same on every chart."""
+    """Titles, sizes, legend and buttons, the same on every chart."""
+    written = wrap(title, _BESIDE_BUTTONS)
+    top = 18 + 24 * max(1, len(written))  # the buttons need a line of their own
     figure.update_layout(
-        title={"text": title, "font": {"size": 20}},
+        title={
+            "text": "<br>".join(written), "font": {"size": TITLE}, "x": 0, "xref": "container", "xanchor": "left",
+            # Plotly's anchor moves up by most of a line for each further line.
+            "y": 1 - (8 + 18 * (len(written) - 1)) / height, "yref": "container", "yanchor": "top",
+        },
         height=height,
-        margin={"l": 10, "r": 10, "t": 50, "b": 10},
-        font={"size": 16},
-        legend={"orientation": "h", "y": -0.28, "x": 0, "font": {"size": 15}},
+        margin={"l": 10, "r": 10, "t": top, "b": 10},
+        font={"size": TEXT},
+        hoverlabel={"font": {"size": TEXT}},
+        legend={"orientation": "h", "y": -0.28, "yanchor": "top", "x": 0, "font": {"size": TEXT}},
         hovermode="x unified",
         uirevision="keep",
         dragmode=False,  # a swipe over a chart scrolls the page
-    )
-    axis = {"title": {"font": {"size": 16}}, "tickfont": {"size": 15}, "automargin": True, "fixedrange": True}
+        modebar={"orientation": "h", "bgcolor": "rgba(0,0,0,0)"},
+    )  # fmt: skip
+    axis = {"title": {"font": {"size": TEXT}}, "tickfont": {"size": TEXT}, "automargin": True, "fixedrange": True}
     figure.update_xaxes(title_text=x_title, **axis)
     figure.update_yaxes(title_text=y_title, **axis)
+
+
+def fitted(figure: go.Figure) -> go.Figure:
+    """The chart with room for its legend, which stands below the axis's title: on a phone each entry takes a line."""
+    named = sum(trace.showlegend is not False and bool(trace.name) for trace in figure.data)
+    shown = figure.layout.showlegend is not False and named > 1 and figure.layout.legend.y < 0
+    if shown and figure.layout.legend.yref != "container":
+        figure.layout.height += _ENTRY * max(0, named - _ENTRIES)
+        figure.layout.legend.y = -_BELOW_AXIS / (figure.layout.height - figure.layout.margin.t - _BELOW_AXIS - _ENTRY * named)
+    return figure
+
+
+def projected(figure: go.Figure) -> go.Figure:
+    """The chart as the back row reads it: all text, lines and markers larger, and so the chart."""
+
+    def grow(node: Any) -> Any:
+        if isinstance(node, list | tuple):
+            return [grow(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        return {
+            name: value * PROJECTED if name in _GROWING and isinstance(value, int | float) else grow(value)
+            for name, value in node.items()
+        }
+
+    plain = fitted(figure).to_dict()
+    plain["layout"].pop("template", None)
+    plain["layout"]["height"] *= 1.2
+    return go.Figure(grow(plain))

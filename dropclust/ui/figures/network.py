@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.network import Learning, Neurons, Nulls
-from dropclust.ui.figures.lines import lay_out
+from dropclust.ui.figures.lines import TEXT, lay_out, name_rows
 from dropclust.ui.style import palette, style
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -64,7 +64,7 @@ def learning_figure(info: Learning, what: str, total: int, height: int = 340) ->
     figure, colours = go.Figure(), palette()
     ghost = style(Meaning.BEFORE)
     for number, name in enumerate(info.names):
-        dash = _DASHES[number // len(colours) % len(_DASHES)]
+        dash = _DASHES[number % len(_DASHES)]
         line = {"color": colours[number % len(colours)], "width": 3, "dash": dash}
         if number >= len(info.names) - info.before:
             line = {"color": ghost.tint(0.7), "width": 2, "dash": "dot"}
@@ -79,7 +79,7 @@ def learning_figure(info: Learning, what: str, total: int, height: int = 340) ->
     # A line a run, below the axis: the legend makes the chart higher, never the plot smaller.
     figure.update_layout(
         showlegend=named > 0, height=height + 24 * named, margin={"b": 60 + 24 * named},
-        legend={"orientation": "v", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 14}},
+        legend={"orientation": "v", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": TEXT}},
     )  # fmt: skip
     if what == "accuracy":
         figure.update_yaxes(range=[0, 1])
@@ -88,7 +88,7 @@ def learning_figure(info: Learning, what: str, total: int, height: int = 340) ->
     return figure
 
 
-def nulls_figure(info: Nulls, height: int = 300) -> go.Figure:
+def nulls_figure(info: Nulls) -> go.Figure:
     """Draw each row as a point with its band."""
     figure = go.Figure()
     for number, (name, value, low, high) in enumerate(info.rows):
@@ -99,7 +99,7 @@ def nulls_figure(info: Nulls, height: int = 300) -> go.Figure:
                 "size": 15, "symbol": _MARKERS[number], "color": style(Meaning.CHANCE if number else Meaning.MEASURED).colour,
             },
         )  # fmt: skip
-    lay_out(figure, "", info.what, "", height)
-    figure.update_yaxes(autorange="reversed")
-    figure.update_layout(hovermode="closest", margin={"t": 10})
+    lay_out(figure, "", info.what, "", 300)
+    name_rows(figure, {name: name for name, *_ in info.rows})
+    figure.update_layout(hovermode="closest")
     return figure

@@ -101,8 +101,8 @@ class Kept:
 _KEPT = Kept()
 
 
-def draw_once(draw: Callable[..., Any], info: object, **options: object) -> Any:
-    """What ``draw(info, **options)`` draws, kept for all viewers: equal content, the same drawing, whoever asks.
+def draw_once(draw: Callable[..., Any], info: object, then: Callable[[Any], Any] | None = None, **options: object) -> Any:
+    """What ``draw(info, **options)`` draws, and ``then`` makes of it, kept for all viewers: equal content, the same drawing.
 
     Parameters
     ----------
@@ -110,13 +110,16 @@ def draw_once(draw: Callable[..., Any], info: object, **options: object) -> Any:
         A function of a module, which makes a figure or a picture's bytes of its arguments alone.
     info
         What is drawn, of `dropclust.findings`: its content is the key, so that it may be made anew at every run of a page.
+    then
+        A function of a module that changes the drawing, such as one that makes it larger.
 
     Returns
     -------
     Finished or bytes
         For `st.plotly_chart` or `st.image`. It must not be changed.
     """
-    return _KEPT.get((draw.__module__, draw.__qualname__, digest((info, options))), lambda: draw(info, **options))
+    key = draw.__module__, draw.__qualname__, then.__qualname__ if then else "", digest((info, options))
+    return _KEPT.get(key, lambda: then(draw(info, **options)) if then else draw(info, **options))
 
 
 def digest(content: object) -> bytes:

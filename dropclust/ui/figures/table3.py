@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.table3 import MEANINGS, TRAININGS, Losses
-from dropclust.ui.figures.lines import lay_out
+from dropclust.ui.figures.lines import lay_out, name_rows
 from dropclust.ui.style import style
 
 
@@ -33,11 +33,7 @@ def losses(info: Losses) -> go.Figure:
         hovertemplate="%{customdata[0]:.1f} points lost %{customdata[1]}",
     )  # fmt: skip
     lay_out(figure, info.title, "points lost (root scale)", "", 640)
-    figure.update_layout(hovermode="closest", legend={"y": -0.16})
+    figure.update_layout(hovermode="closest", legend={"y": -0.12})
     figure.update_xaxes(tickvals=[at for at, _ in info.ticks], ticktext=[str(points) for _, points in info.ticks])
-    figure.update_yaxes(
-        tickvals=[row for row, _ in info.methods],
-        ticktext=[name.replace(" + ", " +<br>").replace(" & ", "<br>& ") for _, name in info.methods],
-        autorange="reversed",
-    )
+    name_rows(figure, {name: row for row, name in info.methods}, 190, row=84, above=30)  # trainings one below the other
     return figure

@@ -7,6 +7,7 @@ import pytest
 
 from dropclust.findings import figure3
 from dropclust.ui.figures import figure3 as figures
+from dropclust.ui.style import style
 from tests.findings.test_figure3 import shown, synthetic
 
 
@@ -16,8 +17,8 @@ def test_figures_draw_points_lines_and_the_paper():
     assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
     points, fitted = figure.data[0], figure.data[1]
     assert list(points.y) == list(told.main.points.mean)
-    assert points.marker.symbol[0] == "diamond-open"
-    assert set(points.marker.symbol[1:]) == {"diamond"}
+    assert points.marker.symbol[0] == f"{style(told.main.points.meaning).marker}-open"
+    assert set(points.marker.symbol[1:]) == {style(told.main.points.meaning).marker}
     assert list(fitted.x) == list(told.main.chosen)
     assert list(fitted.y) == pytest.approx(told.main.law.mstd(told.main.chosen).tolist())
     drawn = figure.data[-1]

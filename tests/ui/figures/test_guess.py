@@ -17,7 +17,12 @@ def test_every_number_is_drawn(value, others):
     assert len({trace.marker.symbol for trace in figure.data}) == len(figure.data)
 
 
-def test_equal_guesses_do_not_hide_each_other():
-    figure = compared_figure(guess.compare("Rand", None, 0.8, 0.7, (0.75,) * 5))
+def test_guesses_pile_up_where_they_fall_together():
+    figure = compared_figure(guess.compare("Rand", None, 0.8, 0.7, (0.75, 0.6, 0.75, 0.752, 0.6)))
     heights = next(trace.y for trace in figure.data if trace.name == "earlier guesses")
-    assert len(set(heights)) == 5
+    assert list(heights) == [1, 1, 2, 3, 2]
+
+
+def test_the_pile_of_a_large_class_is_inside_the_chart():
+    figure = compared_figure(guess.compare("Rand", None, 0.8, 0.7, (0.75,) * 30))
+    assert figure.layout.yaxis.range[1] > 30
