@@ -15,6 +15,7 @@ page = st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/bubble_chart:", default=True),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
+        st.Page("pages/live.py", title="Live", icon=":material/touch_app:"),
         st.Page("pages/sample.py", title="Sample or scale", icon=":material/casino:"),
         st.Page("pages/batch.py", title="Batch size", icon=":material/stacked_bar_chart:"),
         st.Page("pages/variance.py", title="Model variance", icon=":material/show_chart:"),

@@ -62,12 +62,22 @@ UPLOAD_BYTES = Bound("DROPCLUST_MAX_UPLOAD_MIB", 64, "MiB of an uploaded file", 
 STORE_BYTES = Bound(
     "DROPCLUST_MAX_STORE_MIB", 2_000, "MiB of stored networks on disk; beyond it the oldest of one's own go", MIB
 )
+LIVE_RUNS = Bound("DROPCLUST_MAX_LIVE", 3, "live runs that train, or are paused, at once")
 SESSIONS = Bound("DROPCLUST_MAX_SESSIONS", 300, "browser sessions that are served at once")
 
 BOUNDS = MappingProxyType(
     {
         bound.variable: bound
-        for bound in (WAITING_OF_ONE, WAITING_IN_ALL, TASK_SECONDS, ANSWER_BYTES, UPLOAD_BYTES, STORE_BYTES, SESSIONS)
+        for bound in (
+            WAITING_OF_ONE,
+            WAITING_IN_ALL,
+            TASK_SECONDS,
+            ANSWER_BYTES,
+            UPLOAD_BYTES,
+            STORE_BYTES,
+            LIVE_RUNS,
+            SESSIONS,
+        )
     }
 )
 

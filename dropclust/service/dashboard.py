@@ -227,15 +227,17 @@ def _when_it_answers(place: str, then: Callable[[], None]) -> None:
 
 
 def _answer_beside_the_pages(token: str, base_path: str) -> None:
-    """Let the server answer `teacher.routes` too."""
-    from dropclust.service import teacher
+    """Let the server answer `teacher.routes` and `feed.routes` too."""
+    from dropclust.service import feed, teacher
 
     starlette_server: Any = importlib.import_module("streamlit.web.server.starlette.starlette_server")
     create = starlette_server.create_starlette_app
 
     def with_ours(runtime: Any) -> Starlette:
         app: Starlette = create(runtime)
-        app.router.routes[:0] = teacher.routes(token, base_path)  # before Streamlit's, which take every path
+        app.router.routes[:0] = teacher.routes(token, base_path) + feed.routes(
+            base_path
+        )  # before Streamlit's, which take every path
         return app
 
     starlette_server.create_starlette_app = with_ours

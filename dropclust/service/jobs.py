@@ -427,6 +427,12 @@ class Jobs:
         except Exception as error:  # whatever a connection raises that breaks this moment
             raise ClusterLost("the Dask scheduler does not answer") from error
 
+    def tell(self, address: str, function: Callable[[str], object], argument: str) -> None:
+        """Call a function in the worker process at ``address``, beside what it is busy with; does not wait."""
+        cluster = self._cluster
+        if cluster is not None and cluster.client is not None:
+            cluster.tell(address, function, argument)
+
     def end_worker(self, address: str, pid: int) -> None:
         """End a worker process at once, whatever it does; another takes its place."""
         cluster = self._cluster
