@@ -26,7 +26,8 @@ def lines_of(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     h, d = vectors.shape
     if d == SIDE * SIDE:
         half = SIDE // POOLED
-        return vectors.reshape(h, half, POOLED, half, POOLED).mean(axis=(2, 4))
+        pooled: npt.NDArray[np.float64] = vectors.reshape(h, half, POOLED, half, POOLED).mean(axis=(2, 4))
+        return pooled
     rows = 4 if d > 40 else 1
     columns = -(-d // rows)
     folded = np.zeros((h, rows * columns))

@@ -138,7 +138,8 @@ class Helm:
     def __enter__(self) -> Helm:
         from distributed import secede
 
-        secede()  # its worker takes other tasks beside it: a live run is long, and mostly waits
+        # Its worker takes other tasks beside it: a live run is long, and mostly waits.
+        secede()  # type: ignore[no-untyped-call]
         _HELMS[self._attempt] = self
         self.say({})
         return self

@@ -38,7 +38,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from dropclust.core.spec import RunSpec
+from dropclust.core.spec import Rates, RunSpec
 from dropclust.service import steered
 from dropclust.service.bounds import LIVE_RUNS, BoundReached
 from dropclust.service.cluster import ClusterError
@@ -372,7 +372,7 @@ class Steering:
     def _again(self, record: _Record) -> None:
         """From its first step once more, with the rates that hold now."""
         self._check_bound()
-        rates = tuple(record.facts["rates"])
+        rates = _three(record.facts["rates"])
         record.spec = replace(record.spec, dropout=rates, schedule=())
         record.result, record.key, record.losses, record.wants_save = None, "", 0, False
         record.dropout, record.pieces = list(rates), []
@@ -650,8 +650,8 @@ class Steering:
             record.attempt = f"live-{record.name}-{uuid.uuid4().hex}"
             self._attempts[record.attempt] = record
             attempt, done = record.attempt, int(record.facts["step"])
-            pieces = tuple((step, tuple(rates)) for step, rates in record.pieces)
-            spec = replace(record.spec, dropout=tuple(record.dropout), schedule=pieces)
+            pieces = tuple((step, _three(rates)) for step, rates in record.pieces)
+            spec = replace(record.spec, dropout=_three(record.dropout), schedule=pieces)
             arguments = spec.to_json(), done, bool(record.facts["paused"]), record.pace, record.heard
         try:
             future = self._queue.ahead(
@@ -686,6 +686,11 @@ class Steering:
         for address, message in telling:
             with suppress(ClusterError):
                 self._queue.tell(address, steered.steer, message)
+
+
+def _three(rates: list[float]) -> Rates:
+    first, second, third = rates
+    return first, second, third
 
 
 def _of_layer(moment: list[float], layer: int) -> list[float]:

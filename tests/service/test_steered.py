@@ -214,3 +214,23 @@ def test_an_app_that_is_gone_ends_the_run(worker, monkeypatch):
 def test_what_cannot_be_trained_is_a_sentence(worker):
     result = steered.live('{"hidden": 1}', 0, True, None, 0, "attempt", "topic")
     assert result == {"status": "failed", "message": "hidden must be three numbers, one a hidden layer; got 1"}
+
+
+def test_looks_leave_three_quarters_of_the_time_to_training(worker, monkeypatch):
+    from dropclust.core import glance
+
+    times, seen = [], glance.look
+
+    def slow(*args):
+        times.append([time.monotonic()])
+        time.sleep(0.2)
+        result = seen(*args)
+        times[-1].append(time.monotonic())
+        return result
+
+    monkeypatch.setattr(glance, "look", slow)
+    live = Driven(worker, paused=False)
+    until(lambda: len(times) >= 4)
+    live.end()
+    for (begun, ended), (following, *_) in zip(times[:3], times[1:4], strict=True):
+        assert following - ended >= (1 / steered.LOOK_SHARE - 1) * (ended - begun)

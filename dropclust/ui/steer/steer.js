@@ -247,7 +247,6 @@ function createLive(root) {
   const isOn = (rates) => rates.some((rate) => rate > 0);
 
   function toggle() {
-    if (!steers() || ended()) return;
     const rates = wanted ?? head.rates;
     act({ do: "rates", rates: isOn(rates) ? [0, 0, 0] : last });
   }
@@ -264,6 +263,7 @@ function createLive(root) {
 
   function onKey(event) {
     if (event.code !== "Space" || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (!steers() || ended()) return;
     const target = event.composedPath()[0];
     if (target.closest?.("button, select, textarea, a, summary, [contenteditable], [role=button], input:not([type=range])")) return;
     event.preventDefault();
@@ -293,6 +293,7 @@ function createLive(root) {
         const input = document.createElement("input");
         Object.assign(input, { type: "range", min: 0, max: 0.95, step: 0.05, value: head ? head.rates[at] : 0 });
         label.append(`${text} `, document.createElement("output"), input);
+        input.setAttribute("aria-label", apart ? `Dropout rate, layer ${at + 1}` : "Dropout rate");
         input.addEventListener("input", onSlide);
         input.disabled = !steers() || ended();
         name(input);
@@ -468,7 +469,7 @@ function createLive(root) {
 
   function paint(now) {
     frame = 0;
-    if (!placed || !places || !width()) return;
+    if (!seen || !placed || !places || !width()) return;
     const part = 1 - Math.exp(-Math.min(64, now - before) / GLIDE);
     before = now;
     const near = 0.4 / width();
