@@ -211,7 +211,7 @@ def test_question_controls_and_picture_are_in_view(app: App, browser: Browser, p
     for part in (page.get_by_role("heading", name=TITLE), page.get_by_role("button", name="Switch dropout on")):
         expect(part).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("slider", name=re.compile("Dropout rate"))).to_be_in_viewport(ratio=1)
-    expect(page.locator(".field canvas")).to_be_in_viewport(ratio=0.5)
+    expect(page.locator(".field canvas")).to_be_in_viewport(ratio=0.3)
 
 
 def test_the_server_that_streamlit_run_starts_answers_too(serve, browser: Browser, tmp_path: Path) -> None:

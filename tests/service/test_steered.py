@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import threading
 import time
@@ -232,5 +233,5 @@ def test_looks_leave_three_quarters_of_the_time_to_training(worker, monkeypatch)
     live = Driven(worker, paused=False)
     until(lambda: len(times) >= 4)
     live.end()
-    for (begun, ended), (following, *_) in zip(times[:3], times[1:4], strict=True):
+    for (begun, ended), (following, *_) in itertools.pairwise(times[:4]):
         assert following - ended >= (1 / steered.LOOK_SHARE - 1) * (ended - begun)
