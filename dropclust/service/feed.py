@@ -40,6 +40,11 @@ def watch(steering: Steering) -> None:
         _steering = steering
 
 
+def end_all() -> int:
+    """Ask all live runs to end; returns how many that is."""
+    return 0 if _steering is None else _steering.end_all()
+
+
 def routes(base_path: str = "") -> list[Route]:
     """The routes below a base path, which has no slashes at its ends."""
     before = f"/{base_path}" if base_path else ""

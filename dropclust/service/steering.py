@@ -284,6 +284,15 @@ class Steering:
         with self._lock:
             return [name for name, record in reversed(self._records.items()) if record.state not in ENDED]
 
+    def end_all(self) -> int:
+        """Ask everything that is under way to end, by whoever runs the app; returns how many runs that is."""
+        with self._lock:
+            under_way = [record for record in self._records.values() if record.state not in ENDED]
+            for record in under_way:
+                self._end(record, "It was ended by whoever runs this app.")
+        self._wake.set()
+        return len(under_way)
+
     def enter(self, name: str) -> None:
         """Somebody watches from now on; raises `LookupError` when there is no such run."""
         with self._lock:

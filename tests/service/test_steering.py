@@ -418,6 +418,16 @@ def test_others_wait(scene):
     assert scene.become("stopped") == "Others waited for a worker, so it made room."
 
 
+def test_whoever_runs_the_app_ends_all(scene):
+    attempt = scene.running()
+    scene.start()
+    assert scene.live.end_all() == 2
+    until(lambda: attempt.commands() == [{"n": 1, "do": "end"}])
+    attempt.future.end("finished", attempt.outcome())
+    until(lambda: scene.live.end_all() == 0)
+    assert scene.seen()["message"] == "It was ended by whoever runs this app."
+
+
 def test_a_worker_that_does_not_end_is_ended(scene, monkeypatch):
     monkeypatch.setattr(steering, "_END_SECONDS", 0.1)
     attempt = scene.running()

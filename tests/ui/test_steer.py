@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -58,11 +60,11 @@ def start(app: AppTest) -> str:
     return name if isinstance(name, str) else name[0]
 
 
-def mounted(app: AppTest) -> dict:
-    import json
-
+def mounted(app: AppTest) -> dict[str, Any]:
+    """What the component is given."""
     [found] = [each for each in app.main if each.type == "bidi_component"]
-    return json.loads(found.proto.mixed.json or found.proto.json) if found.proto.mixed.json else json.loads(found.proto.json)
+    given: dict[str, Any] = json.loads(found.proto.json)
+    return given
 
 
 def test_a_run_is_started_with_dropout_off_and_its_link_is_the_address(runs):
@@ -84,10 +86,12 @@ def test_who_started_it_has_the_token_and_who_follows_the_link_has_none(runs):
     assert runs._records[name].token not in str(other)
 
 
-def test_a_run_under_way_is_offered_to_others(runs):
-    name = start(open_page())
+def test_a_run_under_way_is_shown_and_offered_to_others(runs):
+    first, latest = start(open_page()), start(open_page())
     other = open_page()
-    assert any(f"?live={name}" in caption.value for caption in other.caption)
+    assert all(any(f"?live={name}" in caption.value for caption in other.caption) for name in (first, latest))
+    assert (mounted(other)["name"], mounted(other)["token"]) == (latest, "")
+    assert "Start" in [button.label for button in other.button]
 
 
 def test_a_bad_link_costs_a_sentence_and_another_run_can_be_started(runs):
