@@ -14,8 +14,8 @@ def start() -> None:
     """Offer to start a run of one's own."""
     if live.queue().failure:
         st.error(f"Nothing can be trained now: {live.queue().failure}")
-    button = st.container()
-    with st.expander("Which network"):
+    button, choice = st.columns([1, 4], vertical_alignment="top")
+    with choice.expander("Which network"):
         recipe, seed = controls.choose(controls.RECIPE), controls.number(training.FIRST)
     try:
         spec = RunSpec(dropout=NONE, recipe=recipe, seed=seed)
@@ -23,7 +23,7 @@ def start() -> None:
         st.error(training.in_words(error))
         return
     with button:
-        if st.button("Start", type="primary", icon=":material/play_arrow:"):
+        if st.button("Start", type="primary", icon=":material/play_arrow:", width="stretch"):
             try:
                 steering.begin(spec)
                 st.rerun()

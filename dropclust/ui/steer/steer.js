@@ -658,11 +658,15 @@ function createLive(root) {
         context.fill();
         context.globalAlpha = 1;
         line(points, "rate");
-        if (apart) {
-          context.fillStyle = theme.text;
-          context.textAlign = "left";
-          context.fillText(String(number + 1), Math.min(points.at(-1)[0] + 3, wide - 9), points.at(-1)[1] + 6 * (number - 1));
-        }
+      }
+      // Layers that share a rate share a label.
+      const shared = new Map();
+      head.rates.forEach((rate, at) => shared.set(rate, [...(shared.get(rate) ?? []), at + 1]));
+      context.fillStyle = theme.text;
+      context.textAlign = "left";
+      for (const [rate, layers] of apart ? shared : []) {
+        const text = layers.join(", ");
+        context.fillText(text, Math.min(x(head.step) + 4, wide - context.measureText(text).width), y(rate) - (rate < 0.1 ? 7 : 0));
       }
       context.fillStyle = inks.acted;
       for (const [step] of pieces) {
