@@ -6,6 +6,7 @@ from dropclust.ui.shell import Entry, Shell, configure
 
 PAGES = (
     Entry("See", "explore", "Explore", "bubble_chart", "Do hidden neurons become alike as the dropout rate grows?"),
+    Entry("See", "live", "Live", "touch_app", "What does dropout do while a network learns?"),
     Entry("See", "onset", "When do copies form?", "toggle_on", "When do copies form, and do they go?"),
     Entry("Do", "train", "Train", "model_training", "What does your own network learn?"),
     Entry("Do", "compress", "Compress", "compress", "Can neurons that act alike be merged?"),

@@ -62,12 +62,15 @@ UPLOAD_BYTES = Bound("DROPCLUST_MAX_UPLOAD_MIB", 64, "MiB of an uploaded file", 
 STORE_BYTES = Bound(
     "DROPCLUST_MAX_STORE_MIB", 2_000, "MiB of stored networks on disk; beyond it the oldest of one's own go", MIB
 )
+LIVE_RUNS = Bound("DROPCLUST_MAX_LIVE", 3, "live runs that train, or are paused, at once")
 IDLE_SECONDS = Bound(
     "DROPCLUST_MAX_IDLE_SECONDS", 600, "seconds that a worker without work stays, with its 0.8 GB; one stays always"
 )
 SESSIONS = Bound("DROPCLUST_MAX_SESSIONS", 300, "browser sessions that are served at once")
 
-_ALL = (WAITING_OF_ONE, WAITING_IN_ALL, TASK_SECONDS, ANSWER_BYTES, UPLOAD_BYTES, STORE_BYTES, IDLE_SECONDS, SESSIONS)
+_ALL = (
+    WAITING_OF_ONE, WAITING_IN_ALL, TASK_SECONDS, ANSWER_BYTES, UPLOAD_BYTES, STORE_BYTES, LIVE_RUNS, IDLE_SECONDS, SESSIONS,
+)  # fmt: skip
 BOUNDS = MappingProxyType({bound.variable: bound for bound in _ALL})
 
 

@@ -239,8 +239,8 @@ def _when_it_answers(place: str, then: Callable[[], None]) -> None:
 
 
 def _answer_beside_the_pages(token: str, base_path: str) -> None:
-    """Let the server answer `teacher.routes` too, and send its scripts compressed."""
-    from dropclust.service import teacher
+    """Let the server answer `teacher.routes` and `feed.routes` too, and send its scripts compressed."""
+    from dropclust.service import feed, teacher
     from dropclust.service.compressed import Compressed
 
     starlette_server: Any = importlib.import_module("streamlit.web.server.starlette.starlette_server")
@@ -248,7 +248,8 @@ def _answer_beside_the_pages(token: str, base_path: str) -> None:
 
     def with_ours(runtime: Any) -> Starlette:
         app: Starlette = create(runtime)
-        app.router.routes[:0] = teacher.routes(token, base_path)  # before Streamlit's, which take every path
+        # Before Streamlit's, which take every path.
+        app.router.routes[:0] = [*teacher.routes(token, base_path), *feed.routes(base_path)]
         app.add_middleware(Compressed)
         return app
 

@@ -471,10 +471,16 @@ class Jobs:
         with self._lock:
             waiting = sum(record.attempt is None for record in self._records.values() if record.run.state in WAITING)
             runs = len(self._attempts)
-        behind = sum(str(key).startswith("behind-") for key in keys)
+        behind = sum(str(key).startswith(("behind-", "live-")) for key in keys)
         tasks = self._expected + sum(str(key).startswith("task-") for key in keys)
         long = min(waiting + runs + behind, self._workers)
         return long + min(max(tasks, self._kept if long else 0), self._workers + self._kept - long)
+
+    def tell(self, address: str, function: Callable[[str], object], argument: str) -> None:
+        """Call a function in the worker process at ``address``, beside what it is busy with; does not wait."""
+        cluster = self._cluster
+        if cluster is not None and cluster.client is not None:
+            cluster.tell(address, function, argument)
 
     def end_worker(self, address: str, pid: int) -> None:
         """End a worker process at once, whatever it does; another takes its place."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dropclust.service import overview
+from dropclust.service import feed, overview
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -44,6 +44,7 @@ def routes(token: str, base_path: str = "") -> list[Route]:
             return PlainTextResponse("Not Found", 404)
         if request.method == "POST":
             overview.stop_all()
+            feed.end_all()
             return RedirectResponse(f"?token={token}", 303, _HEADERS)
         state = overview.overview()
         rows = [("Open pages", state["sessions"]), ("Workers", f"{state['workers']} ({state['status']})")]

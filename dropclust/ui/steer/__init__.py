@@ -1,0 +1,51 @@
+"""The live run on a page: controls, neurons and strips in one component, which the server feeds beside Streamlit's reruns."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+from dropclust.findings.meaning import Meaning
+from dropclust.service.feed import PATH
+from dropclust.ui.style import style
+
+__all__ = ["steer"]
+
+# What the strips mean, so that they look as on every other chart.
+MEANINGS = {
+    "rate": Meaning.DROPOUT,
+    "acted": Meaning.CHOSEN,
+    "adjusted": Meaning.MEASURED,
+    "chance": Meaning.CHANCE,
+    "twins": Meaning.TWINS,
+    "accuracy": Meaning.SCALED,
+}
+
+
+@cache
+def _component() -> ComponentRenderer:
+    """Register the component once a process, from the plain files beside this one."""
+    folder = Path(__file__).parent
+    html, css, js = ((folder / f"steer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    return st.components.v2.component("dropclust_steer", html=html, css=css, js=js)
+
+
+def steer(name: str, token: str, key: str) -> None:
+    """Show a live run: it is steered and seen without a rerun of the page.
+
+    Parameters
+    ----------
+    name
+        The run.
+    token
+        What whoever started it steers it with, and the browser keeps for a reload; empty for everybody else.
+    key
+        Name of the component in the session.
+    """
+    base = str(st.get_option("server.baseUrlPath")).strip("/")
+    looks = {name: {"colour": style(of).colour, "dash": style(of).dash} for name, of in MEANINGS.items()}
+    before = f"/{base}/" if base else "/"
+    _component()(key=key, data={"name": name, "token": token, "base": before, "feed": f"{before}{PATH}/{name}", "looks": looks})

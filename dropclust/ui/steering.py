@@ -1,0 +1,61 @@
+"""The live runs of this process as pages meet them: made once, begun in the name of a session, found by the address."""
+
+from __future__ import annotations
+
+import atexit
+
+import streamlit as st
+
+from dropclust.core.spec import RunSpec
+from dropclust.findings.outside import as_text
+from dropclust.service import feed
+from dropclust.service.steering import Steering
+from dropclust.ui import live
+
+NAME = "live"  # of the address's parameter that says which run
+PACE = 10_000.0  # images a second at which a run begins: an epoch in five seconds, so that its changes can be watched
+
+
+@st.cache_resource(show_spinner=False)
+def steering() -> Steering:
+    """The live runs, and the routes by which browsers see and steer them."""
+    made = Steering(live.queue(), live.store())
+    atexit.register(made.close)
+    feed.watch(made)
+    feed.answer(str(st.get_option("server.baseUrlPath")).strip("/"))
+    return made
+
+
+def begin(spec: RunSpec) -> None:
+    """Start a live run that this browser steers, and put it into the address.
+
+    Raises
+    ------
+    dropclust.service.bounds.BoundReached
+        When so many are under way.
+    """
+    name, token = steering().start(spec, PACE)
+    st.session_state[_kept(name)] = token
+    st.query_params[NAME] = name
+
+
+def token(name: str) -> str:
+    """What this session steers a run with; empty when it did not start it."""
+    kept: str = st.session_state.get(_kept(name), "")
+    return kept
+
+
+def asked() -> str:
+    """Name of the run that the address asks for, if it is known here; the page says so where it is not."""
+    name = st.query_params.get(NAME, "")
+    if not name or steering().exists(name):
+        return name
+    st.warning(
+        as_text(f"No live run {name[:16]} is known here: it ended a while ago, or the app was started anew. Start another."),
+        icon=":material/link_off:",
+    )
+    return ""
+
+
+def _kept(name: str) -> str:
+    return f"live-token-{name}"
