@@ -105,7 +105,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def queue(address: str, store: Store) -> Iterator[Jobs]:
-    made = Jobs(store, scheduler=address)
+    made = Jobs(store, scheduler=address, calibrate=None)
     yield made
     made.close()
 
