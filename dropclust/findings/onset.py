@@ -121,7 +121,7 @@ class Onset:
                     "at the switch": words.brief(each.before, digits),
                     "at the end": words.brief(each.after, digits),
                     "change": words.brief(each.change, digits, signed=True),
-                    "half of it after": f"{words.brief(each.half, 0)} examples" if each.half else "not to be told",
+                    "half of it after": f"{each.half.mean:,.0f} examples" if each.half else "not to be told",
                 }
                 for each in changes
             ]
@@ -242,10 +242,10 @@ def _sentence(about: str, changes: Mapping[str, tuple[Change, ...]]) -> str:
     said = []
     for column, what in (("twins", "the share of neurons with a twin"), ("adjusted_rand_10", "the adjusted Rand index")):
         for each in changes[column]:
-            verb = "rises" if each.change.low > 0 else "falls" if each.change.high < 0 else "does not change significantly"
+            verb = "rises" if each.change.low > 0 else "falls" if each.change.high < 0 else "is not shown to change"
             done = "switched on" if each.course == OFF_ON else "switched off"
-            soon = f", half of it within {words.number(each.half.mean, 0)} examples" if each.half else ""
-            said.append(f"When dropout is {done}, {what} {verb} ({words.full(each.change, 3, signed=True)}){soon}.")
+            soon = f", half of it after {each.half.mean:,.0f} examples" if each.half else ""
+            said.append(f"When dropout is {done}, {what} {verb}: {words.brief(each.change, 3, signed=True)}{soon}.")
     return f"{about}. " + " ".join(said)
 
 

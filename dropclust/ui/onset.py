@@ -35,8 +35,8 @@ def ask() -> bool:
         return False
     with st.container(border=True):
         st.markdown(
-            "**Guess first.** A network has learnt with dropout for half of its training, and its two clusterings agree beyond "
-            "chance. Now dropout is switched off, and it learns on. What happens to the adjusted Rand index?"
+            "**Guess first.** A network has learnt with dropout for half of its training. Now dropout is switched off, and it "
+            "learns on. What happens to the agreement of its two clusterings, the adjusted Rand index?"
         )
         columns = st.columns([2, 2, 2, 1])
         for column, answer in zip(columns, (*onset.ANSWERS, "Skip"), strict=True):
@@ -51,5 +51,5 @@ def answered(said: onset.Onset) -> None:
     guess = st.session_state.get("onset guessed", SKIPPED)
     truth = onset.answer(said)
     if guess and truth:
-        hit = "and so it is" if guess == truth else f"and in layer {said.layer} {truth}"
-        st.markdown(f":material/lightbulb: You expected: {guess}, {hit}.")
+        measured = "no change is shown" if truth == onset.ANSWERS[-1] else truth
+        st.markdown(f":material/lightbulb: You expected: {guess}. Measured in layer {said.layer}: {measured}.")

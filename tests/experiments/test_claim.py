@@ -125,7 +125,7 @@ def test_the_seeds_that_would_decide_do_so_in_four_of_five_cases():
 
 
 def residuals(of: Claim) -> np.ndarray | None:
-    """How the shipped values lie about their mean, by the modern recipe; of the coarse grid for want of the full one."""
+    """How the claim's shipped values lie about their mean, by the modern recipe; of the coarse grid if need be."""
     names = experiments.get(of.experiment).judged_tables
     tables = {}
     for name in names:
@@ -165,6 +165,8 @@ EFFECTS = {
     "table2.rand-rises": 0.15,
     "table2.corrected-rises": 0.15,
     "table3.likeness-matters": 10.0,
+    "onset.soon": 0.1,
+    "onset.compression-follows": 20.0,
 }
 
 
