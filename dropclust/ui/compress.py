@@ -375,7 +375,7 @@ def effect(info: Effect) -> None:
         numbers.append((name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", "inverse"))
     with st.container(horizontal=True, gap="small"):
         for label, value, change, colour in numbers:
-            arrow = "off" if colour == "off" else "auto"
+            arrow: Literal["off", "auto"] = "off" if colour == "off" else "auto"
             st.metric(label, value, change, delta_color=colour, delta_arrow=arrow, width=150)
 
 
