@@ -83,7 +83,7 @@ def test_a_network_is_brought_made_smaller_and_taken_home(address: str, page: Pa
         re.compile(r"^Hidden layer 2 keeps 33 of 100 neurons\. Test accuracy goes from 0\.")
     ).inner_text()
     # A run of the page while a file is on its way takes it back.
-    expect(page.get_by_role("button", name=re.compile("^Keep "))).to_be_visible(timeout=120_000)
+    expect(page.get_by_text(re.compile("^On the held-out images"))).to_be_visible(timeout=120_000)
     with page.expect_download() as download:
         page.get_by_test_id("stDownloadButton").filter(has_text=".safetensors").get_by_role("button").click()
     path = tmp_path / download.value.suggested_filename
