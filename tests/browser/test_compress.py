@@ -57,7 +57,9 @@ def visit(page: Page, address: str) -> None:
 
 
 def bring(page: Page, name: str, content: bytes) -> None:
-    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "application/octet-stream", "buffer": content})
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    )
 
 
 def from_torch(network: Network) -> bytes:
@@ -80,6 +82,8 @@ def test_a_network_is_brought_made_smaller_and_taken_home(address: str, page: Pa
     accuracy = page.get_by_text(
         re.compile(r"^Hidden layer 2 keeps 33 of 100 neurons\. Test accuracy goes from 0\.")
     ).inner_text()
+    # A run of the page while a file is on its way takes it back.
+    expect(page.get_by_text(re.compile("^On the held-out images"))).to_be_visible(timeout=120_000)
     with page.expect_download() as download:
         page.get_by_test_id("stDownloadButton").filter(has_text=".safetensors").get_by_role("button").click()
     path = tmp_path / download.value.suggested_filename
@@ -131,13 +135,16 @@ def test_each_control_of_table_3_stands_over_what_it_changes(address: str, page:
         assert found is not None
         return dict(found)
 
-    charts = page.get_by_test_id("stPlotlyChart")
+    again = page.get_by_test_id("stExpander").filter(has_text="Table 3, made again")
+    again.get_by_text("Table 3, made again", exact=False).click()
+    charts = again.get_by_test_id("stPlotlyChart")
+    expect(charts).to_have_count(2, timeout=120_000)
     for chart, label in ((0, "Units before"), (1, "Trained")):
         control, below = box(page.get_by_text(label, exact=True)), box(charts.nth(chart))
         assert control["y"] < below["y"]
         assert below["x"] <= control["x"] < below["x"] + below["width"]
-    heading = box(page.get_by_role("heading", name="Table 3, made again"))
-    recipe, table = box(page.get_by_text("Recipe", exact=True)), box(page.get_by_test_id("stTable").first)
+    heading = box(again.get_by_text("Table 3, made again", exact=False))
+    recipe, table = box(again.get_by_text("Recipe", exact=True)), box(again.get_by_test_id("stTable").first)
     assert heading["y"] < recipe["y"] < table["y"]
     right = charts.nth(1)
     expect(right).to_contain_text("700 units")
@@ -161,6 +168,22 @@ def test_another_method_leaves_as_many_units(address: str, page: Page) -> None:
     methods.get_by_text("prune", exact=True).click()
     expect(page.get_by_role("slider", name="Units left")).to_have_value(str(left), timeout=120_000)
     expect(page.get_by_text(f"100 neurons become {left}.", exact=False)).to_be_visible(timeout=120_000)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
+def test_the_slider_and_the_picture_it_moves_are_in_the_first_view(
+    address: str, browser: Browser, width: int, height: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": height})
+    visit(page, f"{address}?method=prune&units=50")
+    slider = page.get_by_role("slider", name="Units left")
+    chart = page.get_by_test_id("stPlotlyChart").first
+    expect(chart).to_be_visible(timeout=120_000)
+    for part, share in ((slider, 1.0), (chart, 0.6)):
+        box = part.bounding_box()
+        assert box is not None
+        assert box["y"] + share * box["height"] <= height
+    page.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "dark"), (400, "light")])

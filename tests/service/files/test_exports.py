@@ -73,18 +73,20 @@ class Function(nn.Module):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("name", NAMES)
-def test_there_and_back_with_every_activation(name: str, suffix: str) -> None:
-    net = made(name, norm="before" if name in {"relu", "tanh", "gelu"} else "")
+@pytest.mark.parametrize(("norm", "scale"), [("", "pixels"), ("before", "standardised")])
+def test_there_and_back_with_every_activation(norm: str, scale: str, name: str, suffix: str) -> None:
+    net, taken = made(name, norm=norm), of(scale)
     expected = zoo.of_network(net)
-    assert np.abs(expected).max() < 1_000
-    data = to_bytes(net, suffix)
-    choices = Choices(activation=name, input_scale="pixels") if suffix == ".pt" else None
+    assert np.abs(expected).max() < 2_000
+    data = to_bytes(net, suffix, None, taken)
+    choices = Choices(activation=name, input_scale=scale) if suffix == ".pt" else None
     back = read_bytes(data, f"net{suffix}", choices)
-    assert back.network.activation == name
+    assert (back.network.activation, back.input_scale.name) == (name, scale)
     np.testing.assert_allclose(zoo.of_network(back.network), expected, atol=1e-4, rtol=1e-5)
-    x = mnist.load().test_x[:1_000].numpy()
-    np.testing.assert_allclose(elsewhere(data, suffix, x, name), expected, atol=1e-4, rtol=1e-5)
-    np.testing.assert_allclose(scaled_logits(net, torch.from_numpy(x)).numpy(), expected, atol=1e-4, rtol=1e-5)
+    x = mnist.load().test_x[:1_000]
+    given = ((x.double().numpy() * taken.scale + taken.shift)[:, taken.taken]).astype(np.float32)
+    np.testing.assert_allclose(elsewhere(data, suffix, given, name), expected, atol=1e-4, rtol=1e-5)
+    np.testing.assert_allclose(scaled_logits(net, x).numpy(), expected, atol=1e-4, rtol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
