@@ -178,7 +178,7 @@ def downloads(network: Described, name: str, proof: Mapping[str, Any]) -> None:
 
 def finished(summaries: list[Summary]) -> None:
     """The finished runs: one or more put on the chart above, each a link."""
-    st.subheader("Finished runs")
+    st.header("Finished runs")
     if not summaries:
         st.caption("None yet.")
         return

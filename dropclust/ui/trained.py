@@ -120,12 +120,12 @@ def results(keys: list[str]) -> None:
         return
     kinds = [network.outcome(name, alike) for name, alike in runs.alike(stored).items()]
     if len(kinds) == 1:
-        st.subheader(kinds[0].name)
+        st.header(kinds[0].name)
         st.markdown(kinds[0].sentence)
         controls.behind(kinds[0], "outcome")
     else:
         together = network.Outcomes(tuple(kinds))
-        st.subheader("What came of them")
+        st.header("What came of them")
         st.table(together.overview())
         controls.behind(together, "outcomes")
     st.caption(
