@@ -170,7 +170,7 @@ def unstored(keys: list[str]) -> None:
 def results(stored: list[Stored]) -> None:
     """What came of these runs: accuracy, and their files."""
     kinds = [network.outcome(name, alike) for name, alike in runs.alike(stored).items()]
-    st.subheader(kinds[0].name if len(kinds) == 1 else "What came of them")
+    st.header(kinds[0].name if len(kinds) == 1 else "What came of them")
     if len(kinds) == 1:
         st.markdown(kinds[0].sentence)
         controls.behind(kinds[0], "outcome")

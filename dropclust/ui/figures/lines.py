@@ -111,7 +111,7 @@ def lay_out(figure: go.Figure, title: str, x_title: str, y_title: str, height: i
         title={
             "text": "<br>".join(written), "font": {"size": TITLE}, "x": 0, "xref": "container", "xanchor": "left",
             # Plotly's anchor moves up by most of a line for each further line.
-            "y": 1 - (8 + 18 * (len(written) - 1)) / height, "yref": "container", "yanchor": "top",
+            "y": 1 - (8 + 18 * max(0, len(written) - 1)) / height, "yref": "container", "yanchor": "top",
         },
         height=height,
         margin={"l": 10, "r": 10, "t": top, "b": 10},
