@@ -435,7 +435,7 @@ def _evaluate(parsed: argparse.Namespace) -> None:
     for note in reading.notes:
         print(note)
     data = _data(parsed)
-    _print(evaluate(network, data), len(data.test_x), len(data.held_x))
+    _print(evaluate(network, data), len(data.test), len(data.held))
 
 
 def _inspect(parsed: argparse.Namespace) -> None:

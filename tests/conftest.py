@@ -36,11 +36,14 @@ def one_torch_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def data() -> Data:
+def data() -> Iterator[Data]:
     """The real MNIST, read once a session."""
     from dropclust.core import mnist
 
-    return mnist.load()
+    loaded = mnist.load()
+    floats = loaded.train_x, loaded.held_x, loaded.test_x  # held: else each test that asks for them makes them anew
+    yield loaded
+    del floats
 
 
 @pytest.fixture(scope="session")

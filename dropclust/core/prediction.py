@@ -91,7 +91,7 @@ def evaluate(network: Network, data: Data, device: str = "auto") -> dict[str, fl
     """
     if network.outputs != data.classes:
         raise ValueError(f"accuracy needs an output for each of the {data.classes} labels; the network has {network.outputs}")
-    images = len(data.test_x) + 2 * len(data.held_x)
+    images = len(data.test) + 2 * len(data.held)
     where = choose(device, 2.0 * images * network.n_parameters)
     network, data, measured = network.to(where), data.on(where), {}
     for part, x, y in (("test", data.test_x, data.test_y), ("held_out", data.held_x, data.held_y)):

@@ -229,9 +229,9 @@ def read_images(content: bytes) -> dict[str, Any]:
 
     data = _data(content)
     return {
-        "train": len(data.train_x),
-        "held_out": len(data.held_x),
-        "test": len(data.test_x),
+        "train": len(data.train),
+        "held_out": len(data.held),
+        "test": len(data.test),
         "classes": data.classes,
         "levels": (data.test_x[:SHOWN_IMAGES] * LEVELS).round().byte().numpy(),
         "labels": data.test_y[:SHOWN_IMAGES].numpy(),

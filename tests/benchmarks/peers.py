@@ -63,12 +63,13 @@ def in_memory_loop(data: Data) -> Timed:
         model = module()
         optimiser = torch.optim.Adam(model.parameters(), LEARNING_RATE, fused=True)
         loss_of = nn.CrossEntropyLoss()
-        order = torch.randperm(len(data.train_x))
+        x, y = data.train_x, data.train_y
+        order = torch.randperm(len(x))
         began = time.perf_counter()
         for at in range(0, images - BATCH + 1, BATCH):
             index = order[at % (len(order) - BATCH) :][:BATCH]
             optimiser.zero_grad()
-            loss_of(model(data.train_x[index]), data.train_y[index]).backward()
+            loss_of(model(x[index]), y[index]).backward()
             optimiser.step()
         return time.perf_counter() - began
 
@@ -92,11 +93,12 @@ def vmap_loop(data: Data, nets: int) -> Timed:
         named = dict(zip(parameters, leaves, strict=True))
         moments = [[torch.zeros_like(p) for p in leaves] for _ in range(2)]
         counts = [torch.zeros(()) for _ in leaves]
-        order = torch.randperm(len(data.train_x))
+        x, y = data.train_x, data.train_y
+        order = torch.randperm(len(x))
         began = time.perf_counter()
         for at in range(0, images - BATCH + 1, BATCH):
             index = order[at % (len(order) - BATCH) :][:BATCH]
-            gradients = step(named, data.train_x[index], data.train_y[index])
+            gradients = step(named, x[index], y[index])
             for count in counts:
                 count += 1
             torch._fused_adam_(

@@ -69,11 +69,11 @@ def train_plain(spec: RunSpec, data: Data) -> Network:
         torch.manual_seed(spec.seed)
         model = Perceptron(spec.hidden, spec.dropout, spec.recipe)
         step = optimiser(spec.recipe, list(model.parameters()))
-        left = spec.steps
+        x, left = data.train_x, spec.steps
         while left:
-            for index in torch.randperm(len(data.train_x)).split(spec.batch_size)[:left]:
+            for index in torch.randperm(len(x)).split(spec.batch_size)[:left]:
                 step.zero_grad()
-                loss(model(data.train_x[index]), data.train_y[index], spec.recipe).backward()
+                loss(model(x[index]), data.train_y[index], spec.recipe).backward()
                 step.step()
                 left -= 1
     return Network(

@@ -70,10 +70,11 @@ def plain_run(spec: RunSpec, data: Data, **place: Any) -> tuple[list[Tensor], li
     biases = [torch.zeros(weight.shape[1], requires_grad=True) for weight in weights]
     optimiser = reference.optimiser(spec.recipe, [*weights, *biases])
     optimiser.param_groups[0]["lr"] = RECIPES[spec.recipe].learning_rate
+    x = data.train_x
     for step, index in enumerate(islice(batches(spec), spec.steps), start=1):
         noise = noise_of_member(twin, twin.draw(), 0)
         optimiser.zero_grad()
-        logits = reference.noisy_logits(weights, biases, data.train_x[index], spec.noise, noise)
+        logits = reference.noisy_logits(weights, biases, x[index], spec.noise, noise)
         reference.loss(logits, data.train_y[index], spec.recipe).backward()
         if not all(bool(part.grad.isfinite().all()) for part in (*weights, *biases)):
             return weights, biases, step

@@ -140,7 +140,7 @@ def _decide(
     finalists.sort(key=lambda way: (way.form, names.index(way.scale), activations.index(way.activation)))
     n = _images(len(data.train), len(finalists) * costs / 4) if len(finalists) > 1 else 0
     right: dict[Way, np.ndarray] = {}
-    held = len(data.held_x) if n >= 1_000 or len(finalists) == 1 else 1_000
+    held = len(data.held) if n >= 1_000 or len(finalists) == 1 else 1_000
     for way in finalists:
         parts = [
             _right(forms[way.form], scales[way.scale], [way], x, y)[0]

@@ -165,7 +165,7 @@ def interpret(raw: Raw, choices: Choices, data: Data | None, measure: bool, name
         way, believed, tried, rivals = found.way, found.believed, found.tried, found.rivals
         if not believed and not choices.any:
             notes.append(
-                f"no way to read it classifies half of the {len(data.held_x):,} held-out images correctly: it was trained on "
+                f"no way to read it classifies half of the {len(data.held):,} held-out images correctly: it was trained on "
                 "other pictures, or takes them in another way"
             )
     elif data is not None and not can_look:
