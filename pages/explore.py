@@ -8,11 +8,11 @@ from dropclust.findings.explorer import QUESTION
 from dropclust.findings.tour import PAPER, STEPS, TWINS
 from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, explore, live, state
+from dropclust.ui.trained import LAYER
 
 RATE = Parameter("rate", "Dropout rate", 0.4, table2.RATES, step=0.05, show="{:.2f}".format)
 VIEW = Parameter("view", "Shown", TWINS, (TWINS, PAPER))
 STEP = Parameter("step", "Step of the tour", 0, tuple(range(len(STEPS) + 1)))
-LAYER = Parameter("layer", "Hidden layer", 2, table2.LAYERS)
 CLUSTERS = Parameter(
     "k", "Clusters", 10, table2.CLUSTERS,
     help="k of k-means. The paper does not state its own, and the Rand index depends on it.",

@@ -20,7 +20,7 @@ from dropclust.ui import controls, live
 from dropclust.ui.figures.network import learning_figure, neuron_sheet
 from dropclust.ui.figures.once import draw_once
 
-LAYER = Parameter("layer", "Hidden layer", 1, table2.LAYERS)
+LAYER = Parameter("layer", "Hidden layer", 2, table2.LAYERS)
 CLUSTERS = Parameter("k", "Clusters", 10, table2.CLUSTERS)
 PARAMETERS = [LAYER, CLUSTERS]
 
