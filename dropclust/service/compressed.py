@@ -41,13 +41,13 @@ class Compressed:
         found = self._kept.get(path)
         if found is None:
             async with self._one_at_a_time:
-                found = self._kept.get(path) or await self._made(scope, receive)
+                found = self._kept.get(path) or await self._made(scope)
         start, body = found
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
-    async def _made(self, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
-        """What the app answers, compressed and kept where it is a file."""
+    async def _made(self, scope: Scope) -> tuple[Message, bytes]:
+        """What the app answers, compressed and kept where it is a whole file."""
         starts: list[Message] = []
         parts: list[bytes] = []
 
@@ -57,10 +57,11 @@ class Compressed:
             elif message["type"] == "http.response.body":
                 parts.append(message.get("body", b""))
 
-        await self._app(scope, receive, listen)
+        await self._app(scope, _patient(), listen)
         [start], body = starts, b"".join(parts)
+        whole = {name.lower(): value for name, value in start["headers"]}.get(b"content-length") in (None, b"%d" % len(body))
         headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-        if start["status"] != 200 or any(name.lower() == b"content-encoding" for name, _ in headers):
+        if start["status"] != 200 or not whole or any(name.lower() == b"content-encoding" for name, _ in headers):
             return start, body
         body = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
         headers += [(b"content-encoding", b"gzip"), (b"content-length", str(len(body)).encode()), (b"vary", b"Accept-Encoding")]
@@ -69,6 +70,20 @@ class Compressed:
             self._size += len(body)
             self._kept[scope["path"]] = made
         return made
+
+
+def _patient() -> Receive:
+    """A viewer who asks and never goes away: what is made is for all, and must not end where the first one left the page."""
+    asked = False
+
+    async def receive() -> Message:
+        nonlocal asked
+        if asked:
+            await asyncio.Event().wait()
+        asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return receive
 
 
 def _wanted(scope: Scope) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 # No sandbox, so that a container's root can run it; the rest keeps a browser from asking anything of the network by itself.
@@ -28,6 +28,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
 ]
 START_SECONDS = 60
+expect.set_options(timeout=60_000)  # Playwright's own five seconds are less than a busy machine needs
 
 Serve = Callable[[Path, Mapping[str, str]], str]
 

@@ -95,7 +95,7 @@ def run_keys(page: Page) -> list[str]:
 
 
 def start_training(page: Page) -> list[str]:
-    page.get_by_role("button", name="Train", exact=False).last.click()
+    page.get_by_role("button", name="Train", exact=True).click()
     expect(page).to_have_url(re.compile(r"run=[0-9a-f]{64}"), timeout=60_000)
     return run_keys(page)
 
@@ -118,7 +118,9 @@ def test_a_guess_is_answered(app: App, page: Page) -> None:
     expect(page.get_by_text("Guess first.")).to_be_visible()
     expect(page.get_by_text(re.compile(r"^Dropout rate"))).to_have_count(0)
     page.get_by_role("button", name="That is my guess").click()
-    expect(page.get_by_text(re.compile(r"You expected 50; it is \d+\."))).to_be_visible()
+    expect(page.locator(".outcome")).to_have_text(re.compile(r"^You expected 50; it is \d+\.$"))
+    expect(page.locator(".outcome")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="You expected 50; it is")).to_have_count(1)  # and said aloud
     expect(page.get_by_text("Guess first.")).to_be_hidden()
     expect(page).to_have_url(re.compile(r"rate=0\.60"))
     expect(page.get_by_text(re.compile(r"^Dropout rate 0\.60: Rand \.\d\d, chance"))).to_be_visible()
@@ -143,7 +145,8 @@ def test_a_link_straight_to_a_page_works_on_a_fresh_server(browser: Browser, tmp
     try:
         page = browser.new_page()
         visit(page, f"{fresh.url}/train?rate=1", TRAIN_TITLE)
-        expect(page.get_by_role("link", name="Explore")).to_be_visible()
+        page.get_by_role("button", name="See", exact=True).click()
+        expect(page.get_by_role("menuitem", name="Explore")).to_be_visible()
         expect(page.get_by_text("the address gave '1'. Shown instead: 0.4", exact=False)).to_be_visible()
         page.close()
     finally:
@@ -205,14 +208,14 @@ def test_a_number_that_is_not_allowed_is_said_keeps_standing_and_trains_nothing(
     field.fill("100000")
     field.press("Enter")
     expect(page.get_by_text("Batch size must be a whole number from 1 to 4,096; got 100000.")).to_be_visible()
-    expect(page.get_by_role("button", name="Train", exact=False).last).to_be_disabled()
+    expect(page.get_by_role("button", name="Train", exact=True)).to_be_disabled()
     expect(page).to_have_url(re.compile("batch=100000"))
     page.reload()
     expect(page.get_by_text("Batch size must be a whole number from 1 to 4,096; got 100000.")).to_be_visible()
     field.fill("64")
     field.press("Enter")
     expect(page.get_by_text("Batch size must be")).to_have_count(0)
-    expect(page.get_by_role("button", name="Train", exact=False).last).to_be_enabled()
+    expect(page.get_by_role("button", name="Train", exact=True)).to_be_enabled()
 
 
 def test_finished_runs_are_listed_and_can_be_compared(app: App, page: Page) -> None:

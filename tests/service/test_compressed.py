@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.responses import StreamingResponse
 
 from dropclust.service.compressed import Compressed
 
@@ -17,14 +19,14 @@ class Files:
     """An app that serves one script in two parts, and counts how often it is asked."""
 
     def __init__(self, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        self.status, self.headers, self.asked = status, headers, 0
+        self.status, self.headers, self.asked, self.half = status, headers, 0, False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked += 1
         headers = [(b"content-length", str(len(SCRIPT)).encode()), (b"content-type", b"text/javascript"), *self.headers]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": SCRIPT[:100], "more_body": True})
-        await send({"type": "http.response.body", "body": SCRIPT[100:]})
+        await send({"type": "http.response.body", "body": b"" if self.half else SCRIPT[100:]})
 
 
 def get(app: Any, path: str = "/static/js/a.js", times: int = 1, method: str = "GET", **headers: str) -> tuple[Any, Any, bytes]:
@@ -58,6 +60,44 @@ def test_a_browser_that_takes_gzip_gets_the_same_bytes_in_fewer():
     assert headers[b"content-encoding"] == b"gzip"
     assert headers[b"vary"] == b"Accept-Encoding"
     assert headers[b"content-type"] == b"text/javascript"
+
+
+def test_a_file_is_whole_although_the_first_who_asked_has_left():
+    """Starlette ends an answer where its viewer leaves; half a script, once kept, would be everybody's."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        for at in range(0, len(SCRIPT), 1000):
+            await asyncio.sleep(0)
+            yield SCRIPT[at : at + 1000]
+
+    async def files(scope: Any, receive: Any, send: Any) -> None:
+        await StreamingResponse(parts(), media_type="text/javascript")(scope, receive, send)
+
+    async def left() -> Any:
+        return {"type": "http.disconnect"}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/static/js/a.js", "headers": [(b"accept-encoding", b"gzip")]}
+    app = Compressed(files)
+    for _ in range(2):
+        sent.clear()
+        asyncio.run(app(scope, left, send))
+        assert gzip.decompress(sent[-1]["body"]) == SCRIPT
+
+
+def test_half_a_file_is_not_kept():
+    files = Files()
+    files.half = True
+    app = Compressed(files)
+    _, headers, body = get(app, accept_encoding="gzip")
+    assert b"content-encoding" not in headers
+    assert body == SCRIPT[:100]
+    files.half = False
+    assert gzip.decompress(get(app, accept_encoding="gzip")[2]) == SCRIPT
 
 
 def test_a_class_that_comes_at_once_has_it_made_once():
