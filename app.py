@@ -22,6 +22,7 @@ PAGES = (
 )
 
 dashboard.ask_nobody()  # `streamlit run` too must not freeze for all when a foreign page knocks
+dashboard.keep_downloads()
 configure()
 live.admit()
 shell = Shell(PAGES)
