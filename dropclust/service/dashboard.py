@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE = ("0.0.0.0", "::")
+KEPT_SECONDS = 30.0  # how long a file that was made on a press stays for the browser that asked for it
 _BROWSER_SECONDS = 60.0  # how long the server may take to start until the browser is opened all the same
 # Linux, macOS and Windows: no such address here, no such family here.
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, 10049, 10047}
@@ -85,6 +86,7 @@ def start(
     _log_runs()
     _send_at_once()
     ask_nobody()
+    keep_downloads()
     _leave_pages_to_the_router()
     from streamlit.web import bootstrap
 
@@ -132,6 +134,22 @@ def ask_nobody() -> None:
 
     net_util.get_external_ip = lambda: None
     net_util.get_internal_ip = lan_address
+
+
+def keep_downloads() -> None:
+    """Keep a file that was made on a press until the browser has come for it, and `KEPT_SECONDS` at least.
+
+    Streamlit forgets it when a second run has ended since, anybody's and a fragment's too. Where a class watches pages that
+    run by themselves those are milliseconds, and the browser then finds nothing.
+    """
+    from streamlit.runtime.media_file_manager import MediaFileMetadata
+
+    def mark_for_delete(self: Any) -> None:
+        now = time.monotonic()
+        self._unused_since = getattr(self, "_unused_since", now)
+        self._is_marked_for_delete = now - self._unused_since >= KEPT_SECONDS
+
+    MediaFileMetadata.mark_for_delete = mark_for_delete  # type: ignore[method-assign]
 
 
 def lan_address() -> str | None:

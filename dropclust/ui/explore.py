@@ -18,7 +18,7 @@ from dropclust.findings.tour import STEPS
 from dropclust.service import runs
 from dropclust.service.jobs import ENDED
 from dropclust.service.parameter import Parameter
-from dropclust.ui import controls, live, state
+from dropclust.ui import controls, live, shell, state
 from dropclust.ui.explorer import SKIPPED, Scene, Seen, explorer, export
 from dropclust.ui.figures.guess import compared_figure
 from dropclust.ui.figures.lines import curves
@@ -62,7 +62,7 @@ def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: 
             else None
         )
     question = st.session_state["explorer asks"]
-    seen = explorer(scene, start, key, question, present=st.query_params.get("present") == "1")
+    seen = explorer(scene, start, key, question, present=shell.presenting())
     st.session_state["explorer as it was left"] = seen
     if question and seen.guess is not None and "guessed" not in st.session_state:
         _guessed(shown, scene, seen.guess, question)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dropclust.findings.explorer import question
+from dropclust.findings.explorer import QUESTION, question
 from dropclust.ui.explorer import Scene, Seen, explorer
 from tests.ui import synthetic
 
@@ -19,6 +19,7 @@ def scene(layer: int, k: int, coarse: bool) -> Scene:
 
 
 query = st.query_params
+st.title(QUESTION)  # as in the app, so that the explorer begins below Streamlit's header
 shown = scene(int(query.get("layer", "1")), int(query.get("k", "10")), "coarse" in query)
 away = st.session_state.get("away", False)
 if not away:
