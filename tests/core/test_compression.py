@@ -162,7 +162,7 @@ def test_only_held_out_images_choose_and_only_repairs_see_training_images(method
     data = make_data(network)
     parts = {"held_x": data.held_x, "held_y": data.held_y}
     if method in REPAIRED:
-        parts["train_x"] = data.train_x
+        parts["train"] = data.train
     seen = SimpleNamespace(**parts)  # anything else would raise AttributeError
     assert same_network(compress(network, 1, 6, method, data=seen).network, compress(network, 1, 6, method, data=data).network)
 

@@ -216,7 +216,7 @@ def test_the_repair_is_never_worse_on_held_out_images(method, layer, units, seed
         "dark": torch.zeros(50, 784),  # all images equal: nothing to fit
         "other": (data.train_x > 0.97).float(),
     }[train]
-    data = SimpleNamespace(train_x=train_x, held_x=data.held_x, held_y=data.held_y)
+    data = SimpleNamespace(train=train_x, held_x=data.held_x, held_y=data.held_y)
     plain, found = (compress(network, layer, units, name, seed, data) for name in (REPAIRED[method], method))
     target = next_inputs(network, layer, data.held_x)
     before, after = ((next_inputs(c.network, layer, data.held_x) - target).square().mean().item() for c in (plain, found))

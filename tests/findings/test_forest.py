@@ -46,7 +46,10 @@ def test_everything_lies_inside_the_axis_and_nothing_is_left_out():
             assert len(info.marks) == (
                 0
                 if found.judged.why
-                else 1 + (found.fresh is not None) + (found.judged.control is not None) + len(found.variations)
+                else 1
+                + (found.fresh is not None and not found.fresh.why)
+                + (found.judged.control is not None)
+                + len(found.variations)
             )
             assert len(info.table()) == len(info.marks)
 
