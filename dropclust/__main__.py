@@ -301,7 +301,7 @@ def _spec_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schedule", type=_piece, nargs="+", default=[], metavar="STEP:RATE",
         help="rates that change while it trains: from which step on, and one rate or three with commas between, "
-        "such as 1250:0.5 or 1250:0,0.5,0.5",
+        "such as 1250:0.5 or 1250:0,0.5,0.5 (default: none)",
     )  # fmt: skip
     parser.add_argument("--subset-seed", type=int, help="chooses the images, where they are not all (default: the seed does)")
 

@@ -41,9 +41,9 @@ def experiment(name: str) -> Experiment:
     --------
     >>> experiment("table2").title
     'Table 2'
-    >>> experiment("table9")
+    >>> experiment("table9")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: an experiment must be one of figure1, table1, figure2, table2, figure3, table3, onset, or a Python file; got 'table9'
+    ValueError: an experiment must be one of figure1, ..., onset, or a Python file; got 'table9'
     """
     if not name.endswith(_SUFFIX):
         try:
