@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,15 @@ NAMES = [*ACTIVATIONS, "leaky_relu:0.2", "elu:0.5"]
 SCALES = ["pixels", "standardised", "minus1-to-1", "0-to-255", "z-scores", "pixels,transposed", "standardised,inverted"]
 
 
+@cache
+def brought(norm: str) -> Network:
+    """A network trained with ReLU and brought, with a BatchNorm folded in or none."""
+    return read_bytes(safetensors.torch.save(zoo.trained(norm=norm).state_dict()), "net.safetensors").network
+
+
 def made(name: str, norm: str = "") -> Network:
-    """A network of any activation: trained with ReLU, with a BatchNorm folded in or none."""
-    model = zoo.trained(norm=norm)
-    found = read_bytes(safetensors.torch.save(model.state_dict()), "net.safetensors").network
+    """The same with any activation."""
+    found = brought(norm)
     return Network(found.weights, found.biases, activation=name)
 
 
