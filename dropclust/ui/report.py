@@ -15,16 +15,16 @@ _CSS = """
 body { font: 16px/1.45 system-ui, sans-serif; color: #111; background: #fff; }
 body { margin: 2em auto; max-width: 60em; padding: 0 1em; }
 h1 { font-size: 1.5em; margin-bottom: .2em; } h2 { font-size: 1.15em; }
-@page { size: A4; margin: 7mm; }
+@page { size: A4; margin: 6mm; }
 @media print {
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  body { font-size: 5.8pt; line-height: 1.15; margin: 0; padding: 0; max-width: none; }
+  body { font-size: 5.8pt; line-height: 1.1; margin: 0; padding: 0; max-width: none; }
   p, ul { margin: .25em 0; } h1 { font-size: 10pt; } h2 { font-size: 8pt; margin: .3em 0; }
-  .claims th, .claims td { padding: .8pt 5pt .8pt 0; }
+  .claims th, .claims td { padding: .5pt 5pt .5pt 0; }
   .claims thead { position: static; } .claims tr { display: table-row; break-inside: avoid; }
-  .claims td, .claims td:first-child { display: table-cell; width: 34%; border-bottom: .5pt solid #999; }
-  .claims td[data-recipe]::before { content: none; }
-  .claims img { float: right; width: 46pt; margin: 0 0 0 4pt; }
+  .claims td, .claims td:first-child { display: table-cell; width: 31%; border-bottom: .5pt solid #999; }
+  .claims td:first-child { width: 38%; } .claims td[data-recipe]::before { content: none; }
+  .claims img { float: right; width: 40pt; margin: 0 0 0 4pt; }
   .claims .verdict { display: inline; } .claims .place::before, .claims .number::before { content: " "; }
   .claims .place, .claims .number { display: inline; margin: 0; }
 }

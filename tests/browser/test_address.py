@@ -203,5 +203,5 @@ def test_in_the_frame_of_a_page_of_its_site_it_works_and_takes_files(behind: Pro
     page.goto(f"http://school.localhost:{behind.port}/lesson")
     inside = page.frame_locator("iframe")
     expect(inside.get_by_role("heading", name="Can neurons that act alike be merged?")).to_be_visible(timeout=WAIT)
-    inside.locator("input[type=file]").set_input_files(tmp_path / "mine.npz")
+    inside.locator("input[type=file]").first.set_input_files(tmp_path / "mine.npz")
     expect(inside.get_by_text(re.compile(r"Your file: hidden layers 9 - 8 - 7"))).to_be_visible(timeout=WAIT)

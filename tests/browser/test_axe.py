@@ -37,7 +37,9 @@ def ours(finding: dict[str, Any], page: Page) -> list[str]:
 def test_nothing_serious_is_found(visit: Visit, address: str, seen: Seen, scheme: str) -> None:
     visit.page.emulate_media(color_scheme=scheme)
     settle(visit.page, seen, address)
-    answer = Axe().run(visit.page).response
+    # Dark changes colours alone: of the rules only the one about contrast could find more than in light.
+    rules = {} if scheme == "light" else {"runOnly": ["color-contrast"]}
+    answer = Axe().run(visit.page, options={"resultTypes": ["violations"], **rules}).response
     found = {
         finding["id"]: places
         for finding in answer["violations"]

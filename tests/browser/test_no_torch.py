@@ -21,12 +21,16 @@ MILLISECONDS = 120_000  # for all answers of a page
 PAGES = {
     "": r"Guess first",
     f"train?run={table2.shown_spec(0.4).key}": r"Both clusterings agree on",
-    "sample?guess=off": r"Masks disagree",
+    "live": r"Which network",
+    "onset?copies_guess=off": r"Switched on at half",
+    "digit": r"Masks disagree",
+    "sample?guess=off": r"probabilities differ by",
     "batch": r"made again",
     "variance": r"Model variance|model variance",
     "similar": r"Each cluster by incoming weights",
     "power": r"such a law too",
     "compress": r"Which neurons merged",
+    "claims": r"What was not reproduced",
 }
 
 
