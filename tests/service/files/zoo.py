@@ -55,9 +55,10 @@ def trained(
     model = nn.Sequential(*layers, nn.Linear(hidden[-1], 10, bias=bias))
     data, optimiser = mnist.load(), torch.optim.Adam(model.parameters(), 4e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 8e-3, total_steps=700)
+    train_x = data.train_x  # all of it made floats, once
     for step in range(700):
         rows = slice(100 * (step % 550), 100 * (step % 550) + 100)
-        loss = nn.functional.cross_entropy(model(GIVEN[given](data.train_x[rows])), data.train_y[rows])
+        loss = nn.functional.cross_entropy(model(GIVEN[given](train_x[rows])), data.train_y[rows])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
