@@ -25,7 +25,7 @@ from torch import nn
 from dropclust.core import mnist
 from dropclust.findings import table3
 from dropclust.ui.compressing import AUTOMATIC
-from tests.browser.test_compress import address, bring, page, visit  # noqa: F401
+from tests.browser.test_compress import address, bring, drawn, page, visit  # noqa: F401
 from tests.service.files import keras_files, zoo
 
 pytestmark = pytest.mark.browser
@@ -33,7 +33,7 @@ METHOD = table3.NAMES["least_squares"].replace("+", "%2B")
 
 
 def keras() -> bytes:
-    model = zoo.trained("tanh")
+    model = zoo.trained("tanh", hidden=(32, 16, 16))
     return keras_files.zipped(
         [(each.weight.detach().numpy().T, each.bias.detach().numpy()) for each in zoo.linears(model)], "tanh"
     )
@@ -99,7 +99,7 @@ class Brought:
 
 
 NETWORKS = [
-    Brought("model.keras", keras, "tanh (declared by the file)", 16, ".safetensors", by_safetensors),
+    Brought("model.keras", keras, "tanh (declared by the file)", 32, ".safetensors", by_safetensors),
     Brought("mlp.npz", scikit_learn, "relu (declared by the file)", 40, ".npz", by_numpy),
     Brought("lenet.pt", lenet_300_100, "standardised pixels, Normalize((0.1307,), (0.3081,))", 300, ".pt", by_pytorch),
     Brought("exported.onnx", exported, "the graph in the file", 16, ".onnx", by_onnxruntime),
@@ -123,7 +123,7 @@ def test_it_is_brought_halved_and_taken_home(brought: Brought, address: str, pag
     said = pattern.match(page.get_by_text(pattern).inner_text())
     assert said is not None
     if brought.width <= AUTOMATIC:  # a run of the page while a file is on its way takes it back
-        expect(page.get_by_text(re.compile("^On the held-out images"))).to_be_visible(timeout=120_000)
+        drawn(page)
     with page.expect_download() as download:
         page.get_by_test_id("stDownloadButton").get_by_role("button", name=brought.home).click()
     path = tmp_path / download.value.suggested_filename

@@ -16,7 +16,7 @@ from tests.load.server import DASHBOARD, EMPTY, Server, Watch
 from tests.load.viewer import Viewer
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("", "train", "sample", "batch", "variance", "similar", "power", "compress", "claims")
+PAGES = ("", *sorted(file.stem for file in (ROOT / "pages").glob("*.py") if file.stem != "explore"))
 LONGEST = {"Examples shown": 3_000_000.0, "Batch size": 16.0}  # of the trainings beside; each is a minute or more
 
 

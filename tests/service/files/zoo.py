@@ -54,7 +54,7 @@ def trained(
         layers += [nn.Linear(a, b, bias=bias), *middle]
     model = nn.Sequential(*layers, nn.Linear(hidden[-1], 10, bias=bias))
     data, optimiser = mnist.load(), torch.optim.Adam(model.parameters(), 4e-3)
-    x = data.train_x
+    x = data.train_x  # all of it made floats, once
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 8e-3, total_steps=700)
     for step in range(700):
         rows = slice(100 * (step % 550), 100 * (step % 550) + 100)
