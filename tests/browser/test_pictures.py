@@ -60,7 +60,7 @@ PAGES = (
     Seen("variance"),
     Seen("similar"),
     Seen("power"),
-    Seen("claims", ".claims img"),
+    Seen("claims", ".tiles"),
 )
 NARROW = (360, 768, 844, 1024)  # where nothing scrolls sideways or ends in dots either
 DARK = ("phone", "laptop")  # the dark scheme changes colours alone, which no further width shows
