@@ -97,7 +97,7 @@ class Viewer:
             self.held.add(message.hash)
         if kind == "new_session":
             self.session = message.new_session.initialize.session_id or self.session
-            if not message.new_session.fragment_ids_this_run:  # the whole page is made anew
+            if not message.metadata.run.fragment_ids:  # the whole page is made anew
                 self.widgets, self.polls = {}, {}
         elif kind == "auto_rerun":
             self.polls[message.auto_rerun.fragment_id] = message.auto_rerun.interval
