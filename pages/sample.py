@@ -47,7 +47,7 @@ sample.experiment(recipe, noise, metric, ASK, headline, pictures)
 st.header("One network, mask by mask")
 recipe = state.chosen("recipe", controls.RECIPE.default)
 listed = live.store().list()
-usual = table2.shown_spec(state.chosen("rate", RATE.default), recipe).key
+usual = table2.shown_spec(RATE.default, recipe).key  # not of the rate chosen elsewhere: here that is the masks'
 if usual not in {summary.key for summary in listed}:
     usual = table2.shown_spec(RATE.default).key
 run = controls.choose_run(listed, usual)

@@ -123,7 +123,7 @@ def test_more_runs_than_the_bound_are_refused_with_a_sentence_that_says_it(cache
 
 
 def test_no_torch_is_needed_to_import_what_serves_pages(subprocess_environment):
-    pages = "batch, compress, digit, explore, power, sample, similar, trained, training, variance"
+    pages = "claims, compress, digit, explore, onset, power, sample, shell, similar, steering, trained, training"
     program = f"import sys; from dropclust.ui import {pages}; assert 'torch' not in sys.modules"
     done = subprocess.run(
         [sys.executable, "-c", program], env=subprocess_environment, capture_output=True, text=True, check=False
