@@ -118,7 +118,7 @@ def test_a_network_is_trained_there_and_stored_here(queue: Jobs, store: Store) -
     assert stored is not None
     assert (stored.status, stored.steps) == ("done", SHORT.steps)
     assert stored.metrics["test_accuracy"] > 0.3
-    assert queue.threads == 2
+    until(lambda: queue.threads == 2, "both workers")
     assert not queue.growing  # how many there are is not ours to decide
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import subprocess
 import sys
@@ -11,11 +12,26 @@ import pytest
 
 from dropclust.core import similarity
 from dropclust.service import files, work
+from dropclust.service.files.images import packed
 from dropclust.service.plain import Plain
 from dropclust.service.requests import Origin, Request
 from tests.findings.test_compressing import made
 
 IMAGES = np.random.default_rng(0).random((21, 784)).astype(np.float32)
+NETWORK = files.to_bytes(made((12, 5, 4)), ".npz")
+
+
+def pictures() -> bytes:
+    """240 and 100 pictures of one's own with their labels, as Keras keeps them in one .npz."""
+    rng, file = np.random.default_rng(1), io.BytesIO()
+    arrays = {}
+    for part, n in (("train", 240), ("test", 100)):
+        arrays[f"x_{part}"] = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+        arrays[f"y_{part}"] = np.arange(n, dtype=np.uint8) % 10
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
 ASKED = {
     "test_images": ({}, b""),
     "hard_images": ({"n": 3, "rate": 0.4}, b""),
@@ -27,7 +43,8 @@ ASKED = {
     "firing": ({"layer": 1, "k": 3, "bias": False}, b""),
     "settling": ({"images": 20, "rates": [0.0, 0.0, 0.3], "noise": "bernoulli"}, b""),
     "confidence": ({"images": 100, "rates": [0.1, 0.1, 0.1], "n_samples": 3}, b""),
-    "read_file": ({"name": "net.npz"}, files.to_bytes(made((12, 5, 4)), ".npz")),
+    "read_file": ({"name": "net.npz", "size": len(NETWORK)}, NETWORK),
+    "read_images": ({}, packed([("pictures.npz", pictures())])),
     "smaller": ({"layer": 1, "units": 4, "method": "fold", "seed": 0}, b""),
     "chosen_units": ({"layer": 1, "method": "fold", "tolerance": 1.0, "seed": 0}, b""),
     "controls_of": ({"layer": 1, "method": "prune", "seed": 0, "widths": [3, 6]}, b""),
@@ -37,7 +54,7 @@ ASKED = {
 
 def request(name: str) -> Request:
     arguments, content = ASKED[name]
-    networks = () if name in ("test_images", "read_file") else (Origin.brought(Plain.of(made((12, 5, 4)))),)
+    networks = () if name in ("test_images", "read_file", "read_images") else (Origin.brought(Plain.of(made((12, 5, 4)))),)
     return Request(name, arguments, networks, content=content)
 
 
@@ -76,7 +93,7 @@ def test_no_answer_needs_torch_to_be_read(answers, subprocess_environment, tmp_p
 def test_an_answer_says_its_size(answers):
     result = performed(request("read_file"))
     assert abs(result["bytes"] - len(answers["read_file"])) < 1_000
-    network, said = result["answer"]
+    network, said, _ = result["answer"]
     assert network.digest == files.digest(made((12, 5, 4)))
     assert said.sentence.startswith("A perceptron 784-12-5-4-10 with relu and ")
 
@@ -105,7 +122,7 @@ def test_passes_are_timed_in_pairs_with_turns():
 @pytest.mark.parametrize(
     ("asked", "kind", "message"),
     [
-        (Request("read_file", {"name": "net.npz"}, content=b"no"), "ValueError", "'net.npz' "),
+        (Request("read_file", {"name": "net.npz", "size": 2}, content=b"no"), "ValueError", "'net.npz' "),
         (
             Request("clusters_for", {"layer": 9, "units": 4, "seed": 0}, request("similarity").networks),
             "ValueError",
