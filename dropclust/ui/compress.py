@@ -332,11 +332,11 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
             st.caption(said.sentence)
             controls.behind(said, "compressed", command)
             take_home(source, small)
-        st.subheader("Which neurons merged")
+        st.header("Which neurons merged")
         old, new = (pictures(each.weights, layer) for each in (network, small.network))
         controls.picture(findings.merges(old, new, small.labels), sheet, "merges", command)
     # Widgets are drawn while their numbers are waited for, too: one that is not drawn forgets what was chosen.
-    st.subheader("A digit through both" if source.images is None else "A picture through both")
+    st.header("A digit through both" if source.images is None else "A picture through both")
     answers = small.answers if small else None
     if answers is not None and source.images is not None:  # only the first of many were brought back to be shown
         answers = answers.first(len(source.images.levels))
