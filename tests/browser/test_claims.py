@@ -55,7 +55,9 @@ def test_it_is_filtered_and_a_row_opens_and_is_measured_again(page: Page):
     expect(page.get_by_text("of the coarse grid: ").first).to_be_visible(timeout=PATIENCE)
     page.reload()
     expect(page.get_by_text("seeds 1000 to 1001, of the coarse grid: done")).to_be_visible(timeout=2 * PATIENCE)
-    expect(page.get_by_text("Your seeds 1000 to 1001, of the coarse grid, say: ")).to_be_visible(timeout=PATIENCE)
+    expect(
+        page.get_by_test_id("stMainBlockContainer").get_by_text("Your seeds 1000 to 1001, of the coarse grid, say: ")
+    ).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("Traceback")).to_have_count(0, timeout=PATIENCE)
 
 
