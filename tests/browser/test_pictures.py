@@ -54,7 +54,7 @@ PAGES = (
     Seen("onset?copies_guess=off"),
     Seen("train", CHART, START, tuple(SCREENS)),
     Seen("compress", ".st-key-held-curve .main-svg"),  # made by a worker; charts below it are there before
-    Seen("digit", CANVAS),
+    Seen("digit", CANVAS, CANVAS),
     Seen("sample?guess=off"),
     Seen("batch"),
     Seen("variance"),
