@@ -41,6 +41,7 @@ class Viewer:
         self.texts: list[str] = []  # of the last run
         self.received = 0  # bytes of the last run
         self.session = ""
+        self.page_hash = ""
 
     async def open(self) -> float:
         """Connect and run the page; returns the seconds until it was there."""
@@ -58,7 +59,10 @@ class Viewer:
     async def run(self, fragment: str = "", trigger: str = "") -> float:
         """Ask for a run of the page, or of one fragment, and read until it has ended; returns the seconds."""
         asked = BackMsg()
-        asked.rerun_script.page_name = self.page
+        if self.page_hash:  # else what a run asks to be run again is the first page
+            asked.rerun_script.page_script_hash = self.page_hash
+        else:
+            asked.rerun_script.page_name = self.page
         asked.rerun_script.fragment_id = fragment
         asked.rerun_script.cached_message_hashes.extend(self.held)
         for name, fields in self.values.items():
@@ -99,6 +103,8 @@ class Viewer:
             self.session = message.new_session.initialize.session_id or self.session
             if not message.metadata.run.fragment_ids:  # the whole page is made anew
                 self.widgets, self.polls = {}, {}
+        elif kind == "navigation":
+            self.page_hash = message.navigation.page_script_hash
         elif kind == "auto_rerun":
             self.polls[message.auto_rerun.fragment_id] = message.auto_rerun.interval
         elif kind == "page_not_found":
