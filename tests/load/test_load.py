@@ -95,7 +95,7 @@ def test_twenty_bombs_at_once_hold_up_nobody_and_nothing_runs_on_when_their_sess
             await bystander.think(0.2)
             answered += 1
         await throwing
-        for viewer in throwers:
+        for viewer in (*throwers, bystander):
             await viewer.close()
         return answered
 
