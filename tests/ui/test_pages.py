@@ -350,7 +350,7 @@ def test_a_key_from_the_address_may_be_anything(cache):
 def test_a_reload_finds_a_finished_run_by_its_key(cache):
     one = finished()
     live.store().put(one)
-    app = open_page("train.py", run=one.key)
+    app = open_page("train.py", layer=1, run=one.key)
     assert "Test accuracy 0.9000 (one seed: no interval)" in said(app)
     assert "It classifies 90.0 % of the test images correctly." in said(app)
     assert "Adjusted Rand" in said(app)
@@ -457,7 +457,7 @@ def test_what_is_computed_of_a_run_is_kept_while_its_file_stays_the_same(cache):
 def test_a_narrow_layer_is_not_clustered(cache):
     one = finished(hidden=(1, 5, 4))
     live.store().put(one)
-    assert "One neuron alone cannot be clustered." in said(open_page("train.py", run=one.key))
+    assert "One neuron alone cannot be clustered." in said(open_page("train.py", layer=1, run=one.key))
 
 
 def test_two_viewers_share_one_run(cache):
