@@ -130,9 +130,9 @@ def test_dragging_changes_the_address_and_a_link_shows_the_same(app: App, page: 
     visit(page, f"{app.url}/?guess=off", EXPLORE_TITLE)
     slider = page.get_by_role("slider", name=re.compile("dropout rate"))
     slider.focus()
-    for _ in range(3):
+    for rate in ("0.45", "0.50", "0.55"):  # on a busy machine each press counts as letting go
         page.keyboard.press("ArrowRight")
-    expect(page).to_have_url(re.compile(r"rate=0\.55"))
+        expect(page).to_have_url(re.compile(f"rate={re.escape(rate)}"))
     again = context.new_page()
     visit(again, page.url, EXPLORE_TITLE)
     expect(again.get_by_text(re.compile(r"^Dropout rate 0\.55"))).to_be_visible()
