@@ -39,9 +39,12 @@ def chromium(playwright: Playwright) -> str | None:
     return None if Path(playwright.chromium.executable_path).exists() else system
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium: Playwright's own where it is installed, else the system's."""
+    """Chromium: Playwright's own where it is installed, else the system's.
+
+    No longer than a module: while it lives, Playwright's event loop counts as running in this thread, and no other can.
+    """
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium(playwright), args=CHROMIUM_ARGUMENTS)
         yield started
