@@ -79,7 +79,8 @@ class Function(nn.Module):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("norm", "scale"), [("", "pixels"), ("before", "standardised")])
+@pytest.mark.parametrize("scale", ["pixels", "standardised"])
+@pytest.mark.parametrize("norm", ["", "before"])
 def test_there_and_back_with_every_activation(norm: str, scale: str, name: str, suffix: str) -> None:
     net, taken = made(name, norm=norm), of(scale)
     expected = zoo.of_network(net)
