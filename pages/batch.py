@@ -23,7 +23,7 @@ RECIPE = controls.RECIPE
 PAPER = Parameter("paper", "The paper's values", "shown", ("shown", "left out"), help="Without them ours are magnified.")
 
 state.enter([PREDICTION, RECIPE, PAPER])
-st.title(table1.EXPERIMENT.question)
+st.title(table1.EXPERIMENT.question, anchor=False)
 headline = st.container()
 recipe = controls.choose(RECIPE)
 picture, beside = st.columns([3, 2], gap="medium")

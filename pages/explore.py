@@ -26,7 +26,7 @@ SEED = Parameter(
 )  # fmt: skip
 
 state.enter([RATE, VIEW, STEP, LAYER, CLUSTERS, RECIPE, SEED, ASK, PLAIN])
-st.title(QUESTION)
+st.title(QUESTION, anchor=False)
 place, below = st.container(), st.container()  # the picture is made after its controls and stands above them
 with below:
     columns = st.columns([3, 3, 4, 6], vertical_alignment="bottom")

@@ -16,7 +16,7 @@ ASK = Parameter("copies_guess", "Guess first", "on", ("on", "off"))
 RECIPE = controls.RECIPE
 
 state.enter([RECIPE, LAYER, SWITCHED, ASK])
-st.title(experiment.EXPERIMENT.question)
+st.title(experiment.EXPERIMENT.question, anchor=False)
 st.markdown(
     "The paper says that a network makes copies **in response to** dropout. Here that is put to the test: networks of one seed "
     "are the same to the last number until **half of their training**, and then dropout is switched on in one, switched off in "

@@ -34,7 +34,7 @@ state.enter([SAMPLED, MEASURE, RECIPE, *SHOWN.values(), KAPPA, WEIGHTS], [RANGE.
 if refused := power.range_refused(st.query_params.get_all(RANGE.name), ENDS):
     st.warning(refused, icon=":material/link_off:")
     state.drop(RANGE.name)
-st.title(figure3.EXPERIMENT.question)
+st.title(figure3.EXPERIMENT.question, anchor=False)
 headline = st.container()
 low, high = controls.slide(RANGE)
 pictures = st.container()

@@ -34,7 +34,7 @@ MASKS = Parameter("masks", "Masks in these charts", 50, NUMBERS)
 
 state.enter([controls.RECIPE, NOISE, METRIC, ASK, DROP, RATE, MASKS], ["run"])
 digit.forward()
-st.title(EXPERIMENT.question)
+st.title(EXPERIMENT.question, anchor=False)
 headline = st.container()
 metric = controls.choose(METRIC)
 pictures = st.container()

@@ -31,7 +31,7 @@ def side_by_side(pair: tuple[Chart, Chart], key: str, command: str, whole: bool 
 
 
 state.enter([OUTPUT, PREDICTION, RECIPE])
-st.title(figure2.EXPERIMENT.question)
+st.title(figure2.EXPERIMENT.question, anchor=False)
 headline = st.container()
 prediction = controls.choose(PREDICTION)
 pictures = st.container()

@@ -62,7 +62,7 @@ PAGES = (
     Seen("power"),
     Seen("claims", ".tiles"),
 )
-NARROW = (360, 768, 844, 1024)  # where nothing scrolls sideways or ends in dots either
+NARROW = (360, 390, 768, 844, 1024)  # where nothing scrolls sideways, ends in dots or is cut off
 DARK = ("phone", "laptop")  # the dark scheme changes colours alone, which no further width shows
 SHIFT = 0.05  # of a page that has stood for a second
 SMALLEST = 12.0  # pixels of text
@@ -87,6 +87,32 @@ _DOTS = """() => [...document.querySelectorAll("[data-testid='stMain'] *")].filt
   return style.textOverflow === "ellipsis" && style.overflowX !== "visible" && node.scrollWidth > node.clientWidth + 1
     && node.clientWidth > 1 && node.checkVisibility({ visibilityProperty: true }) && node.tagName !== "INPUT";
 }).map(node => node.textContent.trim().slice(0, 60))"""
+# What is written and cut off: at the edge of its box, at the edge of its chart, or under the chart's buttons.
+_CUT = """() => {
+  const main = document.querySelector("[data-testid='stMain']"), found = [];
+  for (const node of main.querySelectorAll("*")) {
+    const { overflowX, clipPath } = getComputedStyle(node);
+    const written = [...node.childNodes].some(child => child.nodeType === 3 && child.data.trim());
+    if (!written || clipPath !== "none" || node.closest("style, script, .katex, svg") || node.clientWidth < 2) continue;
+    if (["hidden", "clip"].includes(overflowX) && node.scrollWidth > node.clientWidth + 1)
+      found.push(node.textContent.trim().slice(0, 60));
+  }
+  for (const chart of main.querySelectorAll(".js-plotly-plot")) {
+    const edge = chart.getBoundingClientRect();
+    for (const text of chart.querySelectorAll(".main-svg text")) {
+      const box = text.getBoundingClientRect();
+      if (box.width && (box.right > edge.right + 2 || box.left < edge.left - 2 || box.bottom > edge.bottom + 2))
+        found.push(`beyond its chart: ${text.textContent.slice(0, 60)}`);
+    }
+    const title = chart.querySelector(".g-gtitle text")?.getBoundingClientRect();
+    for (const button of title ? chart.querySelectorAll(".modebar-btn svg") : []) {
+      const box = button.getBoundingClientRect();
+      if (box.left < title.right && box.right > title.left && box.top < title.bottom && box.bottom > title.top)
+        found.push(`under a button: ${chart.querySelector(".g-gtitle text").textContent}`);
+    }
+  }
+  return found;
+}"""
 _SIDEWAYS = """() => {
   const main = document.querySelector("[data-testid='stMain']");
   return Math.max(document.documentElement.scrollWidth - innerWidth, main.scrollWidth - main.clientWidth);
@@ -173,12 +199,14 @@ def wrong_on(page: Page, seen: Seen, screen: str) -> dict[str, object]:
 
 
 def wrong_at(page: Page, width: int) -> dict[str, object]:
-    """What scrolls sideways or ends in dots at a width."""
+    """What scrolls sideways, ends in dots or is cut off at a width."""
     found: dict[str, object] = {}
     if (over := page.evaluate(_SIDEWAYS)) > 0:
         found[f"{width}: sideways"] = over
     if dots := page.evaluate(_DOTS):
         found[f"{width}: dots"] = dots[:5]
+    if cut := page.evaluate(_CUT):
+        found[f"{width}: cut"] = cut[:5]
     return found
 
 

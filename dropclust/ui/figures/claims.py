@@ -136,6 +136,7 @@ TILES = """
 .tiles a { display: block; min-width: 1.8em; height: 1.8em; line-height: 1.8em; text-align: center; border-radius: .3em; }
 .tiles a { color: inherit; text-decoration: none; border: 1px solid #8886; }
 .tiles .holds { background: #8883; }
+@media (pointer: coarse) { .tiles a { min-width: 44px; height: 44px; line-height: 42px; } }
 @media (max-width: 700px) { .tiles { grid-template-columns: 1fr; gap: .2em; } }
 """
 
