@@ -98,6 +98,7 @@ _CUT = """() => {
       found.push(node.textContent.trim().slice(0, 60));
   }
   for (const chart of main.querySelectorAll(".js-plotly-plot")) {
+    if (!chart.checkVisibility()) continue; // of a closed fold
     const edge = chart.getBoundingClientRect();
     for (const text of chart.querySelectorAll(".main-svg text")) {
       const box = text.getBoundingClientRect();
