@@ -5,7 +5,7 @@ import streamlit as st
 from dropclust import experiments
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments.claim import Verdict
-from dropclust.findings import account, questions, verdicts
+from dropclust.findings import account, glossary, questions, verdicts
 from dropclust.service.parameter import Parameter
 from dropclust.ui import claims, controls, shell, state
 
@@ -23,7 +23,7 @@ EXPERIMENT = Parameter(
 )  # fmt: skip
 
 state.enter([RECIPES, VERDICT, EXPERIMENT], [claims.KEY, claims.YOURS])
-st.title(questions.CLAIMS, anchor=False)
+st.title(questions.CLAIMS, anchor=False, help=glossary.explained("recipe"))
 headline = st.container()
 rows = claims.rows()
 recipes = list(MAIN_RECIPES) if (of := controls.choose(RECIPES)) == "both" else [of]

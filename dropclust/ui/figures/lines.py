@@ -18,7 +18,7 @@ from dropclust.ui.style import style
 TEXT, TITLE = 16, 18  # pixels, at the least, on any screen
 PROJECTED = 1.5  # how much larger all is in presentation mode
 ROW = 64  # pixels of a row with its name above it
-_BESIDE_BUTTONS = 30  # letters of a title that stand beside a chart's buttons on a phone
+_BESIDE_BUTTONS = 34  # letters of a title that stand beside a chart's buttons on a phone
 _ENTRY, _ENTRIES = 26, 2  # pixels of a legend's entry, and how many a chart has room for
 _BELOW_AXIS = 84  # pixels from an axis to the legend below its ticks and its title
 _LINE = 38  # letters that a phone shows in one line
