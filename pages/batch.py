@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from dropclust.experiments import paper, table1
+from dropclust.findings import glossary
 from dropclust.findings.table1 import own_runs
 from dropclust.service import links, runs
 from dropclust.service.parameter import Parameter
@@ -23,7 +24,7 @@ RECIPE = controls.RECIPE
 PAPER = Parameter("paper", "The paper's values", "shown", ("shown", "left out"), help="Without them ours are magnified.")
 
 state.enter([PREDICTION, RECIPE, PAPER])
-st.title(table1.EXPERIMENT.question)
+st.title(table1.EXPERIMENT.question, anchor=False, help=glossary.explained("batch size", "sampled", "scaled"))
 headline = st.container()
 recipe = controls.choose(RECIPE)
 picture, beside = st.columns([3, 2], gap="medium")

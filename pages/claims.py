@@ -5,9 +5,9 @@ import streamlit as st
 from dropclust import experiments
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments.claim import Verdict
-from dropclust.findings import account, verdicts
+from dropclust.findings import account, glossary, questions, verdicts
 from dropclust.service.parameter import Parameter
-from dropclust.ui import claims, controls, state
+from dropclust.ui import claims, controls, shell, state
 
 ALL = "all"
 RECIPES = Parameter(
@@ -23,11 +23,12 @@ EXPERIMENT = Parameter(
 )  # fmt: skip
 
 state.enter([RECIPES, VERDICT, EXPERIMENT], [claims.KEY, claims.YOURS])
-st.title("Does it hold?")
+st.title(questions.CLAIMS, anchor=False, help=glossary.explained("recipe"))
 headline = st.container()
 rows = claims.rows()
 recipes = list(MAIN_RECIPES) if (of := controls.choose(RECIPES)) == "both" else [of]
-headline.markdown(verdicts.headline(rows, recipes))
+headline.markdown(said := verdicts.headline(rows, recipes))
+shell.say(said)
 row = claims.choose(verdicts.worst_first(rows))
 if row is not None:
     claims.opened(verdicts.chosen([row], recipes)[0])

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
+from dropclust.findings import glossary, questions
 from dropclust.ui import compress, controls, live, state
 
 state.enter(compress.PARAMETERS, compress.CHECKED_LATER)
-st.title("Can neurons that act alike be merged?")
+st.title(questions.COMPRESS, anchor=False, help=glossary.explained("compressed units"))
 compress.page()
 controls.damage(live.store())

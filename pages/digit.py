@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from dropclust.findings import glossary, questions
 from dropclust.ui import controls, digit, live, state
 
 state.enter(digit.PARAMETERS, ["run"])
-st.title("Can it read your writing?")
+st.title(questions.DIGIT, anchor=False, help=glossary.explained("mask", "scaled"))
 st.markdown("Draw a digit: the network answers at once, and random masks of it vote.")
 digit.page()
 controls.damage(live.store())

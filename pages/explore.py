@@ -4,6 +4,7 @@ import streamlit as st
 
 from dropclust.experiments import paper, results, table2
 from dropclust.experiments.experiment import Settings
+from dropclust.findings import glossary
 from dropclust.findings.explorer import QUESTION
 from dropclust.findings.tour import PAPER, STEPS, TWINS
 from dropclust.service.parameter import Parameter
@@ -26,7 +27,7 @@ SEED = Parameter(
 )  # fmt: skip
 
 state.enter([RATE, VIEW, STEP, LAYER, CLUSTERS, RECIPE, SEED, ASK, PLAIN])
-st.title(QUESTION)
+st.title(QUESTION, anchor=False, help=glossary.explained("dropout rate", "twins"))
 place, below = st.container(), st.container()  # the picture is made after its controls and stands above them
 with below:
     columns = st.columns([3, 3, 4, 6], vertical_alignment="bottom")

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dropclust.core.spec import RunSpec
+from dropclust.findings import glossary, questions
 from dropclust.service.bounds import BoundReached
 from dropclust.ui import controls, live, state, steering, training
 from dropclust.ui.steer import steer
@@ -32,7 +33,7 @@ def start() -> None:
 
 
 state.enter([controls.RECIPE, training.FIRST], [steering.NAME])
-st.title("Switch dropout on: do copies form?")
+st.title(questions.LIVE, anchor=False, help=glossary.explained("dropout rate", "twins"))
 st.markdown("A network learns to read digits. Switch dropout on and watch neurons become twins; switch it off: which stay?")
 name = steering.asked()
 if not name:
@@ -42,6 +43,8 @@ if not name:
         links = ", ".join(f"[{other[:6]}](?{steering.NAME}={other})" for other in under_way)
         st.caption(f"Under way, the latest first: {links}. The latest is shown here.")
         name = under_way[0]
+    else:
+        steering.before()
 if name:
     steer(name, steering.token(name), "live-run")
     st.caption(

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dropclust.experiments import onset as experiment
+from dropclust.findings import glossary
 from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, onset, state
 from dropclust.ui.figures.onset import over_time
@@ -16,26 +17,25 @@ ASK = Parameter("copies_guess", "Guess first", "on", ("on", "off"))
 RECIPE = controls.RECIPE
 
 state.enter([RECIPE, LAYER, SWITCHED, ASK])
-st.title(experiment.EXPERIMENT.question)
-st.markdown(
-    "The paper says that a network makes copies **in response to** dropout. Here that is put to the test: networks of one seed "
-    "are the same to the last number until **half of their training**, and then dropout is switched on in one, switched off in "
-    "another, and left alone in two. What differs from there on is the switch's doing."
-)
-columns = st.columns([1, 1, 3])
-with columns[0]:
+st.title(experiment.EXPERIMENT.question, anchor=False, help=glossary.explained("twins", "adjusted Rand index"))
+st.markdown("Equal networks until **half of their training**: then dropout is switched on in one, and off in another.")
+switched = controls.choose(SWITCHED)
+pictures = st.container()
+left, middle, _ = st.columns([2, 2, 3])
+with left:
     recipe = controls.choose(RECIPE)
-with columns[1]:
+with middle:
     layer = controls.choose(LAYER)
-with columns[2]:
-    switched = controls.choose(SWITCHED)
-if not (state.value(ASK) == "on" and onset.ask()):
+with pictures:
+    still_open = state.value(ASK) == "on" and onset.ask()
+if not still_open:
     said = live.told(lambda: onset.found(recipe, layer, switched))
     if said:
-        onset.answered(said)
-        for column, name in zip(st.columns(2), ("twins", "adjusted_rand_10"), strict=True):
-            with column:
-                controls.chart(said.charts[name], over_time, f"onset-{name}", said.command)
+        with pictures:
+            onset.answered(said)
+            for column, name in zip(st.columns(2), ("twins", "adjusted_rand_10"), strict=True):
+                with column:
+                    controls.chart(said.charts[name], over_time, f"onset-{name}", said.command)
         st.markdown(said.sentence)
         if said.quick:
             st.info("These are few seeds and a fifth of the images: the table of the full grid is not here.")
@@ -53,3 +53,9 @@ if not (state.value(ASK) == "on" and onset.ask()):
             controls.behind(said, "onset-changes", said.command)
     elif said is None:
         st.info("The table that is here has no such networks.")
+with st.expander("**How it is measured**"):
+    st.markdown(
+        "The paper says that a network makes copies **in response to** dropout. Here that is put to the test: networks of one "
+        "seed are the same to the last number until **half of their training**, and then dropout is switched on in one, "
+        "switched off in another, and left alone in two. What differs from there on is the switch's doing."
+    )

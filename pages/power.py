@@ -5,7 +5,7 @@ import streamlit as st
 from dropclust.experiments import figure3
 from dropclust.experiments.results import ResultError
 from dropclust.findings import figure3 as findings
-from dropclust.findings import words
+from dropclust.findings import glossary, words
 from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, power, state
 from dropclust.ui.figures import figure3 as figures
@@ -34,7 +34,7 @@ state.enter([SAMPLED, MEASURE, RECIPE, *SHOWN.values(), KAPPA, WEIGHTS], [RANGE.
 if refused := power.range_refused(st.query_params.get_all(RANGE.name), ENDS):
     st.warning(refused, icon=":material/link_off:")
     state.drop(RANGE.name)
-st.title(figure3.EXPERIMENT.question)
+st.title(figure3.EXPERIMENT.question, anchor=False, help=glossary.explained("MSTD", "sampled"))
 headline = st.container()
 low, high = controls.slide(RANGE)
 pictures = st.container()

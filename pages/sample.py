@@ -6,6 +6,7 @@ from dropclust.core.convergence import MASKS as NUMBERS
 from dropclust.core.spec import NOISES
 from dropclust.experiments import table2
 from dropclust.experiments.figure1 import EXPERIMENT
+from dropclust.findings import glossary
 from dropclust.findings.figure1 import METRICS, noise_name
 from dropclust.findings.reliability import CALIBRATION_ERROR
 from dropclust.service.parameter import Parameter, within
@@ -34,7 +35,7 @@ MASKS = Parameter("masks", "Masks in these charts", 50, NUMBERS)
 
 state.enter([controls.RECIPE, NOISE, METRIC, ASK, DROP, RATE, MASKS], ["run"])
 digit.forward()
-st.title(EXPERIMENT.question)
+st.title(EXPERIMENT.question, anchor=False, help=glossary.explained("mask", "sampled", "scaled"))
 headline = st.container()
 metric = controls.choose(METRIC)
 pictures = st.container()

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dropclust.experiments import paper, results, table2
+from dropclust.findings import glossary, questions
 from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, similar, state
 
@@ -16,7 +17,7 @@ BIAS = Parameter(
 )  # fmt: skip
 
 state.enter([RECIPE, WIDTH, LAYER, CLUSTERS, BIAS], ["run"])
-st.title("Is it more than chance?")
+st.title(questions.SIMILAR, anchor=False, help=glossary.explained("Rand index", "adjusted Rand index", "twins"))
 headline = st.container()
 layer = controls.choose(LAYER)
 pictures = st.container()

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dropclust.core.spec import RunSpec
-from dropclust.findings import words
+from dropclust.findings import glossary, questions, words
 from dropclust.service import runs
 from dropclust.service.jobs import ENDED
 from dropclust.ui import controls, live, state, trained, training
@@ -19,7 +19,7 @@ def shown_keys(specs: list[RunSpec]) -> list[str]:
 
 
 state.enter([*training.PARAMETERS, *trained.PARAMETERS], ["run"])
-st.title("What does dropout do to a network?")
+st.title(questions.TRAIN, anchor=False, help=glossary.explained("dropout rate", "recipe"))
 headline = st.container()
 left, right = st.columns([2, 7], gap="medium")
 rates = left.container()  # the other settings stand below, so that the curve is in view when a run is started

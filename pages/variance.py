@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from dropclust.experiments import figure2, paper
+from dropclust.findings import glossary
 from dropclust.findings.figure2 import OUTPUTS, PLACES, PREDICTIONS, Chart, own_runs
 from dropclust.findings.words import capital
 from dropclust.service import links, runs
@@ -31,7 +32,7 @@ def side_by_side(pair: tuple[Chart, Chart], key: str, command: str, whole: bool 
 
 
 state.enter([OUTPUT, PREDICTION, RECIPE])
-st.title(figure2.EXPERIMENT.question)
+st.title(figure2.EXPERIMENT.question, anchor=False, help=glossary.explained("model variance", "sampled", "scaled"))
 headline = st.container()
 prediction = controls.choose(PREDICTION)
 pictures = st.container()

@@ -127,6 +127,23 @@ TERMS = (
 )  # fmt: skip
 
 
+def explained(*names: str) -> str:
+    """These words, a paragraph each with what the paper writes for it and where, as Markdown.
+
+    Raises
+    ------
+    KeyError
+        For a word that the glossary lacks.
+
+    Examples
+    --------
+    >>> explained("dropout rate")
+    '**dropout rate** (p, section 1): The chance that a hidden unit is dropped, by layer.'
+    """
+    terms = {term.term: term for term in TERMS}
+    return "\n\n".join(f"**{name}** ({terms[name].written}): {words.capital(terms[name].sentence)}" for name in names)
+
+
 def table() -> pd.DataFrame:
     """The terms, a row each."""
     return pd.DataFrame(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import atexit
 
+import numpy as np
 import streamlit as st
 
 from dropclust.core.spec import RunSpec
+from dropclust.experiments import table2
+from dropclust.findings import network
 from dropclust.findings.outside import as_text
 from dropclust.service import feed
 from dropclust.service.steering import Steering
 from dropclust.ui import live
+from dropclust.ui.figures.network import neuron_sheet
+from dropclust.ui.figures.once import draw_once
 
 NAME = "live"  # of the address's parameter that says which run
 PACE = 10_000.0  # images a second at which a run begins: an epoch in five seconds, so that its changes can be watched
@@ -37,6 +42,18 @@ def begin(spec: RunSpec) -> None:
     name, token = steering().start(spec, PACE)
     st.session_state[_kept(name)] = token
     st.query_params[NAME] = name
+
+
+def before() -> None:
+    """Where a run will stand: the neurons of a network that has learnt, pale, and what will be seen."""
+    with st.container(key="live-before"):
+        if stored := live.stored(table2.shown_spec(0.4).key):
+            pictures = network.pictures(stored.weights, 1)
+            number = np.arange(len(pictures))
+            one = np.zeros_like(number)  # cluster, as yet
+            drawn = network.Neurons(pictures, number, one, one, one.astype(bool), "The neurons of a network that has learnt.")
+            st.image(draw_once(neuron_sheet, drawn, None, narrow=True), alt=drawn.sentence, width="stretch")
+        st.caption("Here your network's neurons will stand: each as its weights from the image, in clusters, and twins joined.")
 
 
 def token(name: str) -> str:

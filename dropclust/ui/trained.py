@@ -18,7 +18,6 @@ from dropclust.service.parameter import Parameter
 from dropclust.service.stored import Stored
 from dropclust.ui import controls, live
 from dropclust.ui.figures.network import learning_figure, neuron_sheet
-from dropclust.ui.figures.once import draw_once
 
 LAYER = Parameter("layer", "Hidden layer", 2, table2.LAYERS)
 CLUSTERS = Parameter("k", "Clusters", 10, table2.CLUSTERS)
@@ -62,13 +61,10 @@ def progress(keys: list[str], last: list[str]) -> None:
     before_now = [run for key in last if (run := live.run(key))]
     info = network.learning(*([(runs.label(run.spec), run.curve) for run in part] for part in (found, before_now)))
     total = max((run.spec.examples for run in (*found, *before_now)), default=1)
-    st.plotly_chart(
-        draw_once(learning_figure, info, what="accuracy", total=total), key="curve-accuracy", alt=f"accuracy: {info.sentence}",
-        config={"displayModeBar": False},
-    )  # fmt: skip
+    controls.plot(info, learning_figure, "curve-accuracy", what="accuracy", total=total)
     st.markdown(info.sentence)
     with st.container(horizontal=True):
-        controls.behind(info, "curves", " && ".join(map(runs.command, (run.spec for run in found))))
+        controls.behind(info, "curve-accuracy", " && ".join(map(runs.command, (run.spec for run in found))), drawn=True)
         stop = st.button("Stop", icon=":material/stop_circle:", help="Keeps what was learnt so far.", disabled=not active)
     if stop:
         for run in active:

@@ -18,13 +18,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dropclust.experiments import results
+from dropclust.findings import questions
 from dropclust.findings.explorer import QUESTION
 from dropclust.service.store import Store
 from tests.browser.conftest import START_SECONDS, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.browser
-EXPLORE_TITLE, TRAIN_TITLE = QUESTION, "What does dropout do to a network?"
+EXPLORE_TITLE, TRAIN_TITLE = QUESTION, questions.TRAIN
 
 
 class App:

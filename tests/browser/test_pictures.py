@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.browser
 
 SCREENS = {"phone": (390, 844), "laptop": (1400, 900), "projector": (1920, 1080)}
-WIDE = ("laptop", "projector")
 CHART = ".js-plotly-plot .main-svg"
 CANVAS = "canvas"
 CHOICE = "[data-testid='stMain'] [data-testid='stButtonGroup'], [data-testid='stMain'] [data-testid='stSlider']"
@@ -27,7 +26,7 @@ CHOICE = "[data-testid='stMain'] [data-testid='stButtonGroup'], [data-testid='st
 
 @dataclass(frozen=True)
 class Seen:
-    """What a page shows, and what of it must lie in the first screen.
+    """What a page shows; on every screen its picture and control are seen together without scrolling.
 
     Parameters
     ----------
@@ -37,22 +36,19 @@ class Seen:
         CSS selector of the main picture.
     control
         CSS selector of the control that moves it.
-    first
-        Screens of which the first shows both picture and control, without scrolling; headings always do.
     """
 
     address: str
     picture: str = CHART
     control: str = CHOICE
-    first: tuple[str, ...] = WIDE
 
 
 START = "[data-testid='stBaseButton-primary']"
 PAGES = (
-    Seen("?guess=off", CANVAS, "#rate", tuple(SCREENS)),
-    Seen("live", START, START, tuple(SCREENS)),  # its picture comes with the run that this starts
+    Seen("?guess=off", CANVAS, "#rate"),
+    Seen("live", ".st-key-live-before img", START),
     Seen("onset?copies_guess=off"),
-    Seen("train", CHART, START, tuple(SCREENS)),
+    Seen("train", CHART, START),
     Seen("compress", ".st-key-held-curve .main-svg"),  # made by a worker; charts below it are there before
     Seen("digit", CANVAS, CANVAS),
     Seen("sample?guess=off"),
@@ -62,7 +58,7 @@ PAGES = (
     Seen("power"),
     Seen("claims", ".tiles"),
 )
-NARROW = (360, 768, 844, 1024)  # where nothing scrolls sideways or ends in dots either
+NARROW = (360, 390, 768, 844, 1024)  # where nothing scrolls sideways, ends in dots or is cut off
 DARK = ("phone", "laptop")  # the dark scheme changes colours alone, which no further width shows
 SHIFT = 0.05  # of a page that has stood for a second
 SMALLEST = 12.0  # pixels of text
@@ -87,6 +83,33 @@ _DOTS = """() => [...document.querySelectorAll("[data-testid='stMain'] *")].filt
   return style.textOverflow === "ellipsis" && style.overflowX !== "visible" && node.scrollWidth > node.clientWidth + 1
     && node.clientWidth > 1 && node.checkVisibility({ visibilityProperty: true }) && node.tagName !== "INPUT";
 }).map(node => node.textContent.trim().slice(0, 60))"""
+# What is written and cut off: at the edge of its box, at the edge of its chart, or under the chart's buttons.
+_CUT = """() => {
+  const main = document.querySelector("[data-testid='stMain']"), found = [];
+  for (const node of main.querySelectorAll("*")) {
+    const { overflowX, clipPath } = getComputedStyle(node);
+    const written = [...node.childNodes].some(child => child.nodeType === 3 && child.data.trim());
+    if (!written || clipPath !== "none" || node.closest("style, script, .katex, svg") || node.clientWidth < 2) continue;
+    if (["hidden", "clip"].includes(overflowX) && node.scrollWidth > node.clientWidth + 1)
+      found.push(node.textContent.trim().slice(0, 60));
+  }
+  for (const chart of main.querySelectorAll(".js-plotly-plot")) {
+    if (!chart.checkVisibility()) continue; // of a closed fold
+    const edge = chart.getBoundingClientRect();
+    for (const text of chart.querySelectorAll(".main-svg text")) {
+      const box = text.getBoundingClientRect();
+      if (box.width && (box.right > edge.right + 2 || box.left < edge.left - 2 || box.bottom > edge.bottom + 2))
+        found.push(`beyond its chart: ${text.textContent.slice(0, 60)}`);
+    }
+    const title = chart.querySelector(".g-gtitle text")?.getBoundingClientRect();
+    for (const button of title ? chart.querySelectorAll(".modebar-btn svg") : []) {
+      const box = button.getBoundingClientRect();
+      if (box.left < title.right && box.right > title.left && box.top < title.bottom && box.bottom > title.top)
+        found.push(`under a button: ${chart.querySelector(".g-gtitle text").textContent}`);
+    }
+  }
+  return found;
+}"""
 _SIDEWAYS = """() => {
   const main = document.querySelector("[data-testid='stMain']");
   return Math.max(document.documentElement.scrollWidth - innerWidth, main.scrollWidth - main.clientWidth);
@@ -161,10 +184,9 @@ def wrong_on(page: Page, seen: Seen, screen: str) -> dict[str, object]:
     assert heading is not None
     if heading["y"] > 95:
         found[f"{screen}: title at"] = heading["y"]
-    if screen in seen.first:
-        for what in ("picture", "control"):
-            if not in_view(page, getattr(seen, what)):
-                found[f"{screen}: out of the first screen: {what}"] = page.locator(getattr(seen, what)).first.bounding_box()
+    for what in ("picture", "control"):
+        if not in_view(page, getattr(seen, what)):
+            found[f"{screen}: out of the first screen: {what}"] = page.locator(getattr(seen, what)).first.bounding_box()
     if small := page.evaluate(_SMALL, SMALLEST):
         found[f"{screen}: small"] = small[:5]
     if screen == "phone" and (over := page.evaluate(_SIDEWAYS)) > 0:
@@ -173,12 +195,14 @@ def wrong_on(page: Page, seen: Seen, screen: str) -> dict[str, object]:
 
 
 def wrong_at(page: Page, width: int) -> dict[str, object]:
-    """What scrolls sideways or ends in dots at a width."""
+    """What scrolls sideways, ends in dots or is cut off at a width."""
     found: dict[str, object] = {}
     if (over := page.evaluate(_SIDEWAYS)) > 0:
         found[f"{width}: sideways"] = over
     if dots := page.evaluate(_DOTS):
         found[f"{width}: dots"] = dots[:5]
+    if cut := page.evaluate(_CUT):
+        found[f"{width}: cut"] = cut[:5]
     return found
 
 

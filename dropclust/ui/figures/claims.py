@@ -94,7 +94,8 @@ def image(info: Forest) -> str:
     return f'<img src="data:image/svg+xml;base64,{content}" alt="{escape(info.sentence)}"/>'
 
 
-# Of the table of claims, on the page and on paper: what a phone's width would squeeze stands one below the other.
+# Of the table of claims, on the page and on paper. On a phone a claim is its verdicts' shapes and its statement, which opens
+# the rest.
 CSS = """
 .claims { border-collapse: collapse; width: 100%; }
 .claims th, .claims td { text-align: left; vertical-align: top; padding: .6em .8em .6em 0; border-bottom: 1px solid #8886; }
@@ -105,11 +106,15 @@ CSS = """
 .claims .number { font-size: .85em; display: block; }
 .claims img { display: block; width: 100%; max-width: 240px; height: auto; margin: .25em 0; }
 .claims td { width: 30%; } .claims td:first-child { width: 40%; }
+.claims caption { display: none; }
 @media (max-width: 700px) {
-  .claims thead { position: absolute; left: -9999px; }
-  .claims tr { display: block; border-bottom: 2px solid #8888; padding: .5em 0; }
-  .claims td, .claims td:first-child { display: block; width: auto; border: none; padding: .3em 0; }
-  .claims td[data-recipe]::before { content: attr(data-recipe); font-size: .85em; opacity: .8; display: block; }
+  .claims caption { display: table-caption; padding: 0 0 .3em; font-size: .9em; text-align: left; }
+  .claims thead, .claims .word { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .claims .place, .claims .number, .claims img { display: none; }
+  .claims tr { display: flex; align-items: center; min-height: 44px; border-bottom: 1px solid #8886; }
+  .claims td, .claims td:first-child { width: auto; border: none; padding: 0; }
+  .claims td:first-child { order: 1; flex: 1; padding-left: .5em; font-size: .9em; line-height: 1.35; }
+  .claims td:first-child a { display: block; min-height: 44px; align-content: center; }
 }
 """
 
@@ -127,7 +132,8 @@ def table(rows: Sequence[Row], link: Callable[[str], str] | None = None) -> str:
     recipes = [words.capital(recipe_name(recipe)) for recipe in rows[0].findings] if rows else []
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("Claim", *recipes))
     body = "".join(_row(row, link) for row in rows)
-    return f'<table class="claims"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    order = f"<caption>The verdicts before each claim: {escape(', '.join(recipes))}.</caption>" if recipes else ""
+    return f'<table class="claims">{order}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 TILES = """
@@ -136,6 +142,7 @@ TILES = """
 .tiles a { display: block; min-width: 1.8em; height: 1.8em; line-height: 1.8em; text-align: center; border-radius: .3em; }
 .tiles a { color: inherit; text-decoration: none; border: 1px solid #8886; }
 .tiles .holds { background: #8883; }
+@media (pointer: coarse) { .tiles a { min-width: 44px; height: 44px; line-height: 42px; } }
 @media (max-width: 700px) { .tiles { grid-template-columns: 1fr; gap: .2em; } }
 """
 
@@ -171,6 +178,7 @@ def _cell(finding: Finding) -> str:
     drawn = "" if finding.judged.why else image(forests.small(finding))
     recipe = escape(words.capital(recipe_name(finding.recipe)))
     return (
-        f'<td data-recipe="{recipe}"><span class="verdict">{shape} {escape(finding.verdict.value)}</span>{drawn}'
+        f'<td data-recipe="{recipe}"><span class="verdict">{shape} <span class="word">{escape(finding.verdict.value)}</span>'
+        f"</span>{drawn}"
         f'<span class="number">{escape("; ".join(filter(None, [finding.number, finding.beside])))}</span></td>'
     )

@@ -129,9 +129,13 @@ def lay_out(figure: go.Figure, title: str, x_title: str, y_title: str, height: i
 
 
 def fitted(figure: go.Figure) -> go.Figure:
-    """The chart with room for its legend, which stands below the axis's title: on a phone each entry takes a line."""
-    named = sum(trace.showlegend is not False and bool(trace.name) for trace in figure.data)
-    shown = figure.layout.showlegend is not False and named > 1 and figure.layout.legend.y < 0
+    """The chart with room for its legend, which stands below the axis's title: on a phone each entry takes a line, or more."""
+    entries = [trace for trace in figure.data if trace.showlegend is not False and trace.name]
+    shown = figure.layout.showlegend is not False and len(entries) > 1 and figure.layout.legend.y < 0
+    if shown:
+        for trace in entries:
+            trace.name = "<br>".join(wrap(trace.name, _LINE))
+    named = sum(1 + trace.name.count("<br>") for trace in entries)
     if shown and figure.layout.legend.yref != "container":
         figure.layout.height += _ENTRY * max(0, named - _ENTRIES)
         figure.layout.legend.y = -_BELOW_AXIS / (figure.layout.height - figure.layout.margin.t - _BELOW_AXIS - _ENTRY * named)

@@ -16,7 +16,7 @@ from dropclust.ui.figures.lines import TEXT, lay_out, name_rows
 from dropclust.ui.style import palette, style
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-_CROSSED = (90, 90, 90, 255)
+_CROSSED = (128, 128, 128, 255)  # at least 3 : 1 on white and on black
 _MARKERS = ("circle", "diamond", "square", "triangle-up")
 
 
@@ -51,12 +51,13 @@ def neuron_sheet(info: Neurons, narrow: bool = False) -> bytes:
 
 
 def diverging(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Numbers in [-1, 1] as RGBA: blue below 0, white at 0, orange above: the palette's first two colours."""
+    """Numbers in [-1, 1] as RGBA: blue below 0, nothing at 0, orange above: the palette's first two colours.
+
+    What is near 0 shows the page's ground, so that one picture serves light and dark.
+    """
     low, high = (np.array([int(c[at : at + 2], 16) for at in (1, 3, 5)], float) for c in palette()[:2])
-    share = np.abs(picture)[..., None]
     ends = np.where(picture[..., None] < 0, low, high)
-    rgb = 255 * (1 - share) + ends * share
-    return np.concatenate([rgb, np.full_like(share, 255)], axis=-1).astype(np.uint8)
+    return np.concatenate([ends, 255 * np.abs(picture)[..., None]], axis=-1).astype(np.uint8)
 
 
 def learning_figure(info: Learning, what: str, total: int, height: int = 340) -> go.Figure:

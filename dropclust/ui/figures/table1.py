@@ -58,7 +58,7 @@ def trend(info: Trend, height: int = 460) -> go.Figure:
             hovertemplate="%{y:+.2f}",
         )  # fmt: skip
     lines.level(figure, 0)
-    lines.lay_out(figure, "What a doubling of the batch does", "", "percentage points", height)
+    lines.lay_out(figure, "What doubling the batch does", "", "percentage points", height)
     figure.update_layout(scattermode="group")
     figure.update_yaxes(range=info.y_range)
     return figure

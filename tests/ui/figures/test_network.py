@@ -33,8 +33,18 @@ def test_a_sheet_shows_every_neuron(layer, units):
 
 def test_blue_is_below_zero_and_orange_above():
     low, middle, high = diverging(np.array([-1.0, 0.0, 1.0]))
-    assert middle.tolist() == [255, 255, 255, 255]
+    assert (low[3], middle[3], high[3]) == (255, 0, 255)
     assert ["#" + bytes(colour[:3].tolist()).hex().upper() for colour in (low, high)] == list(palette()[:2])
+
+
+@pytest.mark.parametrize("ground", [255, 20])
+def test_between_its_ends_a_picture_goes_over_into_the_ground_in_light_and_in_dark(ground):
+    shares = np.linspace(-1, 1, 21)
+    shown = Image.new("RGBA", (21, 1), (ground,) * 3 + (255,))
+    shown.alpha_composite(Image.fromarray(diverging(shares)[None]))
+    ends = np.array([[int(c[at : at + 2], 16) for at in (1, 3, 5)] for c in palette()[:2]], float)
+    for share, colour in zip(shares, np.asarray(shown)[0, :, :3], strict=True):
+        np.testing.assert_allclose(colour, ground + (ends[int(share > 0)] - ground) * abs(share), atol=2)
 
 
 def test_each_answer_to_what_chance_gives_is_a_point():
