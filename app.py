@@ -23,6 +23,7 @@ PAGES = (
 
 dashboard.ask_nobody()  # `streamlit run` too must not freeze for all when a foreign page knocks
 dashboard.keep_downloads()
+dashboard.look_up_alone()
 configure()
 live.admit()
 shell = Shell(PAGES)

@@ -52,7 +52,11 @@ running = any(run.state not in ENDED for key in keys if (run := live.run(key)))
 with right:
     curve, sheet = st.columns([4, 3], gap="medium")
 with curve:
-    st.fragment(trained.progress, run_every=0.5 if running else None)(keys, last)
+    if running:
+        st.fragment(trained.progress, run_every=0.5)(keys, last)
+    else:
+        with st.container():  # as a fragment's, so that nothing moves when it ends
+            trained.progress(keys, last)
     trained.stop_all()
     controls.compare(live.store().list())
 trained.unstored(keys)

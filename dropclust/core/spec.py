@@ -8,6 +8,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from itertools import islice, pairwise
 from typing import Any
 
@@ -148,6 +149,11 @@ def _schedule(value: object, start: Rates, steps: int) -> tuple[tuple[int, Rates
             raise ValueError(f"schedule must go forward, each step after the one before; got {second:,} after {first:,}")
     before = [start, *(rates for _, rates in checked)]
     return tuple((step, rates) for (step, rates), now in zip(checked, before, strict=False) if rates != now)
+
+
+@lru_cache(maxsize=10_000)
+def _key(spec: RunSpec) -> str:
+    return hashlib.sha256(spec.to_json().encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -319,4 +325,4 @@ class RunSpec:
     @property
     def key(self) -> str:
         """SHA-256 of the canonical JSON: 64 hex digits, the run's name in the store, the queue and the address bar."""
-        return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()
+        return _key(self)

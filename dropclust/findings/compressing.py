@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def widths(choice: Choice, width: int) -> tuple[int, ...]:
     return tuple(sorted({point.width for point in choice.tried if point.units in grid(width)}))
 
 
+@lru_cache(maxsize=100)
 def grid(width: int) -> tuple[int, ...]:
     """Numbers of units to try, evenly spaced in their logarithm from a twentieth of the width to all of it."""
     low = max(1, width // 20)

@@ -16,7 +16,6 @@ import pandas as pd
 from dropclust.core.intervals import Interval, mean_interval, paired_difference, ratio_interval, side
 from dropclust.core.spec import NOISES, RunSpec
 from dropclust.experiments import figure2, results
-from dropclust.experiments.experiment import Settings
 from dropclust.findings import own, words
 from dropclust.findings.meaning import NOISE, PREDICTION, Meaning
 from dropclust.findings.own import OwnRun
@@ -115,7 +114,7 @@ def _cases(values: Values, layers: str, prediction: str, with_none: bool = False
 
 def own_runs(stored: Iterable[own.Stored], recipe: str, name: Callable[[RunSpec], str]) -> dict[str, tuple[OwnRun, ...]]:
     """The finished runs like those of Figure 2, whatever their rate, noise, seeds and precision, by place of the noise."""
-    template = figure2.EXPERIMENT.specs(Settings(recipe, 1))[0]
+    template = own.template_of(figure2.EXPERIMENT, recipe)
     found = own.own_runs(stored, template, ("dropout", "noise", "seed", "subset_seed", "precision"), name)
     return {
         place: tuple(run for run in found if run.spec.dropout == tuple(run.rate * on for on in mask))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Protocol
 
 from dropclust.core.spec import RunSpec
+from dropclust.experiments.experiment import Experiment, Settings
+
+_FIELDS = tuple(field.name for field in fields(RunSpec))
 
 
 class Stored(Protocol):
@@ -50,6 +54,12 @@ class OwnRun:
         return self.spec.batch_size
 
 
+@lru_cache(maxsize=64)
+def template_of(experiment: Experiment, recipe: str) -> RunSpec:
+    """The first of an experiment's own runs, from which a viewer's may differ."""
+    return experiment.specs(Settings(recipe, 1))[0]
+
+
 def own_runs(
     stored: Iterable[Stored], template: RunSpec, free: Collection[str], name: Callable[[RunSpec], str]
 ) -> tuple[OwnRun, ...]:
@@ -68,8 +78,9 @@ def own_runs(
     """
     found = []
     for run in stored:
-        fields = {*free, "noise"} if not any(run.spec.dropout) else free
-        if run.status == "done" and replace(template, **{field: getattr(run.spec, field) for field in fields}) == run.spec:
+        may_differ = {*free, "noise"} if not any(run.spec.dropout) else free
+        alike = all(getattr(run.spec, name) == getattr(template, name) for name in _FIELDS if name not in may_differ)
+        if run.status == "done" and alike:
             accuracy, cross_entropy = (run.metrics[f"test_{what}"] for what in ("accuracy", "cross_entropy"))
             found.append(OwnRun(name(run.spec), run.key, run.spec, accuracy, cross_entropy))
     return tuple(found)

@@ -23,7 +23,6 @@ from dropclust.core.intervals import (
 )
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import paper, results, table1
-from dropclust.experiments.experiment import Settings
 from dropclust.findings import own, words
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.own import OwnRun
@@ -45,7 +44,7 @@ _UNIT = "percentage points for every doubling"
 
 def own_runs(stored: Iterable[own.Stored], recipe: str, name: Callable[[RunSpec], str]) -> tuple[OwnRun, ...]:
     """The finished runs that differ from those of the table in batch size, seed and precision at most."""
-    template = table1.EXPERIMENT.specs(Settings(recipe, 1))[0]
+    template = own.template_of(table1.EXPERIMENT, recipe)
     found = own.own_runs(stored, template, ("dropout", "batch_size", "seed", "precision"), name)
     return tuple(run for run in found if run.rate in table1.RATES and len(set(run.spec.dropout)) == 1)
 

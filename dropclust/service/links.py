@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from urllib.parse import urlencode
 
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import figure2, table1
-from dropclust.experiments.experiment import Settings
 from dropclust.findings import figure2 as figure2_findings
 from dropclust.findings import table1 as table1_findings
 from dropclust.findings import words
-from dropclust.findings.own import OwnRun
+from dropclust.findings.own import OwnRun, template_of
 from dropclust.service import runs
 
 
@@ -21,27 +21,33 @@ def to_table1(own: Sequence[OwnRun], recipe: str) -> str:
     stored: dict[tuple[float, int], list[str]] = {}
     for run in own:
         stored.setdefault((run.rate, run.batch_size), []).append(run.key)
-    template = table1.EXPERIMENT.specs(Settings(recipe, 1))[0]
     lines = []
     for rate, name in table1_findings.NAMES.items():
-        spec = replace(template, dropout=(rate, rate, rate), precision=RunSpec().precision)
         links = [
             f"[{size} (stored)](train?{urlencode({'run': stored[rate, size]}, doseq=True)})"
             if (rate, size) in stored
-            else f"[{size}]({runs.train_link(replace(spec, batch_size=size))})"
+            else f"[{size}]({_of_table1(recipe, rate, size)})"
             for size in table1.BATCHES
         ]
         lines.append(f"{words.capital(name)}, batch " + ", ".join(links))
     return "\n\n".join(lines)
 
 
+@lru_cache(maxsize=1_000)
+def _of_table1(recipe: str, rate: float, size: int) -> str:
+    spec = template_of(table1.EXPERIMENT, recipe)
+    rates = (rate, rate, rate)
+    return runs.train_link(replace(spec, dropout=rates, precision=RunSpec().precision, batch_size=size))
+
+
+@lru_cache(maxsize=32)
 def to_figure2(recipe: str) -> str:
     """A link for every place and rate of Figure 2."""
-    template = figure2.EXPERIMENT.specs(Settings(recipe, 1))[0]
+    first = template_of(figure2.EXPERIMENT, recipe)
     lines = []
     for place, mask in figure2.LAYERS.items():
         specs = {
-            rate: replace(template, dropout=(rate * mask[0], rate * mask[1], rate * mask[2]), precision=RunSpec().precision)
+            rate: replace(first, dropout=(rate * mask[0], rate * mask[1], rate * mask[2]), precision=RunSpec().precision)
             for rate in figure2.RATES
         }
         links = ", ".join(f"[{rate:g}]({runs.train_link(spec)})" for rate, spec in specs.items())

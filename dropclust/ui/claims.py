@@ -198,8 +198,13 @@ def _expected(experiment: str, settings: Settings) -> str:
 
 def words_of_the_paper() -> None:
     """The paper's symbols and words beside the code's."""
-    with st.expander("The paper's symbols and words, and the code's", icon=":material/dictionary:"):
-        st.table(glossary.table().set_index("term"))
+    folded = st.expander(
+        "The paper's symbols and words, and the code's", icon=":material/dictionary:", key="words-of-the-paper",
+        on_change="rerun",
+    )  # fmt: skip
+    if folded.open:
+        with folded:
+            st.table(glossary.table().set_index("term"))
 
 
 def printed(found: list[Row]) -> None:

@@ -26,6 +26,7 @@ from dropclust.service.files.card import card
 from dropclust.service.files.look import ACTIVATIONS
 from dropclust.service.files.scale import BY_PIXEL, PIXELS, SCALES, describe
 from dropclust.service.parameter import Parameter
+from dropclust.service.plain import Plain
 from dropclust.service.proof import sentence
 from dropclust.ui import compressing, controls, live, state
 from dropclust.ui.compressing import Images, Smaller, Source
@@ -33,6 +34,7 @@ from dropclust.ui.figures import compressing as draw
 from dropclust.ui.figures import lines
 from dropclust.ui.figures import table3 as draw_table
 from dropclust.ui.figures.network import neuron_sheet
+from dropclust.ui.shared import shared
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -68,7 +70,7 @@ def named(names: Mapping[str, str], shown: str) -> str:
     return next(key for key, name in names.items() if name == shown)
 
 
-@st.cache_resource(show_spinner=False, max_entries=100)
+@shared(most=100)
 def found(recipe: str, h: int, trained: str) -> table3.Table3:
     """What is said of the shipped Table 3; raises as `dropclust.findings.table3.read`."""
     return table3.read(recipe, None, h, trained)
@@ -148,7 +150,7 @@ def choose_source() -> Source | None:
         return source
     with left:
         run = controls.choose_run(live.store().list(), table2.shown_spec(0.5).key)
-    stored = None if run is None else live.store().get(run.key)
+    stored = None if run is None else live.stored(run.key)
     if stored is None:
         return None
     source = compressing.source_of(stored.key, stored.created, stored)
@@ -320,7 +322,7 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
     with beside:
         small = None if units is None else compressing.compressed(source, layer, units, method, seed, 330)
         if small:
-            said = findings.effect(small.proof, small.answers, small.times, small.timed_images)
+            said = effect_of(small.key, small)
             effect(said)
     finding.markdown(said.finding if small else "When neurons act alike, one can do the work of several: how few will do?")
     left = small.network.hidden[layer - 1] if small else None
@@ -333,14 +335,26 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
             controls.behind(said, "compressed", command)
             take_home(source, small)
         st.header("Which neurons merged")
-        old, new = (pictures(each.weights, layer) for each in (network, small.network))
-        controls.picture(findings.merges(old, new, small.labels), sheet, "merges", command)
+        controls.picture(merges_of(small.key, layer, network, small), sheet, "merges", command)
     # Widgets are drawn while their numbers are waited for, too: one that is not drawn forgets what was chosen.
     st.header("A digit through both" if source.images is None else "A picture through both")
     answers = small.answers if small else None
     if answers is not None and source.images is not None:  # only the first of many were brought back to be shown
         answers = answers.first(len(source.images.levels))
     st.fragment(one_digit)(answers, source.images)
+
+
+@shared(most=24)
+def effect_of(key: str, _small: Smaller) -> Effect:
+    """What was lost and gained, said once of one answer."""
+    return findings.effect(_small.proof, _small.answers, _small.times, _small.timed_images)
+
+
+@shared(most=8)
+def merges_of(key: str, layer: int, _network: Plain, _small: Smaller) -> Merges:
+    """Which neurons merged, seen once of one answer."""
+    old, new = (pictures(each.weights, layer) for each in (_network, _small.network))
+    return findings.merges(old, new, _small.labels)
 
 
 def take_home(source: Source, small: Smaller) -> None:

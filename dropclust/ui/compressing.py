@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
-import streamlit as st
 
 from dropclust.core.spec import OUTPUTS
 from dropclust.core.uncertainty import Image
@@ -21,6 +20,7 @@ from dropclust.service.files.images import packed
 from dropclust.service.plain import Plain
 from dropclust.service.requests import Origin, Request
 from dropclust.ui import live
+from dropclust.ui.shared import shared
 
 if TYPE_CHECKING:
     from dropclust.core.methods import Choice
@@ -89,8 +89,9 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Smaller:
-    """A network with one layer made smaller, as `dropclust.service.work.smaller` answers."""
+    """A network with one layer made smaller, as `dropclust.service.work.smaller` answers; ``key`` is the request's."""
 
+    key: str
     network: Plain
     labels: npt.NDArray[np.int64]
     proof: Mapping[str, Any]
@@ -99,7 +100,7 @@ class Smaller:
     timed_images: int
 
 
-@st.cache_resource(show_spinner=False, max_entries=24)
+@shared(most=24)
 def source_of(key: str, created: str, _stored: Stored) -> Source:
     """A stored run, ready to be made smaller; ``created`` tells it from another training of the same spec."""
     begins = f"{runs.command(_stored.spec)} && python -m dropclust compress net.safetensors "
@@ -181,8 +182,9 @@ def compressed(source: Source, layer: int, units: int, method: str, seed: int, h
         "input_scale": "pixels" if source.input_scale is None else source.input_scale.name,
         "images": "MNIST" if source.images is None else source.images.name,
     }  # fmt: skip
-    found = live.ask(source.request("smaller", arguments, "Merging neurons, and proving it"), height, 0.3)
-    return None if found is None else Smaller(**found)
+    request = source.request("smaller", arguments, "Merging neurons, and proving it")
+    found = live.ask(request, height, 0.3)
+    return None if found is None else Smaller(request.key, **found)
 
 
 def chosen(source: Source, layer: int, method: str, tolerance: float, seed: int, height: int = 64) -> Choice | None:

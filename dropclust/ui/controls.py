@@ -154,11 +154,11 @@ def picture(info: Shown, draw: Callable[..., bytes], key: str, command: str | No
     behind(info, key, command)
 
 
-@st.fragment
 def behind(info: Info, key: str, command: str | None = None, drawn: bool = False) -> None:
     """The numbers behind a picture: a table that a screen reader can enter, files, and the command that makes it again.
 
-    It unfolds where it stands, so that a keyboard comes to it next; what it holds is made when it is asked for.
+    It unfolds where it stands, so that a keyboard comes to it next; what it holds is made when it is asked for. It is no
+    fragment: Streamlit copies all that stands around one, at every rerun, and the page that opens it costs less.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ def page() -> None:
         run = controls.choose_run(live.store().list(), table2.shown_spec(0.4).key)
     if run is None:
         return
-    if (stored := live.store().get(run.key)) is None:
+    if (stored := live.stored(run.key)) is None:
         st.warning(f"The run {run.key[:12]} cannot be read: choose another.", icon=":material/healing:")
         return
     with first:

@@ -151,15 +151,20 @@ def drawn(shown: Shown) -> Scene | None:
     if not live.table(results.file_name("table2-neurons", shown.recipe)):
         return None
     waiting = st.empty()  # its place is held while the first viewer of a choice waits a second or two
-    waiting.html(f'<div role="status" style="min-height:{WAITING_HEIGHT}">Laying out the neurons …</div>')
+    before = st.session_state.get("scene shown") == shown
+    if not before:
+        waiting.html(f'<div role="status" style="min-height:{WAITING_HEIGHT}">Laying out the neurons …</div>')
     try:
-        return live.scene(shown.recipe, shown.seed, shown.layer, shown.k)
+        scene = live.scene(shown.recipe, shown.seed, shown.layer, shown.k)
+        st.session_state["scene shown"] = shown if scene else None
+        return scene
     except LookupError:
         offer(shown)
     except FileNotFoundError as error:
         st.warning(f"The neurons of seed {shown.seed} cannot be looked at: {error}", icon=":material/image_not_supported:")
     finally:
-        waiting.empty()
+        if not before:
+            waiting.empty()
     return None
 
 

@@ -34,6 +34,7 @@ from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.service.tasks import Tasks
 from dropclust.ui.explorer import Look, Scene, build_scene, look
+from dropclust.ui.shared import shared
 
 if TYPE_CHECKING:
     from dropclust.core.clustering import Choice
@@ -91,7 +92,7 @@ def calibration() -> Calibration | None:
     return Calibration(**measured) if measured else None
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
+@shared(most=32)
 def result(name: str) -> results.Result:
     """A shipped table, read once; it must not be changed.
 
@@ -127,7 +128,7 @@ def stored(key: str) -> Stored | None:
     return None if stamp is None else _read(key, stamp)
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
+@shared(most=64)
 def _read(key: str, stamp: tuple[int, ...]) -> Stored | None:
     return store().get(key)
 
@@ -159,7 +160,7 @@ def network(key: str) -> Stored | None:
     return None
 
 
-@st.cache_resource(show_spinner=False, max_entries=200)
+@shared(most=200)
 def table_2(recipe: str, layer: int, k: int, width: int) -> findings_of_table2.Table2:
     """What is said of the shipped Table 2, made once for all viewers.
 
@@ -171,7 +172,7 @@ def table_2(recipe: str, layer: int, k: int, width: int) -> findings_of_table2.T
     return findings_of_table2.findings(result(results.file_name("table2", recipe)).table, layer, k, width)
 
 
-@st.cache_resource(show_spinner=False, max_entries=400)
+@shared(most=400)
 def said(experiment: str, recipe: str, **choices: Any) -> Any:
     """What is said of a shipped experiment, made once for all viewers: its module's ``read`` in `dropclust.findings`.
 
@@ -208,11 +209,16 @@ def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame | None:
         When a network of another seed is not stored here.
     """
     if seed == table2.SHOWN_SEED:
-        listed = result(results.file_name("table2-neurons", recipe)).table
-        return listed[(listed["layer"] == layer) & (listed["k"] == k)]
+        return _shipped_neurons(recipe, layer, k)
     networks = tuple(origin(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES)
     found: pd.DataFrame | None = ask(Request("neurons", {"layer": layer, "k": k}, networks, "Laying out the neurons"))
     return found
+
+
+@shared(most=32)
+def _shipped_neurons(recipe: str, layer: int, k: int) -> pd.DataFrame:
+    listed = result(results.file_name("table2-neurons", recipe)).table
+    return listed[(listed["layer"] == layer) & (listed["k"] == k)]
 
 
 def scene(recipe: str, seed: int, layer: int, k: int) -> Scene | None:
@@ -231,14 +237,14 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene | None:
     return None if listed is None else _scene(recipe, seed, layer, k, listed)
 
 
-@st.cache_resource(show_spinner=False, max_entries=24)  # a spinner would stand where the rate is
+@shared(most=24)
 def _scene(recipe: str, seed: int, layer: int, k: int, _neurons: pd.DataFrame) -> Scene:
     networks = {rate: _stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES}
     said = table_2(recipe, layer, k, table2.HIDDEN[layer - 1])
     return build_scene(said, _neurons, networks, _looks(recipe, seed, layer), layer, k)
 
 
-@st.cache_resource(show_spinner=False, max_entries=12)
+@shared(most=12)
 def _looks(recipe: str, seed: int, layer: int) -> dict[float, Look]:
     """What a layer's neurons answer to at every rate; shared by all numbers of clusters."""
     specs = {rate: table2.shown_spec(rate, recipe, seed) for rate in table2.RATES}

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dropclust.experiments.onset import OTHER_RATES, RATE, WIDE_HIDDEN, Setting
 from dropclust.findings import onset
+from dropclust.ui.shared import shared
 
 SETTINGS = MappingProxyType(
     {
@@ -20,7 +21,7 @@ SETTINGS = MappingProxyType(
 SKIPPED = ""
 
 
-@st.cache_resource(show_spinner=False, max_entries=24)
+@shared(most=24)
 def found(recipe: str, layer: int, setting: str) -> onset.Onset | None:
     """What is said of the shipped table, None where it has no such networks; raises as `dropclust.findings.onset.read`."""
     try:

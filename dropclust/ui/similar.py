@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import streamlit as st
 
@@ -53,7 +54,7 @@ def choose_network(recipe: str) -> Summary | None:
     return controls.choose_run(listed, usual if usual in keys else table2.shown_spec(0.55, recipe).key)
 
 
-@st.cache_data(show_spinner=False, max_entries=500)
+@lru_cache(maxsize=500)
 def by_chance(incoming: tuple[int, ...], outgoing: tuple[int, ...]) -> float:
     """On how many neurons two clusterings of these labels would agree by chance."""
     return agreement_by_chance(incoming, outgoing)

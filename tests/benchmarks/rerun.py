@@ -41,6 +41,7 @@ async def measure(servers: list[Server], pages: tuple[str, ...], rounds: int) ->
             first = server.name == "empty" or page == "explore"
             viewers[server.name, page] = viewer = Viewer(server.port, "" if first else page)
             await viewer.open()
+            await viewer.settled()  # what it asked the workers for is there: a page that waits is not warm
             for _ in range(WARM):
                 await viewer.run()
             if viewer.errors:

@@ -330,3 +330,23 @@ def test_a_file_made_on_a_press_outlives_others_runs_for_a_while(monkeypatch: py
         manager.remove_orphaned_files()
     with pytest.raises(MediaFileStorageError):
         storage.get_file(name)
+
+
+def test_a_field_looks_up_its_own_value_and_who_goes_through_all_of_them_sees_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit.runtime.state import SessionState
+    from streamlit.runtime.state.safe_session_state import SafeSessionState
+
+    monkeypatch.setattr(SafeSessionState, "filtered_state", SafeSessionState.__dict__["filtered_state"])  # put back at the end
+    state = SessionState()
+    state["a"], state["nothing"] = 1, None
+    safe = SafeSessionState(state, lambda: None)
+    before = dict(safe.filtered_state)
+    for _ in range(2):
+        dashboard.look_up_alone()
+    seen = safe.filtered_state
+    assert dict(seen) == before == {"a": 1, "nothing": None}
+    assert len(seen) == 2
+    monkeypatch.setattr(SessionState, "filtered_state", property(lambda self: pytest.fail("all of it was copied")))
+    assert safe.filtered_state["a"] == 1
+    assert "nothing" in safe.filtered_state
+    assert "b" not in safe.filtered_state

@@ -134,7 +134,8 @@ def _addresses(scene: Scene, key: str, base: str) -> dict[str, Any]:
         "code": address(text("explorer.js").encode(), "text/javascript", "code"),
         "layer": address(files.layer, "application/gzip", "layer"),
         "clusters": address(files.clusters, "application/gzip", "clusters"),
-        "pictures": [address(content, "image/webp", f"picture-{rate}") for rate, content in enumerate(files.pictures)],
+        # No list: Streamlit tries whether one is a table.
+        "pictures": tuple(address(content, "image/webp", f"picture-{rate}") for rate, content in enumerate(files.pictures)),
     }
 
 

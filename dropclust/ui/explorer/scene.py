@@ -210,7 +210,7 @@ class Scene:
     layouts: tuple[Layout, ...]
     twin_layouts: tuple[Layout, ...]
 
-    @property
+    @cached_property
     def rates(self) -> tuple[float, ...]:
         """The dropout rates that the slider has."""
         return tuple(reading.rate for reading in self.readings)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -14,6 +15,7 @@ import segno
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import dropclust.ui
 from dropclust.findings.outside import as_text
@@ -25,6 +27,7 @@ PRESENT = Parameter("present", "Presentation mode", "0", ("0", "1"))
 HIDE = "hide"  # names of controls that a link leaves out, with commas between: each keeps the value that the link gives it
 state.declare(HIDE)
 _PRESENTING, _HIDDEN, _SAID = "presenting", "hidden controls", "said aloud"  # in the session: pages change, these stay
+_ICON = Path(dropclust.ui.__file__).with_name("icon.png")
 _HERE_ALONE = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
@@ -65,12 +68,10 @@ class Shell:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(entries)
-        self.pages = [
-            st.Page(
-                f"pages/{entry.file}.py", title=entry.title, icon=f":material/{entry.icon}:", default=entry is self.entries[0]
-            )
-            for entry in self.entries
-        ]
+        context = get_script_run_ctx()
+        # Copies, for Streamlit marks the page that it shows.
+        script = context.pages_manager.main_script_path if context else ""
+        self.pages = [copy.copy(page) for page in _pages(script, self.entries)]
 
     def open(self) -> StreamlitPage:
         """Navigation, style and the browser's title; returns the page to run."""
@@ -79,7 +80,7 @@ class Shell:
             groups.setdefault(entry.group, []).append(page)
         page = st.navigation(groups, position="top")
         entry = self.entries[self._place(page)]
-        configure(f"{entry.title} · DropClust")
+        st.set_page_config(f"{entry.title} · DropClust")
         enter()
         here = f'[data-testid="stHeader"]::after {{ content: "{entry.group}: {entry.title}"; }}'
         st.html(f"<style>{_read('shell.css')}{here}{_read('present.css') if presenting() else ''}</style>")
@@ -100,7 +101,7 @@ class Shell:
                 label = "End presentation (P)" if presenting() else "Present (P)"
                 st.button(label, key="shell-present", icon=":material/slideshow:", on_click=_toggle)
             if not presenting():
-                st.fragment(_link)()
+                _link()
             _say_unknown()
         with st.container(key="shell"):
             # Its key is the page's: what one page said last is no news on the next.
@@ -114,9 +115,18 @@ class Shell:
         return [each.url_path for each in self.pages].index(page.url_path)
 
 
-def configure(title: str = "DropClust") -> None:
-    """The browser's title and icon; before the navigation, which else fetches an icon of its own from the internet."""
-    st.set_page_config(title, page_icon=Path(dropclust.ui.__file__).with_name("icon.png"), layout="wide")
+@lru_cache(maxsize=8)
+def _pages(script: str, entries: tuple[Entry, ...]) -> tuple[StreamlitPage, ...]:
+    """The pages beside a router's script, looked for once: that their files are there takes a tenth of a rerun to see."""
+    return tuple(
+        st.Page(f"pages/{entry.file}.py", title=entry.title, icon=f":material/{entry.icon}:", default=entry is entries[0])
+        for entry in entries
+    )
+
+
+def configure() -> None:
+    """The app's icon and width; before the navigation, which else fetches an icon of its own from the internet."""
+    st.set_page_config("DropClust", page_icon=_ICON, layout="wide")
 
 
 @cache
