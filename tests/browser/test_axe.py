@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -87,6 +88,14 @@ def test_the_numbers_stand_next_in_the_order_of_tabs_and_make_files(visit: Visit
         with page.expect_download() as made:
             page.get_by_role("button", name=f"Chart as {kind}").click()
         assert made.value.suggested_filename == f"batch-accuracy.{kind.lower()}"
+
+
+def test_a_keyboard_reads_what_the_words_of_a_question_mean(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, BATCH, address)
+    page.locator("#stMain").focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_text(re.compile(r"^batch size \(n, section 4\.1\.2, Table 1\): "))).to_be_visible()
 
 
 def test_p_begins_and_ends_presentation_mode_and_a_clicker_turns_the_page(visit: Visit, address: str) -> None:

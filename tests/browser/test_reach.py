@@ -13,6 +13,7 @@ from tests.browser.test_pictures import PAGES, ROOT, Seen, settle, wrong_at
 pytestmark = pytest.mark.browser
 TABS = 5  # with the skip link's own
 FINGER = 44  # pixels
+SCREENS = 6  # of a phone, that a page may be long
 # Whose main control trains a network or is drawn on: what is said then has tests of its own.
 SAID_ELSEWHERE = {"live", "train", "digit"}
 each_page = pytest.mark.parametrize("seen", PAGES, ids=lambda seen: seen.address.split("?")[0] or "explore")
@@ -165,4 +166,6 @@ def test_a_finger_finds_everything(phone: Page, address: str, seen: Seen) -> Non
     found = wrong_at(phone, 390)
     if small := phone.evaluate(_SMALL, FINGER):
         found["small"] = small
+    if (long := phone.locator("[data-testid='stMain']").evaluate("main => main.scrollHeight / innerHeight")) > SCREENS:
+        found["screens"] = long
     assert found == {}

@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+import re
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +31,21 @@ def test_no_term_stands_twice_and_all_stand_in_both_tables():
     assert len(set(names)) == len(names)
     assert glossary.table()["term"].tolist() == names
     assert all(f"| {name} |" in glossary.markdown() for name in names)
+
+
+def test_every_page_explains_its_words_where_they_are_first_met():
+    explained = {}
+    for page in (Path(__file__).resolve().parents[2] / "pages").glob("*.py"):
+        [title] = re.findall(r"st\.title\(.*help=glossary\.explained\((.*?)\)\)", page.read_text(encoding="utf-8"))
+        explained[page.stem] = re.findall(r'"([^"]+)"', title)
+    assert all(explained.values())
+    words = {word for page in explained.values() for word in page}
+    assert len(words) == 12
+    for word in words:
+        [term] = [term for term in glossary.TERMS if term.term == word]
+        assert glossary.explained(word) == f"**{word}** ({term.written}): {term.sentence}"
+
+
+def test_a_word_that_nobody_explains_is_an_error():
+    with pytest.raises(KeyError):
+        glossary.explained("flux")
