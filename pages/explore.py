@@ -37,9 +37,13 @@ with below:
         recipe = controls.choose(RECIPE)
     with columns[2]:
         k = controls.choose(CLUSTERS)
-    with columns[3], st.expander("More", icon=":material/tune:"):
-        seed = controls.number(SEED)
-        as_plain = controls.choose(PLAIN) == "on"
+    with columns[3]:
+        more, made = controls.seldom("More", "more", (SEED, PLAIN), ":material/tune:")
+    seed, as_plain = SEED.default, False
+    if made:
+        with more:
+            seed = controls.number(SEED)
+            as_plain = controls.choose(PLAIN) == "on"
     controls.damage(live.store())
     if seed is None or not SEED.low <= seed <= SEED.high:
         st.warning(

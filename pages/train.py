@@ -23,10 +23,12 @@ st.title(questions.TRAIN, anchor=False, help=glossary.explained("dropout rate", 
 headline = st.container()
 left, right = st.columns([2, 7], gap="medium")
 rates = left.container()  # the other settings stand below, so that the curve is in view when a run is started
-asked = {each.name for each in training.FURTHER} & set(st.query_params)
-with st.expander("**More settings**: layers, batch size, noise, recipe, seeds", expanded=bool(asked)):
+settings, made = controls.seldom(
+    "**More settings**: layers, batch size, noise, recipe, seeds", "more-settings", training.FURTHER
+)
+with settings:
     try:
-        specs, refusal = training.chosen_specs(rates), None
+        specs, refusal = training.chosen_specs(rates, made), None
     except ValueError as error:
         specs, refusal = [], training.in_words(error)
 with left:

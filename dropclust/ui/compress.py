@@ -34,6 +34,7 @@ from dropclust.ui.figures import compressing as draw
 from dropclust.ui.figures import lines
 from dropclust.ui.figures import table3 as draw_table
 from dropclust.ui.figures.network import neuron_sheet
+from dropclust.ui.figures.once import draw_once
 from dropclust.ui.shared import shared
 
 if TYPE_CHECKING:
@@ -138,10 +139,12 @@ def choose_source() -> Source | None:
             f"{UPLOAD_BYTES.value() // MIB} MB, from PyTorch, Keras, scikit-learn, JAX, ONNX or this project. Nothing in it is "
             "run. It stays in this session alone.",
         )
-        with st.popover("How do I save mine?", icon=":material/help:"):
-            for who, line in files.LINES.items():
-                st.caption(who)
-                st.code(line, language="python", wrap_lines=True)
+        how = st.popover("How do I save mine?", icon=":material/help:", key="how-to-save", on_change="rerun")
+        if how.open:
+            with how:
+                for who, line in files.LINES.items():
+                    st.caption(who)
+                    st.code(line, language="python", wrap_lines=True)
     images = choose_images()
     source = None if file is None else own_file(file, images)
     if file is None:
@@ -415,7 +418,9 @@ def one_digit(found: Answers | None, brought: Images | None) -> None:
             return
         info = findings.digit(found, image)
         if images := brought or live.test_images():
-            st.image(compressing.picture(images.pixels(image)), alt=f"Test image {image}: a {info.truth}.", width=160)
+            st.image(
+                draw_once(compressing.picture, images.pixels(image)), alt=f"Test image {image}: a {info.truth}.", width=160
+            )
     with right:
         controls.chart(info, draw.digit, "digit")
 

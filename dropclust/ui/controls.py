@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
 from dropclust.findings.network import STATES
@@ -145,6 +146,23 @@ def fold(label: str, key: str, body: Callable[[], object], opened: bool = False)
     if expander.open:
         with expander:
             body()
+
+
+def seldom(label: str, key: str, parameters: Sequence[Parameter], icon: str | None = None) -> tuple[DeltaGenerator, bool]:
+    """A line behind which stand controls that few change: where they go, and whether they are to be made.
+
+    They are while the line is open, and as long as one of them is not at its default, in the address or by hand, so that none
+    forgets what was chosen.
+    """
+    asked = any(
+        each.name in st.query_params or st.session_state.get(each.name, each.default) != each.default for each in parameters
+    )
+    # To Streamlit a line that begins otherwise is another one.
+    begins: dict[str, bool] = st.session_state.setdefault("lines begin", {})
+    folded = st.expander(label, begins.setdefault(key, asked), icon=icon, key=f"{key}-fold", on_change="rerun")
+    for each in parameters:
+        shell.saw(each)
+    return folded, bool(folded.open) or asked
 
 
 def picture(info: Shown, draw: Callable[..., bytes], key: str, command: str | None = None, **options: object) -> None:

@@ -7,6 +7,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -125,12 +126,12 @@ def stored(key: str) -> Stored | None:
         stamp = store().stamp(key)
     except ValueError:
         return None
-    return None if stamp is None else _read(key, stamp)
+    return None if stamp is None else _read(store(), key, stamp)
 
 
-@shared(most=64)
-def _read(key: str, stamp: tuple[int, ...]) -> Stored | None:
-    return store().get(key)
+@lru_cache(maxsize=64)  # all that it depends on are its arguments
+def _read(kept: Store, key: str, stamp: tuple[int, ...]) -> Stored | None:
+    return kept.get(key)
 
 
 def run(key: str) -> Run | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -50,14 +51,20 @@ FURTHER = [EACH, *WIDTHS, BATCH, AMOUNT, SIZE, NOISE, RECIPE, SEEDS, FIRST]  # w
 PARAMETERS = [EACH, RATE, *LAYER_RATES, *WIDTHS, BATCH, AMOUNT, SIZE, NOISE, RECIPE, SEEDS, FIRST]
 
 
-def chosen_specs(rates: DeltaGenerator) -> list[RunSpec]:
+def chosen_specs(rates: DeltaGenerator, all_made: bool = True) -> list[RunSpec]:
     """The controls, those of the dropout rate in ``rates`` and the others here; returns one spec a seed.
+
+    Without the others, unless all are to be made: each then has its default.
 
     Raises
     ------
     ValueError
         When the fields do not make a run together.
     """
+    if not all_made:
+        with rates:
+            rate = controls.drag(RATE)
+        return [replace(DEFAULT, dropout=(rate, rate, rate))]
     apart = st.toggle(EACH.label, EACH.default, key=EACH.name, bind="query-params")
     with rates:
         dropout = [controls.drag(rate) for rate in LAYER_RATES] if apart else [controls.drag(RATE)] * 3

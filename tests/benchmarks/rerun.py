@@ -19,7 +19,7 @@ from tests.load.viewer import Viewer
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("explore", "train", "sample", "batch", "variance", "similar", "power", "compress")
-WARM, RERUNS, ROUNDS = 5, 20, 5
+WARM, RERUNS, ROUNDS = 5, 60, 5
 SETTLED = 15.0  # seconds after which the workers have started and tried their speed
 
 

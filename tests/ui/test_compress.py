@@ -333,7 +333,9 @@ def test_a_network_goes_home_taking_what_it_took_or_pixels(cache):
 
 
 def test_the_lines_that_write_what_is_read_are_on_the_page(cache):
-    lines = [code.value for code in open_page(method="prune").code]
+    app = open_page(method="prune")
+    app.session_state["how-to-save"] = True
+    lines = [code.value for code in app.run().code]
     assert set(files.LINES.values()) <= set(lines)
 
 

@@ -81,3 +81,39 @@ def test_what_is_behind_a_line_is_made_when_it_is_opened_and_stays_open_when_its
     app.slider[0].set_value(5).run()
     assert [line.label for line in app.expander] == ["Question. The answer is 5."]
     assert app.markdown[0].value == "Made for 5."
+
+
+def seldom_changed() -> None:
+    import streamlit as st
+
+    from dropclust.service.parameter import Parameter
+    from dropclust.ui import controls
+
+    depth = Parameter("depth", "Depth", 3, low=1, high=9, step=1)
+    line, made = controls.seldom("More", "more", [depth])
+    value = depth.default
+    if made:
+        with line:
+            value = controls.number(depth)
+    st.text(str(value))
+
+
+def test_controls_that_few_change_are_made_when_opened_and_stay_as_long_as_one_is_not_at_its_default():
+    app = AppTest.from_function(seldom_changed, default_timeout=60).run()
+    assert not app.number_input
+    assert app.text[0].value == "3"
+    app.session_state["more-fold"] = True
+    app.run().number_input[0].set_value(5).run()
+    app.session_state["more-fold"] = False
+    assert app.run().text[0].value == "5"
+    assert app.number_input[0].value == 5
+    app.number_input[0].set_value(3).run()
+    assert app.run().text[0].value == "3"
+    assert not app.number_input
+
+
+def test_controls_that_few_change_are_there_for_a_link_that_holds_one():
+    app = AppTest.from_function(seldom_changed, default_timeout=60)
+    app.query_params["depth"] = "4"
+    assert app.run().text[0].value == "4"
+    assert app.expander[0].proto.expanded

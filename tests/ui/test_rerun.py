@@ -1,4 +1,4 @@
-"""A rerun of a page in which nothing changed makes nothing anew: that is what makes it cheap, told in counts, not in seconds."""
+"""A rerun of a page in which nothing changed makes nothing anew, which makes it cheap: told in counts, not in seconds."""
 
 from __future__ import annotations
 
