@@ -151,8 +151,8 @@ class Judgement:
     verdict
         What became of it.
     needed
-        Seeds with which a mean so far from its bound, with values so spread, would be decided in `POWER` of cases before Holm's
-        correction; None where it is decided or no number of seeds can be reckoned.
+        Seeds with which a mean so far from its bound, with values so spread, would be decided in `POWER` of cases, at the level
+        that Holm's correction left for it; None where it is decided or no number of seeds can be reckoned.
     values
         The statistic by seed.
     why
@@ -242,15 +242,15 @@ def p_at_bound(values: npt.ArrayLike, claim: Claim) -> float:
     return min(1.0, 2 * float(stdtr(n - 1, -abs(distance) / spread)))
 
 
-def seeds_needed(estimate: Interval, values: npt.ArrayLike, claim: Claim) -> int | None:
-    """Seeds that decide a mean so far from its bound in `POWER` of cases; None when it lies on it or for one value."""
+def seeds_needed(estimate: Interval, values: npt.ArrayLike, claim: Claim, alpha: float = ALPHA) -> int | None:
+    """Seeds that decide a mean so far from its bound at a level in `POWER` of cases; None when it lies on it or for one value."""
     numbers = np.asarray(values, dtype=float)
     if len(numbers) < 2:
         return None
     distance = abs(abs(estimate.mean) - claim.margin) if claim.rule is Rule.EQUAL else abs(estimate.mean - claim.bound)
     if not distance:
         return None
-    deviations = float(ndtri(1 - ALPHA / 2) + ndtri(POWER)) * float(numbers.std(ddof=1)) / distance
+    deviations = float(ndtri(1 - alpha / 2) + ndtri(POWER)) * float(numbers.std(ddof=1)) / distance
     return max(2, math.ceil(min(deviations**2, MOST_SEEDS + 1.0)))
 
 
@@ -274,7 +274,7 @@ def _measure(claim: Claim, tables: Tables, why: str) -> Judgement:
         math.nan,
         0,
         Verdict.UNDECIDED,
-        seeds_needed(estimate, values.to_numpy(), claim),
+        None,
         {int(seed): float(value) for seed, value in values.items()},  # type: ignore[call-overload]
         "",
     )
@@ -287,7 +287,10 @@ def _finite(values: pd.Series[float]) -> pd.Series[float]:
 def _decide(judgement: Judgement) -> Judgement:
     claim, estimate = judgement.claim, judgement.estimate
     if not judgement.p_adjusted < ALPHA:  # NaN, of one seed, decides nothing
-        return judgement
+        # Holm multiplied the p-value, which is the same as a smaller level; and so many seeds as there are did not do.
+        alpha = ALPHA * judgement.p_value / judgement.p_adjusted if judgement.p_adjusted else ALPHA
+        needed = seeds_needed(estimate, [*judgement.values.values()], claim, alpha)
+        return replace(judgement, needed=needed and max(needed, estimate.n + 1))
     on_its_side = abs(estimate.mean) < claim.margin if claim.rule is Rule.EQUAL else estimate.mean > claim.bound
     if on_its_side:
         too = judgement.control is not None and claim.shows(judgement.control)

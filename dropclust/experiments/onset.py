@@ -101,6 +101,11 @@ def switched_off(tables: Tables, column: str = "twins", layer: int = 2, setting:
     return _at(tables, column, ON_OFF, 2, layer, setting) - _at(tables, column, ON, 1, layer, setting)
 
 
+def remains(tables: Tables, column: str = "twins", layer: int = 2, setting: Setting = DEFAULT) -> pd.Series[float]:
+    """At the end: a network whose dropout was switched off, less the same one without dropout throughout."""
+    return _at(tables, column, ON_OFF, 2, layer, setting) - _at(tables, column, OFF, 2, layer, setting)
+
+
 def less(statistic: Callable[..., pd.Series[float]], tables: Tables, **options: object) -> pd.Series[float]:
     """A statistic whose claim points downwards."""
     return -statistic(tables, **options)
@@ -129,7 +134,7 @@ def _choices(statistic: Callable[..., pd.Series[float]], *changes: tuple[str, Ma
 
 
 _agreement_on = partial(switched_on, column=_MAIN_AGREEMENT)
-_agreement_off = partial(switched_off, column=_MAIN_AGREEMENT)
+_agreement_remains = partial(remains, column=_MAIN_AGREEMENT)
 _twins_off = partial(less, switched_off)
 _loss_on = partial(less, switched_on, column="lost_paper", layer=1)
 
@@ -174,17 +179,17 @@ CLAIMS = (
         choices=_choices(_twins_off, _LAYER_1, _WIDE),
     ),
     Claim(
-        "onset.agreement-stays",
+        "onset.agreement-remains",
         "ours, from section 4.3.1",
-        "Weights remember: the two clusterings go on agreeing after dropout is switched off.",
-        _agreement_off,
+        "Weights remember: long after dropout is switched off, the two clusterings agree more than if it had never been on.",
+        _agreement_remains,
         "",
         0.05,
         _FEW_MOVE,
-        Rule.EQUAL,
-        "adjusted Rand index of layer 2 at the end of training without dropout, less the index at the switch",
+        Rule.MORE,
+        "adjusted Rand index of layer 2 at the end, dropout switched off at half, less that of the same network without dropout",
         digits=3,
-        choices=_choices(_agreement_off, _LAYER_1, *_AGREEMENT, _WIDE),
+        choices=_choices(_agreement_remains, _LAYER_1, *_AGREEMENT, _WIDE),
     ),
     Claim(
         "onset.soon",

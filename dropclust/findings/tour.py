@@ -90,7 +90,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "What the paper says, and what holds",
-        lambda _: "Each claim of the paper was measured again, with seeds nobody had looked at; not all of them hold.",
+        lambda _: "Each claim was measured again, the paper's with seeds nobody had looked at; not all of them hold.",
         "Read the verdicts, then train a network of your own.",
         0.5,
         links=(("Does it hold?", "claims"), ("Train your own", "train?rate=0.5")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -279,16 +280,21 @@ def summary(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
 
 
 def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
-    """How many claims do not hold, in at most 15 words: what was not reproduced first."""
-    failed = sum(any(row.findings[recipe].verdict is not Verdict.HOLDS for recipe in recipes) for row in found)
-    where = "both recipes" if len(recipes) > 1 else f"the {recipe_name(recipes[0])}"
-    return f"{failed} of {words.count(len(found), 'claim')} do not hold under {where}."
+    """How the claims fare, in at most 15 words, what was not reproduced first; each counts once, by its worst recipe."""
+    worst = Counter(min((row.findings[recipe].verdict for recipe in recipes), key=ORDER.index) for row in found)
+    failed = worst[Verdict.OPPOSITE] + worst[Verdict.NOT_SEEN]
+    under = "a recipe" if len(recipes) > 1 else f"the {recipe_name(recipes[0])}"
+    return (
+        f"Of {words.count(len(found), 'claim')}, {failed} fail under {under}; {worst[Verdict.UNDECIDED]} are undecided; "
+        f"{worst[Verdict.HOLDS]} hold."
+    )
 
 
 HOW = (
     "Each claim is one number a seed, held against a margin by Student's t at a level of "
     f"{100 * ALPHA:g} % after Holm's correction over all claims of a recipe; differences are paired by seed. The margins were "
-    f"chosen after a look at seeds 0 to 19; seeds from {FRESH_SEED} on were run afterwards, and decide where there are such."
+    f"chosen after a look at seeds 0 to 19; seeds from {FRESH_SEED} on were run afterwards, and decide where there are such. "
+    "Intervals are each claim's own, without that correction: one can lie beyond the margin while the claim is undecided."
 )
 
 

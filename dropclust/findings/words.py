@@ -165,14 +165,16 @@ def p_value(p: float) -> str:
 
 
 def percent(share: float, digits: int = 0, signed: bool = False) -> str:
-    """Write a share as a percentage.
+    """Write a share as a percentage, rounded as `bare` rounds the share itself.
 
     Examples
     --------
     >>> percent(0.126), percent(0.1, 1, signed=True)
     ('13 %', '+10.0 %')
+    >>> percent(0.1135, 1), bare(0.1135, 3)
+    ('11.4 %', '.114')
     """
-    return f"{number(100 * share, digits, signed)} %"
+    return f"{number(100 * round(share, digits + 2), digits, signed)} %"
 
 
 def share(value: float) -> str:

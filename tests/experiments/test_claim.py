@@ -124,6 +124,20 @@ def test_the_seeds_that_would_decide_do_so_in_four_of_five_cases():
     assert abs(found - 0.8) < 4 * math.sqrt(0.16 / len(draws))
 
 
+def test_more_seeds_than_there_are_would_decide_what_holms_correction_leaves_undecided():
+    made = claim()
+    tables = {"small": {"small": pd.DataFrame({"value": spread(1.12)})}}
+    [alone] = judge([made], tables)
+    one_of_many = judge([made] * 40, tables)[0]
+    assert alone.verdict is Verdict.HOLDS
+    assert one_of_many.verdict is Verdict.UNDECIDED
+    assert one_of_many.needed > one_of_many.estimate.n
+    few = {"small": {"small": pd.DataFrame({"value": [1.5, 2.5, 3.5]})}}
+    [wide] = judge([made], few)
+    assert wide.verdict is Verdict.UNDECIDED
+    assert wide.needed > 3
+
+
 def residuals(of: Claim) -> np.ndarray | None:
     """How the claim's shipped values lie about their mean, by the modern recipe; of the coarse grid if need be."""
     names = experiments.get(of.experiment).judged_tables

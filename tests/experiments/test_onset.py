@@ -141,7 +141,7 @@ def test_claims_hold_where_rows_show_them():
         ({"on": 0.0}, "onset.twins-form", Verdict.NOT_SEEN),
         ({"off": 0.5}, "onset.twins-melt", Verdict.NOT_SEEN),
         ({"off": 0.9}, "onset.twins-melt", Verdict.OPPOSITE),
-        ({"remembered": 0.1}, "onset.agreement-stays", Verdict.NOT_SEEN),
+        ({"remembered": 0.05}, "onset.agreement-remains", Verdict.NOT_SEEN),
         ({"loss": 0.0}, "onset.compression-follows", Verdict.NOT_SEEN),
         ({"loss": -20.0}, "onset.compression-follows", Verdict.OPPOSITE),
     ],
