@@ -5,7 +5,7 @@ import streamlit as st
 from dropclust.experiments import onset as experiment
 from dropclust.findings import glossary
 from dropclust.service.parameter import Parameter
-from dropclust.ui import controls, live, onset, state
+from dropclust.ui import controls, live, onset, shell, state
 from dropclust.ui.figures.onset import over_time
 
 LAYER = Parameter("copies_layer", "Hidden layer", 2, experiment.LAYERS)
@@ -52,7 +52,8 @@ if not still_open:
             st.table(said.formatted())
             controls.behind(said, "onset-changes", said.command)
     elif said is None:
-        st.info("The table that is here has no such networks.")
+        st.info(lacks := "The table that is here has no such networks.")
+        shell.say(lacks)
 with st.expander("**How it is measured**"):
     st.markdown(
         "The paper says that a network makes copies **in response to** dropout. Here that is put to the test: networks of one "

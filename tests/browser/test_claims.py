@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments.claim import Verdict
@@ -61,16 +61,27 @@ def test_it_is_filtered_and_a_row_opens_and_is_measured_again(page: Page):
     expect(page.get_by_text("Traceback")).to_have_count(0, timeout=PATIENCE)
 
 
-def test_a_phone_shows_every_row_whole(browser: Browser, address: str):
+def test_a_phone_shows_every_row_whole_and_its_picture_when_it_is_opened(browser: Browser, address: str):
     phone = browser.new_page(viewport={"width": 390, "height": 900})
     phone.goto(address)
     cells = phone.locator(".claims tbody td")
     expect(cells).to_have_count(len(ROWS) * (1 + len(MAIN_RECIPES)), timeout=PATIENCE)
-    for box in (cells.nth(0).bounding_box(), cells.nth(1).bounding_box(), phone.locator(".claims img").first.bounding_box()):
-        assert box is not None
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 390
+    statement, shape = phone.locator(".claims tbody a").first, phone.locator(".claims .shape").first
+    for row in (cells.nth(0), cells.nth(1), cells.nth(2), statement, shape):
+        whole(row)
+    statement.click()
+    picture = phone.locator(".js-plotly-plot .main-svg").first
+    expect(picture).to_be_visible(timeout=PATIENCE)
+    whole(picture)
     phone.close()
+
+
+def whole(part: Locator) -> None:
+    """Nothing of it is beside a phone's screen."""
+    box = part.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
 
 
 def test_the_report_is_one_printed_page(browser: Browser):
