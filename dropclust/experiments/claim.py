@@ -243,7 +243,7 @@ def p_at_bound(values: npt.ArrayLike, claim: Claim) -> float:
 
 
 def seeds_needed(estimate: Interval, values: npt.ArrayLike, claim: Claim, alpha: float = ALPHA) -> int | None:
-    """Seeds that decide a mean so far from its bound at a level in `POWER` of cases; None when it lies on it or for one value."""
+    """Seeds that decide a mean so far from its bound, in `POWER` of cases; None when it lies on it or for one value."""
     numbers = np.asarray(values, dtype=float)
     if len(numbers) < 2:
         return None

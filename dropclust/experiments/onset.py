@@ -74,7 +74,7 @@ class Setting:
     def rows(self, table: pd.DataFrame, course: str, layer: int) -> pd.DataFrame:
         """The rows of a course; one without dropout throughout has neither rate nor noise."""
         rate, noise = (0.0, "bernoulli") if course == OFF else (self.rate, self.noise)
-        wanted = {"course": course, "layer": layer, "width": self.width, "rate": rate, "noise": noise}
+        wanted = {"course": course, "layer": layer, "width": self.width, "rate": rate, "gaussian": int(noise == "gaussian")}
         found = pd.Series(True, index=table.index)
         for name, value in wanted.items():
             found &= table[name] == value
@@ -187,7 +187,7 @@ CLAIMS = (
         0.05,
         _FEW_MOVE,
         Rule.MORE,
-        "adjusted Rand index of layer 2 at the end, dropout switched off at half, less that of the same network without dropout",
+        "adjusted Rand index of layer 2 at the end, dropout off since half, less that of the same network without dropout",
         digits=3,
         choices=_choices(_agreement_remains, _LAYER_1, *_AGREEMENT, _WIDE),
     ),
@@ -290,7 +290,8 @@ class Onset(Experiment):
             spec = spec_of(network)
             course, rate, noise = course_of(spec)
             facts = {
-                "seed": spec.seed, "width": spec.hidden[0], "course": course, "rate": rate, "noise": noise, "step": spec.steps,
+                "seed": spec.seed, "width": spec.hidden[0], "course": course, "rate": rate,
+                "gaussian": int(noise == "gaussian"), "step": spec.steps,
             }  # fmt: skip
             whole = {
                 "accuracy": 100 * accuracy(scaled_logits(network, data.test_x), data.test_y),
@@ -319,7 +320,7 @@ class Onset(Experiment):
                         lost = 100 * (smaller.accuracy_before - smaller.accuracy)
                     row[f"lost_{method}"] = lost
                 rows.append(row | whole)
-        return pd.DataFrame(rows).round(3)
+        return pd.DataFrame(rows).round({column: 1 if column == "effective_rank" else 3 for column in rows[0]})
 
 
 EXPERIMENT = Onset()

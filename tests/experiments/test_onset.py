@@ -116,8 +116,9 @@ def made_up(seeds: int = 6, **changes: float) -> pd.DataFrame:
                 shift = ((spec.seed * 7 + step + layer) % 5 - 2) / 1000
                 rows.append(
                     {
-                        "seed": spec.seed, "width": spec.hidden[0], "course": course, "rate": rate, "noise": noise,
-                        "step": step, "layer": layer, "twins": twins + shift, "dead": 3, "effective_rank": 20 + shift,
+                        "seed": spec.seed, "width": spec.hidden[0], "course": course, "rate": rate,
+                        "gaussian": int(noise == "gaussian"), "step": step, "layer": layer, "twins": twins + shift, "dead": 3,
+                        "effective_rank": 20 + shift,
                         "adjusted_rand_10": rand + shift, "adjusted_rand_20": rand + shift, "adjusted_mutual_info_10": rand,
                         "adjusted_mutual_info_20": rand, "rand": 0.8, "chance_rand": 0.7, "chance_high": 0.73,
                         "correlation_within": 0.5, "correlation_across": 0.1, "lost_paper": lost, "lost_fold": lost,
