@@ -1,7 +1,6 @@
 """What is said of the claims: from whole tables, quick ones, missing, damaged and foreign ones, fresh seeds, one seed."""
 
 import math
-import re
 import shutil
 
 import numpy as np
@@ -52,19 +51,6 @@ def test_what_failed_stands_first():
     ordered = verdicts.worst_first(verdicts.rows(with_variations=False))
     worst = [min(verdicts.ORDER.index(found.verdict) for found in row.findings.values()) for row in ordered]
     assert worst == sorted(worst)
-
-
-def test_the_headline_counts_each_claim_once_by_its_worst_recipe():
-    found = verdicts.rows(with_variations=False)
-    text = verdicts.headline(found)
-    assert len(text.split()) <= 15
-    claims, failed, undecided, held = map(int, re.findall(r"\d+", text))
-    assert claims == len(found)
-    assert held == sum(all(each.verdict is Verdict.HOLDS for each in row.findings.values()) for row in found)
-    assert failed == sum(
-        any(each.verdict in (Verdict.OPPOSITE, Verdict.NOT_SEEN) for each in row.findings.values()) for row in found
-    )
-    assert failed + undecided + held <= claims  # the others are shown by their controls too
 
 
 def test_a_missing_table_is_no_result_with_the_command_and_the_rest_stands(root):
