@@ -687,6 +687,7 @@ function createExplorer(root) {
   // ---- what people do ---------------------------------------------------------------------------------------------------
 
   function show(next) {
+    if (next !== index) find(".outcome").textContent = ""; // it speaks of the question's rate
     index = next;
     fetchPicture(index);
     write();
