@@ -22,7 +22,7 @@ PAGES = (
 )
 
 dashboard.ask_nobody()  # `streamlit run` too must not freeze for all when a foreign page knocks
-dashboard.keep_downloads()
+dashboard.keep_files()
 dashboard.look_up_alone()
 configure()
 live.admit()

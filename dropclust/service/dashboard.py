@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE = ("0.0.0.0", "::")
-KEPT_SECONDS = 30.0  # how long a file that was made on a press stays for the browser that asked for it
+KEPT_SECONDS = 30.0  # how long a file that no page shows any more stays for the browser that was told of it
 _BROWSER_SECONDS = 60.0  # how long the server may take to start until the browser is opened all the same
 # Linux, macOS and Windows: no such address here, no such family here.
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, 10049, 10047}
@@ -86,7 +86,7 @@ def start(
     _log_runs()
     _send_at_once()
     ask_nobody()
-    keep_downloads()
+    keep_files()
     look_up_alone()
     _leave_pages_to_the_router()
     from streamlit.web import bootstrap
@@ -137,13 +137,15 @@ def ask_nobody() -> None:
     net_util.get_internal_ip = lan_address
 
 
-def keep_downloads() -> None:
-    """Keep a file that was made on a press until the browser has come for it, and `KEPT_SECONDS` at least.
+def keep_files() -> None:
+    """Keep a file until the browser has come for it, `KEPT_SECONDS` at least: one made on a press, and a page's pictures.
 
-    Streamlit forgets it when a second run has ended since, anybody's and a fragment's too. Where a class watches pages that
-    run by themselves those are milliseconds, and the browser then finds nothing.
+    Streamlit forgets the one when a second run has ended since, anybody's and a fragment's too, and the others at once when a
+    run ends while their own page is between the beginning of its run and them. Where a class watches pages that run by
+    themselves those are milliseconds, and the browser then finds nothing.
     """
     from streamlit.runtime.media_file_manager import MediaFileMetadata
+    from streamlit.runtime.media_file_storage import MediaFileKind
 
     def mark_for_delete(self: Any) -> None:
         now = time.monotonic()
@@ -151,6 +153,8 @@ def keep_downloads() -> None:
         self._is_marked_for_delete = now - self._unused_since >= KEPT_SECONDS
 
     MediaFileMetadata.mark_for_delete = mark_for_delete  # type: ignore[method-assign]
+    # What a picture is to the manager alone, which deletes at once what is no download; how it is sent is kept elsewhere.
+    MediaFileMetadata.kind = property(lambda _: MediaFileKind.DOWNLOADABLE)  # type: ignore[method-assign, assignment]
 
 
 class _Looked(Mapping[str, Any]):

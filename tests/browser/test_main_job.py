@@ -130,6 +130,7 @@ def test_a_guess_is_answered(app: App, page: Page) -> None:
 def test_dragging_changes_the_address_and_a_link_shows_the_same(app: App, page: Page, context: BrowserContext) -> None:
     visit(page, f"{app.url}/?guess=off", EXPLORE_TITLE)
     slider = page.get_by_role("slider", name=re.compile("dropout rate"))
+    expect(slider).to_be_enabled()  # its neurons are there: before, it cannot have the focus
     slider.focus()
     for rate in ("0.45", "0.50", "0.55"):  # on a busy machine each press counts as letting go
         page.keyboard.press("ArrowRight")

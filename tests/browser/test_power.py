@@ -56,6 +56,7 @@ def test_dragging_the_range_changes_slope_and_interval_and_the_address(page: Pag
     assert whole != part
     expect(page.get_by_text(whole)).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text(part)).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator("[data-testid='stApp']")).to_have_attribute("data-test-script-state", "notRunning", timeout=PATIENCE)
     # The seven widths stand at equal distances; 200 is the fourth, half way.
     (left, y), (right, _) = (middle(thumb(page, which)) for which in (0, 1))
     page.mouse.move(right, y)

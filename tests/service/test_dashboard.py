@@ -311,16 +311,22 @@ def test_a_run_that_ends_is_a_line_in_the_terminal(capsys, monkeypatch):
     assert capsys.readouterr().err.endswith(" run 0123456789ab done: 3 of 2,500 steps in 0.0 s.\n")
 
 
-def test_a_file_made_on_a_press_outlives_others_runs_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["made on a press", "a picture"])
+def test_a_file_outlives_others_runs_for_a_while(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from streamlit.runtime.media_file_manager import MediaFileManager, MediaFileMetadata
     from streamlit.runtime.media_file_storage import MediaFileStorageError
     from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 
     monkeypatch.setattr(MediaFileMetadata, "mark_for_delete", MediaFileMetadata.mark_for_delete)  # put back at the end
-    dashboard.keep_downloads()
+    monkeypatch.setattr(MediaFileMetadata, "kind", MediaFileMetadata.kind)
+    dashboard.keep_files()
     storage = MemoryMediaFileStorage("/media")
     manager = MediaFileManager(storage)
-    made = manager.execute_deferred(manager.add_deferred(lambda: b"weights", None, "a button", "net.npz"))
+    if what == "a picture":
+        made = manager.add(b"weights", "image/webp", "a place")
+        manager.clear_session_refs()  # as its page does when it runs again
+    else:
+        made = manager.execute_deferred(manager.add_deferred(lambda: b"weights", None, "a button", "net.npz"))
     name = made.split("?")[0].rsplit("/", 1)[1]
     for _ in range(20):  # ends of runs
         manager.remove_orphaned_files()

@@ -50,7 +50,9 @@ function region() {
 export default function ({ data, setTriggerValue }) {
   toggle = () => setTriggerValue("toggled", true);
   // The first sentence of a page is read with the page: only one that a control changed is news.
-  region().textContent = data.page === shown.page && data.said !== shown.said ? data.said : "";
+  // What was said stays until something else is: a page runs again by itself, and nobody would hear what was said before.
+  if (data.page !== shown.page) region().textContent = "";
+  else if (data.said !== shown.said) region().textContent = data.said;
   shown = data;
   if (!document.documentElement.dataset.dropclust) {
     document.documentElement.dataset.dropclust = "on";
