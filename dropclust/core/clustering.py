@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from dropclust.core.arrays import Floats, Ints, array, labels_of, seed_of
 from dropclust.core.checks import whole
+from dropclust.core.k_means import k_means
 
 K_MEANS_STARTS = 4
 CLUSTER_METHODS = ("k-means", "ward")
@@ -165,67 +165,14 @@ def cluster(vectors: npt.ArrayLike, k: int, seed: int = 0, n_init: int = K_MEANS
         copies = AgglomerativeClustering(k, linkage="ward").fit(np.repeat(points, counts, axis=0)).labels_
         found = copies[np.cumsum(counts) - 1]  # of each distinct point
     else:
-        from sklearn.cluster import KMeans
-        from sklearn.exceptions import ConvergenceWarning
-
-        # One thread: on a few hundred points a second one only waits, ten times as long when another process has the core,
-        # and its sums come in any order. Points that differ by rounding alone may fill fewer clusters, which is allowed here.
-        with _thread_pools().limit(limits=1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            starts = _Starts(counts)
-            found = KMeans(k, init=starts, n_init=n_init, random_state=seed).fit(points, sample_weight=counts).labels_
+        # One thread: on a few hundred points a second one only waits, ten times as long when another process has the core.
+        with _thread_pools().limit(limits=1):
+            found = k_means(points, counts, k, n_init, seed)
     _, first, found = np.unique(found, return_index=True, return_inverse=True)
     order = np.lexsort((first, -np.bincount(found, weights=counts)))  # by size, equals by their first point
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return rank[found][inverse]
-
-
-class _Starts:
-    """k-means++ as scikit-learn draws it, number for number, where a call of its own costs a product for every centre.
-
-    All distances between points are one product, made once for all starts of a clustering; few centres of many points, for
-    which that would be the larger product, are left to scikit-learn.
-
-    Parameters
-    ----------
-    weights
-        How many neurons each point stands for, ``[points]``.
-    """
-
-    def __init__(self, weights: Ints) -> None:
-        self._weights = weights.astype(np.float64)
-        self._squares: Floats | None = None  # distances, [points, points]
-
-    def __call__(self, points: Floats, k: int, random_state: np.random.RandomState) -> Floats:
-        """Draw k of the points, each the best of a few drawn in proportion to their squared distance (greedy k-means++)."""
-        weights, trials = self._weights, 2 + int(math.log(k))
-        if k * trials < len(points) // 2:
-            from sklearn.cluster import kmeans_plusplus
-
-            centres: Floats = kmeans_plusplus(points, k, sample_weight=weights, random_state=random_state)[0]
-            return centres
-        if self._squares is None:
-            lengths = np.einsum("ij,ij->i", points, points)
-            self._squares = points @ points.T
-            self._squares *= -2
-            self._squares += lengths[:, None]
-            self._squares += lengths
-            np.maximum(self._squares, 0, out=self._squares)
-        squares = self._squares
-        chosen = [random_state.choice(len(points), p=weights / weights.sum())]
-        closest = squares[chosen[0]]
-        potential = closest @ weights
-        for _ in range(1, k):
-            drawn = random_state.uniform(size=trials) * potential
-            candidates = np.searchsorted(np.cumsum(weights * closest), drawn)
-            np.minimum(candidates, len(points) - 1, out=candidates)  # rounding may take it past the last
-            nearer = np.minimum(squares[candidates], closest)  # [trials, points]
-            potentials = nearer @ weights
-            best = int(potentials.argmin())
-            chosen.append(candidates[best])
-            closest, potential = nearer[best], potentials[best]
-        return points[chosen]
 
 
 def _clustered(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Ints]:

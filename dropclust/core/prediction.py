@@ -178,8 +178,8 @@ def sample(
         for start in range(0, n_samples, _MASKS):
             thinned = [_thin(network, first, rates, noise, streams) for _ in range(min(_MASKS, n_samples - start))]
             for at in range(0, len(x), _IMAGES):
-                part = below[at : at + _IMAGES]
-                logits = torch.stack([_upper_logits(part, layers, activate) for layers in thinned])  # [S, 10, n]
+                part = below[at : at + _IMAGES].t().contiguous()  # [h_first, m]
+                logits = torch.stack([_upper_logits(part, kept, layers, activate) for kept, layers in thinned])  # [S, 10, n]
                 total.add(logits, at)
         return total.finish(n_samples)
 
@@ -235,11 +235,10 @@ def _checked(
 
 def _thin(
     network: Network, first: int, rates: list[float], noise: str, streams: list[torch.Generator]
-) -> list[tuple[Tensor, Tensor]]:
-    """The layers above hidden layer ``first`` of one random model, as (weight, bias) pairs.
+) -> tuple[Tensor | None, list[tuple[Tensor, Tensor]]]:
+    """What is left of hidden layer ``first`` in one random model, None for all, and the layers above as (weight, bias) pairs.
 
-    Bernoulli: dropped units of later layers are cut out, rows and columns; those of layer ``first`` have their rows set to 0,
-    since cutting them would mean copying the images' activations.
+    Bernoulli: dropped units are cut out, rows and columns.
     """
     masks: dict[int, Tensor] = {}
     weights = dict(enumerate(network.weights[first:], start=first))  # by the hidden layer they leave
@@ -249,26 +248,32 @@ def _thin(
             mask = multiplier(noise, shape, torch.tensor(rate), streams[layer - 1]).to(weight.device)
             weights[layer] = weight * (mask if noise == "dropconnect" else mask.unsqueeze(1))
             masks[layer] = mask
+    left = {layer: mask.nonzero().flatten() for layer, mask in masks.items()} if noise == "bernoulli" else {}
     layers: list[tuple[Tensor, Tensor]] = []
-    kept: Tensor | None = None  # the inputs that the layer below has left
     for layer, weight in weights.items():
         bias = network.biases[layer]
-        if kept is not None:
+        if (kept := left.get(layer)) is not None:
             weight = weight.index_select(0, kept)
-        kept = masks[layer + 1].nonzero().flatten() if noise == "bernoulli" and layer + 1 in masks else None
-        if kept is not None:
+        if (kept := left.get(layer + 1)) is not None:
             weight, bias = weight.index_select(1, kept), bias.index_select(0, kept)
         layers.append((weight, bias))
-    return layers
+    return left.get(first), layers
 
 
-def _upper_logits(activation: Tensor, layers: list[tuple[Tensor, Tensor]], activate: Callable[[Tensor], Tensor]) -> Tensor:
-    """Logits ``[10, n]`` from the activations below the first of the given layers."""
+def _upper_logits(
+    activation: Tensor, kept: Tensor | None, layers: list[tuple[Tensor, Tensor]], activate: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Logits ``[10, n]`` from the activations ``[h, n]`` below the first of the given layers.
+
+    Units before images: few units are multiplied faster so, those that are left are rows, and a softmax along a short last
+    dimension is not vectorised.
+    """
+    if kept is not None:
+        activation = activation.index_select(0, kept)
     for weight, bias in layers[:-1]:
-        activation = activate(torch.addmm(bias, activation, weight))
+        activation = activate(torch.addmm(bias.unsqueeze(1), weight.t(), activation))
     weight, bias = layers[-1]
-    # Classes before images: a softmax along a short last dimension is not vectorised.
-    return torch.addmm(bias.unsqueeze(1), weight.t(), activation.t())
+    return torch.addmm(bias.unsqueeze(1), weight.t(), activation)
 
 
 def _logits_of_many(

@@ -475,7 +475,7 @@ def test_models_multiplied_together_are_those_drawn_one_by_one(
     together = prediction._logits_of_many(below, network, first, list(rates), kind, streams(), 7)
     own = streams()
     thinned = [prediction._thin(network, first, list(rates), kind, own) for _ in range(7)]
-    one_by_one = [prediction._upper_logits(below, layers, network.activate) for layers in thinned]
+    one_by_one = [prediction._upper_logits(below.t(), kept, layers, network.activate) for kept, layers in thinned]
     torch.testing.assert_close(together, torch.stack(one_by_one), rtol=1e-4, atol=1e-5)
 
 
