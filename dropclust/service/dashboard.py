@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from dropclust.core.paths import app_folder
 from dropclust.service import bounds
 from dropclust.service.cluster import check_address
+from dropclust.service.delivery import deliver_together
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -88,6 +89,7 @@ def start(
     ask_nobody()
     keep_files()
     look_up_alone()
+    deliver_together()
     _leave_pages_to_the_router()
     from streamlit.web import bootstrap
 
@@ -298,6 +300,7 @@ def _answer_beside_the_pages(token: str, base_path: str) -> None:
     """Let the server answer `teacher.routes` and `feed.routes` too, and send its scripts compressed."""
     from dropclust.service import feed, teacher
     from dropclust.service.compressed import Compressed
+    from dropclust.service.delivery import Wired
 
     starlette_server: Any = importlib.import_module("streamlit.web.server.starlette.starlette_server")
     create = starlette_server.create_starlette_app
@@ -307,6 +310,7 @@ def _answer_beside_the_pages(token: str, base_path: str) -> None:
         # Before Streamlit's, which take every path.
         app.router.routes[:0] = [*teacher.routes(token, base_path), *feed.routes(base_path)]
         app.add_middleware(Compressed)
+        app.add_middleware(Wired)
         return app
 
     starlette_server.create_starlette_app = with_ours
