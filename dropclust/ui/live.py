@@ -338,7 +338,7 @@ def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
             raise _ERRORS[task.error](task.message)
         place.error(f"{request.label}: {task.message}.", icon=":material/error:")
         return None
-    with place.container(height=height, border=height >= FRAMED, vertical_alignment="center"):
+    with place.container(height=height, border=height >= FRAMED):
         st.fragment(_wait, run_every=POLL_SECONDS)(request)
     return None
 
