@@ -353,7 +353,7 @@ def _wait(request: Request) -> None:
         st.rerun()
     where = ""
     if task.starting:
-        where = ": the workers are starting, which takes some seconds"
+        where = ": the workers are starting"
     elif task.position:
         where = f", number {task.position} in the queue"
     elif task.seconds >= 1:

@@ -57,7 +57,7 @@ def test_a_page_says_what_it_waits_for_and_at_which_place(monkeypatch):
 
 def test_a_page_says_that_the_workers_are_only_starting(monkeypatch):
     app = opened(monkeypatch, Task("k", "Clustering", "waiting", 1, starting=True))
-    shown = ":material/hourglass_top: Clustering: the workers are starting, which takes some seconds"
+    shown = ":material/hourglass_top: Clustering: the workers are starting"
     assert [caption.value for caption in app.caption] == [shown]
 
 
