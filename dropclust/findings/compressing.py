@@ -168,8 +168,8 @@ def effect(proof: Mapping[str, Any], found: Answers, times: Sequence[tuple[float
         f"{words.ends(speed)}), on one thread of this machine."
     )
     finding = (
-        f"With {left} of {h} neurons in layer {layer} it still gets {100 * proof['accuracy']:.1f} % of the test images right; "
-        f"with all of them, {100 * proof['accuracy_before']:.1f} %."
+        f"With {left} of {h} neurons in layer {layer} it reads {100 * proof['accuracy']:.1f} % of the test images right; "
+        f"with all, {100 * proof['accuracy_before']:.1f} %."
     )
     return Effect(rows, (left, h), held, change, speed, finding, sentence)
 
@@ -190,12 +190,12 @@ def beyond(info: Effect, tolerance: float, choice: Choice | None) -> str:
     --------
     >>> from types import SimpleNamespace as Of
     >>> beyond(Of(held=-1.88), 1.0, None), beyond(Of(held=-0.92), 1.0, None)
-    ('On the held-out images it loses 1.88 points, more than the 1 allowed.', '')
+    ('That loses more held-out points than the 1 allowed.', '')
     """
     if -info.held <= tolerance + 1e-9:  # a difference of shares is not exact
         return ""
-    said = f"On the held-out images it loses {-info.held:.2f} points, more than the {tolerance:g} allowed"
-    return f"{said}: {fewest(choice).width} units lose no more." if choice and _within(choice) else f"{said}."
+    said = f"That loses more held-out points than the {tolerance:g} allowed"
+    return f"{said}: keep {fewest(choice).width} units." if choice and _within(choice) else f"{said}."
 
 
 # ---- which neurons merged --------------------------------------------------------------------------------------------------

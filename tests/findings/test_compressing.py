@@ -116,7 +116,7 @@ def lost(held: float) -> compressing.Effect:
 @pytest.mark.parametrize(("held", "tolerance", "said"), [
     (-1.0, 1.0, ""),
     (0.3, 0.5, ""),
-    (-1.88, 1.0, "On the held-out images it loses 1.88 points, more than the 1 allowed: 20 units lose no more."),
+    (-1.88, 1.0, "That loses more held-out points than the 1 allowed: keep 20 units."),
 ])  # fmt: skip
 def test_what_loses_more_than_is_allowed_says_so_and_what_does_not(held, tolerance, said):
     info = lost(held)
@@ -127,7 +127,7 @@ def test_what_loses_more_than_is_allowed_says_so_and_what_does_not(held, toleran
 def test_nothing_is_offered_where_no_number_of_units_will_do():
     none = tuple(dataclasses.replace(point, accuracy=0.9 * point.accuracy) for point in choice().tried)
     said = compressing.beyond(lost(-3.0), 1.0, choice(units=100, accuracy=0.864, tried=none))
-    assert said == "On the held-out images it loses 3.00 points, more than the 1 allowed."
+    assert said == "That loses more held-out points than the 1 allowed."
 
 
 def test_agreement_is_drawn_and_chosen_at_the_units_that_are_left():
