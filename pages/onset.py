@@ -43,6 +43,8 @@ if not still_open:
             "Twins: living neurons with another whose held-out activations correlate above .9. Bands are 95 % Student t "
             "intervals over seeds. Grey: the end of the band in which 95 % of permuted labels agree."
         )
+        if switched == SWITCHED.default:  # the main courses, whose networks are kept
+            onset.neurons(recipe, layer, said.command)
         with st.expander("What else changes: rank, dead neurons, accuracy, spread over masks, compression"):
             others = [name for name in said.charts if name not in ("twins", "adjusted_rand_10")]
             for column, name in zip([c for _ in others[::2] for c in st.columns(2)], others, strict=False):

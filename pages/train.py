@@ -43,7 +43,7 @@ with left:
     if obstacle := live.store().obstacle():
         st.warning(f"{words.capital(obstacle)}.", icon=":material/save:")
     if live.queue().failure:
-        st.error(f"Nothing can be trained now: {live.queue().failure}")
+        st.error(f"Nothing can be trained now: {live.queue().failure} Press **Train** to try again.")
     elif seconds:
         st.caption(f"Expected time on this machine: about {runs.duration(seconds)}, once its turn has come.")
     elif specs:

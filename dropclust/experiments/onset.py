@@ -15,6 +15,7 @@ from dropclust.experiments.experiment import Experiment, Measured, Settings, spe
 from dropclust.experiments.pairing import by_seed
 
 if TYPE_CHECKING:
+    from dropclust.core.arrays import Ints
     from dropclust.core.mnist import Data
     from dropclust.core.network import Network
 
@@ -37,6 +38,11 @@ AFTER = (
 COARSE = (0.4, 1.0, 1.048, 1.2, 1.44, 2.0)
 COMPRESSED = (1.0, 1.048, 1.2, 1.44, 2.0)  # moments at which layers are compressed too, where they are measured
 SOON = 1.2
+# The seed and moments at which the neurons themselves are kept, of the main courses, for people to look at.
+SHOWN_SEED = 0
+SHOWN = (0.1, 0.4, 1.0, 1.016, 1.048, 1.12, 1.2, 1.44, 2.0)
+NEURONS = "onset-neurons"
+_LETTERS = "abcdefghijk"  # of the shades from the most negative to the most positive
 
 
 def course_of(spec: RunSpec) -> tuple[str, float, str]:
@@ -230,6 +236,7 @@ class Onset(Experiment):
     claims = CLAIMS
     on_device = True
     on_the_way = True
+    version = 2
     masks = (MASKS, MASKS)
 
     def specs(self, settings: Settings) -> list[RunSpec]:
@@ -269,12 +276,15 @@ class Onset(Experiment):
         data = mnist.load()
         wanted = {spec.key: moments(spec, settings.quick) for spec in specs}
         steps = sorted({step for found in wanted.values() for step in found})
-        rows = []
+        rows, shown = [], []
         for step, networks in training.snapshots(specs, steps, data=data, threads=threads, device=device):
             looked_at = [network for spec, network in zip(specs, networks, strict=True) if step in wanted[spec.key]]
             if looked_at:
                 rows.append(self.measure(looked_at, data, settings))
-        return Measured({self.name: pd.concat(rows, ignore_index=True)}, ())
+                chosen = [network for network in looked_at if is_shown(network, settings)]
+                shown += [neurons(network, data, layer) for network in chosen for layer in LAYERS]
+        tables = {self.name: rows} | ({NEURONS: shown} if shown and not settings.quick else {})
+        return Measured({name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, ())
 
     def measure(self, networks: Sequence[Network], data: Data, settings: Settings) -> pd.DataFrame:
         """A row a network and layer, of networks as they are where their runs end."""
@@ -321,6 +331,67 @@ class Onset(Experiment):
                     row[f"lost_{method}"] = lost
                 rows.append(row | whole)
         return pd.DataFrame(rows).round({column: 1 if column == "effective_rank" else 3 for column in rows[0]})
+
+
+def is_shown(network: Network, settings: Settings) -> bool:
+    """Whether the neurons of a network are kept: at some moments of the main courses of one seed."""
+    spec = spec_of(network)
+    _, rate, noise = course_of(spec)
+    main = spec.hidden == HIDDEN and rate in (0, RATE) and noise == "bernoulli" and spec.seed == SHOWN_SEED
+    return main and spec.steps in {round(share * (settings.examples // spec.batch_size // 2)) for share in SHOWN}
+
+
+def neurons(network: Network, data: Data, layer: int) -> pd.DataFrame:
+    """Clusters, twin and picture of a layer's neurons, a row a neuron.
+
+    ``twin`` is the number of the living neuron whose activations correlate most with its own, -1 when that is not above .9.
+    ``picture`` has a letter for each of its weights, which `pictures` reads.
+    """
+    import numpy as np
+
+    from dropclust.core import similarity
+    from dropclust.core.prediction import hidden_activations
+    from dropclust.core.tiles import SHADES, shades_of, shown_weights
+    from dropclust.core.twins import twins_of
+
+    spec = spec_of(network)
+    twins = twins_of(hidden_activations(network, data.held_x)[layer - 1])
+    found = similarity.neuron_similarity(network, layer, MAIN_CLUSTERS, seed=spec.seed)
+    shades = shades_of(shown_weights(network.weights, network.biases, layer)) + SHADES
+    return pd.DataFrame(
+        {
+            "course": course_of(spec)[0],
+            "step": spec.steps,
+            "layer": layer,
+            "neuron": range(len(twins.dead)),
+            "incoming": found.incoming_labels,
+            "outgoing": found.outgoing_labels,
+            "agree": similarity.agreement(found.incoming_labels, found.outgoing_labels).astype(int),
+            "dead": twins.dead.astype(int),
+            "twin": np.where(np.nan_to_num(twins.correlation) > twins.threshold, twins.nearest, -1),
+            "picture": ["".join(_LETTERS[shade] for shade in picture.ravel()) for picture in shades],
+        }
+    )
+
+
+def pictures(letters: Sequence[str]) -> Ints:
+    """The shades of neurons' pictures, ``[h, rows, columns]``, as `dropclust.core.tiles.shades_of` made them.
+
+    Raises
+    ------
+    ValueError
+        When a letter is none of a picture, or two pictures are not of one size.
+    """
+    import numpy as np
+
+    from dropclust.core.tiles import POOLED, SHADES, SIDE
+
+    if len({len(each) for each in letters}) != 1 or not set("".join(letters)) <= set(_LETTERS):
+        raise ValueError(f"pictures must be of one size and have letters from {_LETTERS[0]} to {_LETTERS[-1]} alone")
+    shades = np.array([[_LETTERS.index(letter) for letter in each] for each in letters]) - SHADES
+    pixels = (SIDE // POOLED) ** 2
+    rows = SIDE // POOLED if shades.shape[1] == pixels else 4 if shades.shape[1] > 40 else 1
+    return shades.reshape(len(shades), rows, -1)
 
 
 EXPERIMENT = Onset()

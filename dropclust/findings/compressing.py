@@ -60,7 +60,7 @@ def held_curves(choice: Choice, others: Mapping[str, Mapping[float, float]], met
     points, kept = 100 * choice.tolerance, fewest(choice)
     allowed = f"at most {points:g} point{'' if points == 1 else 's'} of {choice.accuracy_before:.3f}"
     sentence = f"On the held-out images {_kept(kept, method)} are the fewest found that lose {allowed}."
-    if choice.accuracy_before - kept.accuracy > choice.tolerance + 1e-12:  # a difference of shares is not exact
+    if not _within(choice):
         sentence = f"On the held-out images no number of units tried loses {allowed}."
     tried = {point.units: point for point in choice.tried}
     preferred: dict[int, list[str]] = {}
@@ -76,6 +76,11 @@ def held_curves(choice: Choice, others: Mapping[str, Mapping[float, float]], met
     return Curves(
         "What is left with fewer units", "units left", "held-out accuracy", tuple(lines), sentence, marker=left, y_range=(0, 1)
     )
+
+
+def _within(choice: Choice) -> bool:
+    """Whether some number of units tried loses no more than the tolerance."""
+    return choice.accuracy_before - fewest(choice).accuracy <= choice.tolerance + 1e-12  # a difference of shares is not exact
 
 
 def _kept(point: CurvePoint, method: str) -> str:
@@ -163,10 +168,34 @@ def effect(proof: Mapping[str, Any], found: Answers, times: Sequence[tuple[float
         f"{words.ends(speed)}), on one thread of this machine."
     )
     finding = (
-        f"With {left} of {h} neurons in layer {layer} it still gets {100 * proof['accuracy']:.1f} % of the test images right; "
-        f"with all of them, {100 * proof['accuracy_before']:.1f} %."
+        f"With {left} of {h} neurons in layer {layer} it reads {100 * proof['accuracy']:.1f} % of the test images right; "
+        f"with all, {100 * proof['accuracy_before']:.1f} %."
     )
     return Effect(rows, (left, h), held, change, speed, finding, sentence)
+
+
+def beyond(info: Effect, tolerance: float, choice: Choice | None) -> str:
+    """What a viewer must know where more is lost than may be; nothing where it is not.
+
+    Parameters
+    ----------
+    info
+        What was lost.
+    tolerance
+        What may be lost on the held-out images, in points.
+    choice
+        How few units were found to lose no more; None before it is known.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Of
+    >>> beyond(Of(held=-1.88), 1.0, None), beyond(Of(held=-0.92), 1.0, None)
+    ('That loses more held-out points than the 1 allowed.', '')
+    """
+    if -info.held <= tolerance + 1e-9:  # a difference of shares is not exact
+        return ""
+    said = f"That loses more held-out points than the {tolerance:g} allowed"
+    return f"{said}: keep {fewest(choice).width} units." if choice and _within(choice) else f"{said}."
 
 
 # ---- which neurons merged --------------------------------------------------------------------------------------------------

@@ -33,6 +33,32 @@ STATES = {
 }
 
 
+def ended(state: str, message: str) -> str:
+    """What happened to a run that ended before it was done, and what a viewer can do next.
+
+    Parameters
+    ----------
+    state
+        A key of `STATES`.
+    message
+        What the queue says of it.
+
+    Examples
+    --------
+    >>> print(ended("failed", "diverged at step 12"))
+    Failed: diverged at step 12, its weights grew beyond all numbers. Choose another recipe, batch size or seed, then Train.
+    >>> print(ended("failed", "Its worker died 3 times, so it was given up."))
+    Failed: its worker died 3 times, so it was given up. Press Train to try it again.
+    >>> print(ended("stopped", "It was stopped by you after 5 of 2,500 steps."))
+    Stopped early: it was stopped by you after 5 of 2,500 steps. What it had learnt is kept; Train starts it again.
+    """
+    told = f"{words.capital(STATES[state])}: {message[:1].lower()}{message[1:].rstrip('.')}"
+    if message.startswith("diverged"):
+        return f"{told}, its weights grew beyond all numbers. Choose another recipe, batch size or seed, then Train."
+    kept = "What it had learnt is kept; Train starts it again."
+    return f"{told}. {kept if state == 'stopped' else 'Press Train to try it again.'}"
+
+
 @dataclass(frozen=True, eq=False)
 class Neurons:
     """Neurons of a layer as pictures of their weights, in the order of their clusters.

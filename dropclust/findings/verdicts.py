@@ -280,14 +280,22 @@ def summary(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
 
 
 def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
-    """How the claims fare, in at most 15 words, what was not reproduced first; each counts once, by its worst recipe."""
+    """How the claims fare, in at most 18 words, what was not reproduced first; each counts once, by its worst recipe.
+
+    The counts add up to the number of claims; those without a result are told where there are some.
+    """
     worst = Counter(min((row.findings[recipe].verdict for recipe in recipes), key=ORDER.index) for row in found)
-    failed = worst[Verdict.OPPOSITE] + worst[Verdict.NOT_SEEN]
-    under = "a recipe" if len(recipes) > 1 else f"the {recipe_name(recipes[0])}"
-    return (
-        f"Of {words.count(len(found), 'claim')}, {failed} fail under {under}; {worst[Verdict.UNDECIDED]} are undecided; "
-        f"{worst[Verdict.HOLDS]} hold."
-    )
+    told = [
+        (worst[Verdict.OPPOSITE] + worst[Verdict.NOT_SEEN], ("fails", "fail"), " under a recipe" if len(recipes) > 1 else ""),
+        (worst[Verdict.UNDECIDED], ("is", "are"), " undecided"),
+        (worst[Verdict.HOLDS], ("holds", "hold"), ""),
+        (worst[Verdict.CONTROL_TOO], ("holds", "hold"), " in controls too"),
+    ]
+    if worst[Verdict.NO_RESULT]:
+        told.append((worst[Verdict.NO_RESULT], ("has", "have"), " no result"))
+    counts = "; ".join(f"{n} {one if n == 1 else many}{rest}" for n, (one, many), rest in told)
+    of = f"f {words.count(len(found), 'claim')}, {counts}."
+    return f"O{of}" if len(recipes) > 1 else f"{words.capital(recipe_name(recipes[0]))}: o{of}"
 
 
 HOW = (

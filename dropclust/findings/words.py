@@ -177,6 +177,17 @@ def percent(share: float, digits: int = 0, signed: bool = False) -> str:
     return f"{number(100 * round(share, digits + 2), digits, signed)} %"
 
 
+def unbroken(text: str) -> str:
+    """The text with each per cent sign kept on its number's line.
+
+    Examples
+    --------
+    >>> unbroken("95.7 %") == "95.7" + chr(160) + "%"
+    True
+    """
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 def share(value: float) -> str:
     """Write a share from 0 to 1 as a percentage; what is not quite all or nothing does not look so.
 

@@ -448,4 +448,8 @@ def _environment(folder: Path) -> dict[str, str]:
         "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
         # A run whose worker died comes back to the queue at once, which decides and tells what happens next.
         "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
+        # Dask has workers hand memory back at once: a step of training then asks for its images' room anew, which takes a
+        # quarter longer. It also writes down a hundred times a second where each task is, for a dashboard that we do not open.
+        "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": "{'MALLOC_TRIM_THRESHOLD_': None}",
+        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     }

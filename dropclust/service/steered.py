@@ -402,8 +402,8 @@ def _packed(seen: Glance) -> dict[str, Any]:
 
 def _pictures(weights: Sequence[Any], biases: Sequence[Any]) -> list[str]:
     """A picture a layer: the first by its incoming weights, which are pixels, the others by their outgoing ones."""
-    from dropclust.core.clustering import incoming, outgoing
+    from dropclust.core.tiles import shown_weights
     from dropclust.service.sheet import sheet
 
-    shown = [incoming(weights, biases, 1), *(outgoing(weights, layer) for layer in range(2, len(weights)))]
-    return [base64.b64encode(sheet(vectors)).decode("ascii") for vectors in shown]
+    shown = [sheet(shown_weights(weights, biases, layer)) for layer in range(1, len(weights))]
+    return [base64.b64encode(picture).decode("ascii") for picture in shown]

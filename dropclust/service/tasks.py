@@ -78,6 +78,8 @@ class Task:
         When done.
     error, message
         When failed: "FileNotFoundError", "LookupError", "ValueError" or "Exception"; one sentence.
+    starting
+        Whether it waits because no worker is there yet.
     """
 
     key: str
@@ -88,6 +90,7 @@ class Task:
     answer: Any = None
     error: str = ""
     message: str = ""
+    starting: bool = False
 
 
 class Queue(Protocol):
@@ -339,6 +342,7 @@ class Tasks:
             record.answer,
             record.error,
             record.message,
+            record.state == "waiting" and not self._queue.ready,
         )
 
     # ---- the thread that hands over and collects

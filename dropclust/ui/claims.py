@@ -131,7 +131,8 @@ def yourself(row: Row, title: str) -> None:
     settings = Settings(recipe, int(seeds), not full, first_seed=fresh.FIRST_SEED)
     st.caption(_expected(row.claim.experiment, settings))
     if live.queue().failure:
-        st.error(f"Nothing can be measured now: {live.queue().failure}", icon=":material/error:")
+        said = f"Nothing can be measured now: {live.queue().failure} Press **Measure** to try again."
+        st.error(said, icon=":material/error:")
     if st.button("Measure", type="primary", icon=":material/play_arrow:"):
         asked = live.fresh_runs().start(row.claim.experiment, recipe, int(seeds), not full)
         st.query_params[YOURS] = asked.key

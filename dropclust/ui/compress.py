@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+    from dropclust.core.methods import Choice
+
 RECIPE = controls.RECIPE
 BEFORE = Parameter("before", "Units before", max(table3.BEFORE), table3.BEFORE)
 TRAINED = Parameter("trained", "Trained", table3.TRAININGS["all"], tuple(table3.TRAININGS.values()))
@@ -327,10 +329,16 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
         if small:
             said = effect_of(small.key, small)
             effect(said)
-    finding.markdown(said.finding if small else "When neurons act alike, one can do the work of several: how few will do?")
     left = small.network.hidden[layer - 1] if small else None
     with curve:
-        accuracy_curve(source, layer, method, seed, left)
+        tolerance, choice = accuracy_curve(source, layer, method, seed, left)
+    if small:
+        finding.markdown(words.unbroken(f"{said.finding} {findings.beyond(said, tolerance, choice)}"))
+    else:
+        finding.markdown(
+            f"Layer {layer} has {words.count(network.hidden[layer - 1], 'neuron')}. When some act alike, one can do the work "
+            "of several: how few will do?"
+        )
     if small:
         st.session_state["compress_left"] = (source.digest, layer), method, left
         with home:
@@ -425,8 +433,14 @@ def one_digit(found: Answers | None, brought: Images | None) -> None:
         controls.chart(info, draw.digit, "digit")
 
 
-def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int | None) -> None:
-    """What other numbers of units would leave; for a wide layer when asked for; ``left`` is None until it is known."""
+def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int | None) -> tuple[float, Choice | None]:
+    """What other numbers of units would leave; for a wide layer when asked for; ``left`` is None until it is known.
+
+    Returns
+    -------
+    float, Choice or None
+        The points that the viewer allows to be lost; how few units lose no more, once it is known.
+    """
     asked = st.session_state.setdefault("compress_curves", set())
     this, width = (source.digest, layer, method, seed), source.network.hidden[layer - 1]
     picture, chooser = st.container(), st.container(horizontal=True, vertical_alignment="bottom")
@@ -437,11 +451,11 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
             with st.container(height=CURVE, border=False):
                 help_ = "A minute for a very wide layer."
                 if not st.button("Draw accuracy against units", icon=":material/show_chart:", help=help_):
-                    return
+                    return tolerance, None
             asked.add(this)
         choice = compressing.chosen(source, layer, method, tolerance, seed, CURVE)
         if choice is None:
-            return
+            return tolerance, None
         others = compressing.controls_of(source, layer, method, seed, findings.widths(choice, width), CURVE)
         if others is not None and left is not None:
             info = findings.held_curves(choice, others, method, left)
@@ -456,3 +470,4 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
         f"{100 * (kept.accuracy - choice.accuracy_before):+.2f} points on the held-out images, by which they are chosen. "
         "The test images are counted afterwards and may lose more."
     )
+    return tolerance, choice

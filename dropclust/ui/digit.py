@@ -26,6 +26,8 @@ from dropclust.ui.figures import reading as figures
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streamlit.delta_generator import DeltaGenerator
+
     from dropclust.findings.reading import Answers
     from dropclust.findings.series import Curves
     from dropclust.service.requests import Origin
@@ -96,7 +98,7 @@ def block(network: Origin, spec: RunSpec | None) -> None:
         left, right = st.columns([1, 2], gap="medium")
     try:
         with left:
-            shown = _SOURCES[source](network, rate)
+            shown = _SOURCES[source](network, rate, right)
         with right:
             if shown is not None and (info := _read(network, shown.image, n_samples, rate)):
                 _summary(shown, info)
@@ -152,12 +154,14 @@ def _summary(shown: _Shown, info: Answers) -> None:
             st.metric(label, number, note, delta_color="off", delta_arrow="off", help=about, width=140)
 
 
-def _drawn(network: Origin, rate: float | None) -> _Shown | None:
+def _drawn(network: Origin, rate: float | None, answer: DeltaGenerator) -> _Shown | None:
     """The canvas; while it is empty the hardest test image stands in, so that there is something to see."""
     image = draw("digit-canvas")
     if image is not None:
         return _Shown(image, "Your drawing.")
-    if (found := _hard(network, rate)) is None:
+    with answer:
+        found = _hard(network, rate, ANSWER)
+    if found is None:
         return None
     images, order = found
     what = (
@@ -167,7 +171,7 @@ def _drawn(network: Origin, rate: float | None) -> _Shown | None:
     return _Shown(images.pixels(order[0]), what)
 
 
-def _hardest(network: Origin, rate: float | None) -> _Shown | None:
+def _hardest(network: Origin, rate: float | None, _answer: DeltaGenerator) -> _Shown | None:
     rank = controls.choose(HARD)
     found = _hard(network, rate)
     if found is None:
@@ -177,7 +181,7 @@ def _hardest(network: Origin, rate: float | None) -> _Shown | None:
     return _Shown(images.pixels(order[rank - 1]), f"{words.capital(images.name(order[rank - 1]))}: {place}.")
 
 
-def _between(network: Origin, rate: float | None) -> _Shown | None:
+def _between(network: Origin, rate: float | None, _answer: DeltaGenerator) -> _Shown | None:
     digits = controls.choose(FROM), controls.choose(TO)
     share = controls.slide(MIX)
     if digits[0] == digits[1]:
@@ -190,7 +194,7 @@ def _between(network: Origin, rate: float | None) -> _Shown | None:
     return _Shown(images.between(digits, share), f"{' and '.join(parts)}, pixel by pixel.")
 
 
-_SOURCES: dict[str, Callable[[Origin, float | None], _Shown | None]] = {
+_SOURCES: dict[str, Callable[[Origin, float | None, DeltaGenerator], _Shown | None]] = {
     DRAW: _drawn,
     HARD_IMAGE: _hardest,
     HALF_WAY: _between,
@@ -228,9 +232,12 @@ def _read(network: Origin, image: Image, n_samples: int, rate: float | None) -> 
     return found
 
 
-def _hard(network: Origin, rate: float | None) -> tuple[TestImages, tuple[int, ...]] | None:
+def _hard(network: Origin, rate: float | None, height: int = 64) -> tuple[TestImages, tuple[int, ...]] | None:
     """The test images, and the places of those about which the masks disagree most."""
-    images = live.test_images()
     label = "Looking for the test images about which the masks disagree most"
-    order: tuple[int, ...] | None = live.ask(Request("hard_images", {"n": len(HARD.options), "rate": rate}, (network,), label))
-    return None if images is None or order is None else (images, order)
+    request = Request("hard_images", {"n": len(HARD.options), "rate": rate}, (network,), label)
+    order: tuple[int, ...] | None = live.ask(request, height)
+    if order is None:
+        return None
+    images = live.test_images()
+    return None if images is None else (images, order)

@@ -47,6 +47,7 @@ Found = TypeVar("Found")
 
 FIRST_RUNS = 2  # of a page, after which it has loaded what it keeps
 POLL_SECONDS = 0.2  # between two looks whether an answer is there
+FRAMED = 200  # pixels from which on the place that an answer will take is seen as one, by a frame
 _ERRORS = MappingProxyType({kind.__name__: kind for kind in (FileNotFoundError, LookupError, ValueError)})
 
 
@@ -337,7 +338,7 @@ def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
             raise _ERRORS[task.error](task.message)
         place.error(f"{request.label}: {task.message}.", icon=":material/error:")
         return None
-    with place.container(height=height, border=False):
+    with place.container(height=height, border=height >= FRAMED):
         st.fragment(_wait, run_every=POLL_SECONDS)(request)
     return None
 
@@ -350,9 +351,13 @@ def _wait(request: Request) -> None:
         st.rerun()
     if task.state in ("done", "failed"):
         st.rerun()
-    where = (
-        f", number {task.position} in the queue" if task.position else f", {task.seconds:.0f} s" if task.seconds >= 1 else ""
-    )
+    where = ""
+    if task.starting:
+        where = ": the workers are starting"
+    elif task.position:
+        where = f", number {task.position} in the queue"
+    elif task.seconds >= 1:
+        where = f", {task.seconds:.0f} s"
     st.caption(f":material/hourglass_top: {request.label}{where}")
 
 

@@ -1,4 +1,4 @@
-"""Blocks of the page on when copies form: what is said, made once for all viewers, the guess, and links to train."""
+"""Blocks of the page on when copies form: what is said, made once for all viewers, the guess, and the neurons themselves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from types import MappingProxyType
 
 import streamlit as st
 
+from dropclust.experiments import results
 from dropclust.experiments.onset import OTHER_RATES, RATE, WIDE_HIDDEN, Setting
-from dropclust.findings import onset
+from dropclust.findings import moments, onset
+from dropclust.ui import controls
+from dropclust.ui import moments as component
 from dropclust.ui.shared import shared
 
 SETTINGS = MappingProxyType(
@@ -28,6 +31,25 @@ def found(recipe: str, layer: int, setting: str) -> onset.Onset | None:
         return onset.read(recipe, layer=layer, setting=SETTINGS[setting])
     except onset.NothingOfIt:
         return None
+
+
+@shared(most=4)
+def _neurons(recipe: str, layer: int) -> tuple[moments.Moments, bytes]:
+    """What is said of the neurons that are shipped, and the file in which a browser gets them."""
+    said = moments.read(recipe, layer)
+    return said, component.file(said)
+
+
+def neurons(recipe: str, layer: int, command: str) -> None:
+    """The neurons of one network of each course under a time slider; a word where they are not there."""
+    st.markdown("**The neurons themselves:** one network of each course; the slider is the time of their training.")
+    try:
+        said, content = _neurons(recipe, layer)
+    except results.ResultError as error:
+        st.caption(f"The {recipe} recipe's neurons cannot be shown: {error}")
+        return
+    component.moments(content, "onset-moments")
+    controls.behind(said, "onset-moments", command)
 
 
 def ask() -> bool:

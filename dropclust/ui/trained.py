@@ -9,7 +9,7 @@ import streamlit as st
 from dropclust.core.cost import CURVE_IMAGES
 from dropclust.core.spec import TEST_IMAGES
 from dropclust.experiments import table2
-from dropclust.findings import network
+from dropclust.findings import network, words
 from dropclust.findings.outside import as_text
 from dropclust.service import runs
 from dropclust.service.files import to_bytes
@@ -74,10 +74,10 @@ def progress(keys: list[str], last: list[str]) -> None:
         st.rerun(scope="fragment")
     for run in found:
         if run.state in ENDED and run.message:
-            said = f"{runs.label(run.spec)}: {network.STATES[run.state]}. {as_text(run.message)}"
             if run.state == "done":  # what happened on the way; nothing is missing
-                st.caption(said)
+                st.caption(f"{runs.label(run.spec)}: {network.STATES[run.state]}. {as_text(run.message)}")
             else:
+                said = f"{words.capital(runs.label(run.spec))}. {network.ended(run.state, as_text(run.message))}"
                 st.warning(said, icon=":material/error:")
     if found:
         loss = partial(controls.chart, info, learning_figure, "curve-loss", what="loss", total=total)

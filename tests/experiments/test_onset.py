@@ -12,6 +12,7 @@ from dropclust import experiments
 from dropclust.core import mnist, training
 from dropclust.core.mnist import Data
 from dropclust.core.spec import RunSpec
+from dropclust.core.tiles import shades_of, shown_weights
 from dropclust.core.training import fit
 from dropclust.experiments import onset
 from dropclust.experiments.claim import Verdict, judge
@@ -161,3 +162,32 @@ def test_every_choice_has_rows_in_a_full_table():
 def test_it_is_one_of_the_experiments():
     assert experiments.get("onset") is onset.EXPERIMENT
     assert all(spec.dropout in (NONE, HALF) for spec in onset.EXPERIMENT.specs(FULL))
+
+
+def test_neurons_of_one_seed_are_kept_and_their_letters_are_their_shades(tiny, monkeypatch):
+    data, specs = tiny
+    monkeypatch.setattr(onset, "moments", lambda spec, quick: (3, 8, 12) if course_of(spec)[0] in (OFF, ON) else (8, 12))
+    monkeypatch.setattr(onset, "SHOWN", (0.5, 2.0))
+    settings = replace(FULL, seeds=1, examples=128 * 12)
+    tables = onset.EXPERIMENT.measure_group(specs, settings, 1, "cpu").tables
+    kept = tables[onset.NEURONS]
+    assert {(course, step) for course, step in zip(kept["course"], kept["step"], strict=True)} == {
+        (OFF, 3), (OFF, 12), (ON, 3), (ON, 12), (OFF_ON, 12), (ON_OFF, 12)
+    }  # fmt: skip
+    assert (kept.groupby(["course", "step", "layer"])["neuron"].agg(list).map(len) == 100).all()
+    (network,) = [
+        found for step, networks in training.snapshots(specs[:1], [12], data=data, device="cpu") for found in networks
+    ]
+    for layer in onset.LAYERS:
+        rows = kept[(kept["course"] == OFF) & (kept["step"] == 12) & (kept["layer"] == layer)]
+        shades = shades_of(shown_weights(network.weights, network.biases, layer))
+        found = onset.pictures(rows["picture"].tolist())
+        assert found.shape == shades.shape
+        assert (abs(found - shades) <= 1).all()  # a network alone is the same but for rounding
+    assert onset.NEURONS not in onset.EXPERIMENT.measure_group(specs, replace(settings, quick=True), 1, "cpu").tables
+
+
+def test_letters_that_are_no_picture_are_refused():
+    for letters in (["abc", "ab"], ["xyz"]):
+        with pytest.raises(ValueError, match="letters from a to k"):
+            onset.pictures(letters)

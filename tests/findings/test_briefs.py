@@ -52,11 +52,19 @@ def test_of_the_claims_those_that_fail_are_counted_first_each_by_its_worst_recip
     rows = verdicts.rows(with_variations=False)
     for recipes in (["modern"], ["paper"], list(MAIN_RECIPES)):
         text = verdicts.headline(rows, recipes)
-        assert len(text.split()) <= 15
-        claims, failed, undecided, held = map(int, re.findall(r"\d+", text))
+        assert len(text.split()) <= 18
+        claims, failed, undecided, held, in_controls = map(int, re.findall(r"\d+", text))
         seen = [{row.findings[recipe].verdict for recipe in recipes} for row in rows]
         assert claims == len(rows)
         assert failed == sum(bool(each & {Verdict.OPPOSITE, Verdict.NOT_SEEN}) for each in seen)
         assert undecided == sum(Verdict.UNDECIDED in each and not each & {Verdict.OPPOSITE, Verdict.NOT_SEEN} for each in seen)
         assert held == sum(each == {Verdict.HOLDS} for each in seen)
-        assert failed + undecided + held <= claims  # the others are shown by their controls too
+        assert in_controls == sum(Verdict.CONTROL_TOO in each and each <= {Verdict.CONTROL_TOO, Verdict.HOLDS} for each in seen)
+        assert failed + undecided + held + in_controls == claims
+
+
+def test_claims_without_a_result_are_counted_too(tmp_path):
+    rows = verdicts.rows(tmp_path, with_variations=False)
+    assert verdicts.headline(rows, ["modern"]).endswith(f" {len(rows)} have no result.")
+    assert verdicts.headline(rows[:1], ["modern"]).startswith("Modern recipe: of 1 claim, 0 fail;")
+    assert verdicts.headline(rows[:1], ["modern"]).endswith(" 1 has no result.")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dropclust.core import compression
+from dropclust.core.intervals import Interval
 from dropclust.core.methods import Choice, CurvePoint
 from dropclust.core.network import Network
 from dropclust.findings import compressing
@@ -104,6 +105,29 @@ def test_the_curve_says_when_no_number_will_do():
     info = compressing.held_curves(lost, {}, "agreement", 40)
     assert info.sentence == "On the held-out images no number of units tried loses at most 1 point of 0.960."
     assert compressing.fewest(lost).units == 100
+
+
+def lost(held: float) -> compressing.Effect:
+    """With so many points lost, or gained, on the held-out images."""
+    none = Interval(0.0, 0.0, 0.0, 0.95, 2)
+    return compressing.Effect((), (12, 30), held, none, none, "", "")
+
+
+@pytest.mark.parametrize(("held", "tolerance", "said"), [
+    (-1.0, 1.0, ""),
+    (0.3, 0.5, ""),
+    (-1.88, 1.0, "That loses more held-out points than the 1 allowed: keep 20 units."),
+])  # fmt: skip
+def test_what_loses_more_than_is_allowed_says_so_and_what_does_not(held, tolerance, said):
+    info = lost(held)
+    assert compressing.beyond(info, tolerance, choice(tolerance=tolerance / 100)) == said
+    assert compressing.beyond(info, tolerance, None) == said.split(":")[0] + "." * bool(said)
+
+
+def test_nothing_is_offered_where_no_number_of_units_will_do():
+    none = tuple(dataclasses.replace(point, accuracy=0.9 * point.accuracy) for point in choice().tried)
+    said = compressing.beyond(lost(-3.0), 1.0, choice(units=100, accuracy=0.864, tried=none))
+    assert said == "That loses more held-out points than the 1 allowed."
 
 
 def test_agreement_is_drawn_and_chosen_at_the_units_that_are_left():

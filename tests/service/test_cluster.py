@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,3 +45,18 @@ def test_a_folder_that_is_gone_is_a_lost_cluster(tmp_path: Path):
     lost.client, lost.folder = SimpleNamespace(status="running"), tmp_path / "gone"
     with pytest.raises(cluster.ClusterLost, match="folder with the keys of the background workers is gone"):
         lost.check()
+
+
+def test_a_worker_keeps_its_memory_between_two_steps_and_is_not_sampled(tmp_path: Path):
+    program = (
+        "import dask, distributed.nanny as nanny\n"
+        "print(sorted(nanny._get_env_variables('distributed.nanny.pre-spawn-environ')))\n"
+        "print(dask.config.get('distributed.worker.profile.enabled'))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=cluster._environment(tmp_path), capture_output=True, text=True, check=True
+    )
+    variables, sampled = told.stdout.splitlines()
+    assert "OMP_NUM_THREADS" in variables
+    assert "MALLOC_TRIM_THRESHOLD_" not in variables
+    assert sampled == "False"

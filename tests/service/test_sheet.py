@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dropclust.service.sheet import ACROSS, SHADES, lines_of, sheet
+from dropclust.core.tiles import SHADES, lines_of
+from dropclust.service.sheet import ACROSS, sheet
 
 
 def levels(vectors):
@@ -25,11 +26,6 @@ def test_each_neuron_is_in_its_place(h, d):
         top, left = neuron // ACROSS * rows, neuron % ACROSS * columns
         there = (page[top : top + rows, left : left + columns] - 128) / 127 * scale
         assert np.abs(there - np.clip(tile, -scale, scale)).max() <= scale / SHADES / 2 + scale * 0.02
-
-
-def test_pixels_are_the_mean_of_four():
-    image = np.arange(784, dtype=float).reshape(1, 784)
-    assert lines_of(image)[0, 0, 0] == (0 + 1 + 28 + 29) / 4
 
 
 def test_a_layer_of_zeros_is_grey():

@@ -171,6 +171,15 @@ def test_waiting_to_working(tasks, queue, clock):
     assert handed[:4] == ("reading", {"number": 0}, (), b"")
 
 
+def test_it_says_whether_it_waits_for_the_first_worker_or_for_its_turn(tasks, queue):
+    queue.ready = False
+    assert tasks.ask(asked(0), "ann").starting
+    queue.ready, queue.workers = True, 1
+    tasks._step()
+    assert not tasks.ask(asked(0), "ann").starting
+    assert (tasks.ask(asked(1), "ann").state, tasks.ask(asked(1), "ann").starting) == ("waiting", False)
+
+
 def test_waiting_to_dropped(tasks, queue, clock):
     queue.ready = False
     tasks.ask(asked(), "ann")

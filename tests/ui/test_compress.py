@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from dropclust.core import compression
 from dropclust.core.network import Network
 from dropclust.core.spec import RunSpec
+from dropclust.experiments import table2
 from dropclust.experiments import table3 as experiment
 from dropclust.findings import compressing as findings
 from dropclust.findings import table3
@@ -153,6 +154,20 @@ def test_the_fewest_units_are_one_click_away(cache):
     assert shown["Held-out accuracy"] == (f"{wanted.accuracy:.4f}", loss)
     proof = compressing.compressed(source(made((30, 20, 15))), 1, units, "fold", 0).proof
     assert shown["Test accuracy"] == (f"{proof['accuracy']:.4f}", f"{100 * proof['change']['mean']:+.2f} points")
+
+
+def test_what_loses_more_than_is_allowed_is_said_at_once_and_what_does_not_is_not(cache):
+    shipped = Store(ROOT / "cache" / "runs").get(table2.shown_spec(0.5).key)
+    live.store().put(shipped)
+    app = open_page(run=shipped.key, units="20", tolerance="0.5")
+    [kept] = [button.label for button in app.button if button.label.startswith("Keep ")]
+    assert f"That loses more held-out points than the 0.5 allowed: {kept[:1].lower()}{kept[1:]}." in said(app)
+    assert "than the 1 allowed" not in said(open_page(run=shipped.key, units="100"))
+
+
+def test_while_it_waits_the_page_says_how_many_neurons_there_are(cache, tasks):
+    tasks.held = {"smaller", "chosen_units"}
+    assert "Layer 1 has 30 neurons. When some act alike, one can do the work of several" in said(open_page())
 
 
 def test_what_is_kept_of_agreement_are_units(cache):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+
 import pytest
 import streamlit as st
 
 from dropclust.experiments.onset import Setting
+from dropclust.findings import moments
 from dropclust.findings import onset as findings
 from dropclust.findings.meaning import Meaning
 from dropclust.service.store import Store
 from dropclust.ui import live, onset
 from dropclust.ui.figures.onset import over_time
+from dropclust.ui.moments import file
 from dropclust.ui.style import style
 from tests.experiments.test_onset import made_up
+from tests.findings.test_moments import neurons
 from tests.findings.test_onset import write
 from tests.ui.test_batch import open_page, said
 
@@ -88,3 +94,41 @@ def test_the_switch_is_marked_and_each_course_looks_its_own(table):
     assert [trace.name for trace in lines] == [series.name for series in info.series]
     assert len({(trace.line.color, trace.line.dash) for trace in lines}) == 5
     assert lines[-1].line.color == style(Meaning.CHANCE).colour
+
+
+def shown_neurons(app):
+    return [each for each in app.main if each.type == "bidi_component"]
+
+
+def test_the_neurons_stand_under_the_courses_that_they_are_of(cache):
+    write(cache / "results", neurons(), "onset-neurons-modern")
+    app = open_page("onset.py", copies_guess="off")
+    assert not app.exception
+    [component] = shown_neurons(app)
+    assert json.loads(component.proto.json)["file"].endswith(".gz")
+    for others in ({"switched": "200 units"}, {"recipe": "paper"}):
+        assert not shown_neurons(open_page("onset.py", copies_guess="off", **others))
+    assert not shown_neurons(open_page("onset.py"))  # they would answer the question
+
+
+def test_neurons_that_are_not_there_cost_one_sentence(cache):
+    app = open_page("onset.py", copies_guess="off")
+    assert not app.exception
+    assert not shown_neurons(app)
+    [caption] = [each.value for each in app.caption if "cannot be shown" in each.value]
+    assert "The modern recipe's neurons cannot be shown: the table onset-neurons-modern is not there" in caption
+
+
+def test_the_browser_gets_every_course_and_moment(cache):
+    said = moments.moments(neurons(), "modern", 2)
+    sent = json.loads(gzip.decompress(file(said)))
+    assert file(said) == file(moments.moments(neurons(), "modern", 2))
+    assert sent["examples"] == list(said.examples)
+    assert [course["name"] for course in sent["courses"]] == list(findings.NAMES.values())
+    for course, shown in zip(sent["courses"], said.courses.values(), strict=True):
+        assert [look["twins"] for look in course["looks"]] == [snapshot.twins for snapshot in shown]
+
+
+def test_what_is_shipped_reaches_a_browser_in_a_quarter_of_a_million_bytes():
+    for layer in (1, 2):
+        assert len(file(moments.read(layer=layer))) < 250_000

@@ -440,6 +440,29 @@ def test_a_network_that_could_not_be_stored_is_taken_home_or_stored_again(cache,
     assert "is in memory until the app ends" not in said(app)
 
 
+@pytest.mark.parametrize(("state", "message", "told"), [
+    ("failed", "diverged at step 7", "Failed: diverged at step 7, its weights grew beyond all numbers. Choose another recipe,"),
+    ("failed", "The memory is full.", "Failed: the memory is full. Press Train to try it again."),
+    ("stopped", "It was stopped by you.", "Stopped early: it was stopped by you. What it had learnt is kept; Train starts it"),
+])  # fmt: skip
+def test_of_a_run_that_ended_before_its_end_the_page_says_why_and_what_to_do(cache, monkeypatch, state, message, told):
+    queue = live.queue()
+    ended = dataclasses.replace(queue._found(finished()), state=state, message=message)
+    known = queue.runs
+    monkeypatch.setattr(queue, "runs", lambda: [ended, *known()])
+    app = open_page("train.py", run=ended.key)
+    [warning] = [warning.value for warning in app.warning if told in warning.value]
+    assert warning.startswith("Dropout ")
+
+
+def test_without_workers_the_page_says_how_to_try_again(cache, monkeypatch):
+    monkeypatch.setattr(type(live.queue()), "failure", "Training is not possible now: no scheduler.")
+    app = open_page("train.py")
+    assert [error.value for error in app.error] == [
+        "Nothing can be trained now: Training is not possible now: no scheduler. Press **Train** to try again."
+    ]
+
+
 def test_what_is_computed_of_a_run_is_kept_while_its_file_stays_the_same(cache):
     one = finished(hidden=(30, 20, 15), status="stopped")
     with pytest.raises(LookupError, match="is not in the store"):

@@ -55,6 +55,27 @@ def test_a_page_says_what_it_waits_for_and_at_which_place(monkeypatch):
     assert "The answer is None." in said(app)
 
 
+def test_a_page_says_that_the_workers_are_only_starting(monkeypatch):
+    app = opened(monkeypatch, Task("k", "Clustering", "waiting", 1, starting=True))
+    shown = ":material/hourglass_top: Clustering: the workers are starting"
+    assert [caption.value for caption in app.caption] == [shown]
+
+
+@pytest.mark.parametrize(("height", "framed"), [(64, False), (200, True)])
+def test_the_place_of_a_large_answer_is_seen_while_it_is_waited_for(monkeypatch, height, framed):
+    def asking_for(height: int) -> None:
+        from dropclust.service.requests import Request
+        from dropclust.ui import live
+
+        live.ask(Request("similarity", {}, label="Clustering"), height=height)
+
+    monkeypatch.setattr(live, "tasks", lambda: Scripted(Task("k", "Clustering", "waiting", 1)))
+    app = AppTest.from_function(asking_for, args=(height,), default_timeout=60).run()
+    [place] = [block for block in app.main.children.values() if block.children]
+    assert place.proto.height_config.pixel_height == height
+    assert place.proto.flex_container.border == framed
+
+
 @pytest.mark.parametrize(("seconds", "shown"), [(0.4, "Clustering"), (2.6, "Clustering, 3 s")])
 def test_a_page_says_for_how_long_a_worker_is_at_it(monkeypatch, seconds, shown):
     app = opened(monkeypatch, Task("k", "Clustering", "working", 0, seconds))

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from dropclust.findings.figure3 import Counted, Line, PowerChart, Prediction, Slopes
 from dropclust.findings.meaning import Meaning
-from dropclust.ui.figures.lines import lay_out, name_rows
+from dropclust.ui.figures.lines import BESIDE_ROW, lay_out, name_rows, upright
 from dropclust.ui.style import style
 
 # Of logarithmic axes: two and five beside the tens, since the values span little more than one decade.
@@ -45,8 +45,10 @@ def power(info: PowerChart) -> go.Figure:
 
 
 def slopes(info: Slopes) -> go.Figure:
-    """Draw each slope with its interval, and the paper's, where it has one, as a line across."""
+    """Draw each slope with its interval, and the paper's, where it has one, as a line beside all rows."""
     figure = go.Figure()
+    names = [line.name for line in info.lines] + (["paper"] if info.paper is not None else [])
+    beside = [(row + BESIDE_ROW[0], row + BESIDE_ROW[1]) for row in range(len(names))]
     for line in info.lines:
         assert line.law is not None
         slope, look = line.law.slope, style(line.points.meaning)
@@ -61,10 +63,9 @@ def slopes(info: Slopes) -> go.Figure:
             x=[info.paper], y=["paper"], mode="markers", showlegend=False, hovertemplate="%{x:.3f}<extra></extra>",
             marker={"symbol": look.marker, "size": 17, "color": look.colour},
         )  # fmt: skip
-        figure.add_vline(info.paper, line={"color": look.colour, "width": 2, "dash": look.dash})
-    figure.add_vline(0, line={"color": style(Meaning.CHANCE).colour, "width": 2})
+        upright(figure, info.paper, beside, {"color": look.colour, "width": 2})
+    upright(figure, 0, beside, {"color": style(Meaning.CHANCE).colour, "width": 2})
     lay_out(figure, info.title, "log-log slope", "", 330)
-    names = [line.name for line in info.lines] + (["paper"] if info.paper is not None else [])
     name_rows(figure, {name: name for name in names}, 140)
     figure.update_layout(hovermode="closest")
     return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from textwrap import wrap
 from typing import Any
@@ -18,6 +18,7 @@ from dropclust.ui.style import style
 TEXT, TITLE = 16, 18  # pixels, at the least, on any screen
 PROJECTED = 1.5  # how much larger all is in presentation mode
 ROW = 64  # pixels of a row with its name above it
+BESIDE_ROW = -0.17, 0.34  # the part of a row, from its middle down, that no name reaches: not its own, nor the next row's
 _BESIDE_BUTTONS = 34  # letters of a title that stand beside a chart's buttons on a phone
 _ENTRY, _ENTRIES = 26, 2  # pixels of a legend's entry, and how many a chart has room for
 _BELOW_AXIS = 84  # pixels from an axis to the legend below its ticks and its title
@@ -67,6 +68,24 @@ def level(figure: go.Figure, y: float) -> None:
     """Draw where there is no difference, or what chance gives."""
     look = style(Meaning.CHANCE)
     figure.add_hline(y, line={"color": look.colour, "width": 2, "dash": look.dash})
+
+
+def upright(figure: go.Figure, x: float, spans: Iterable[tuple[float, float]], line: Mapping[str, object]) -> None:
+    """Draw a vertical line in pieces, one beside each row, so that it crosses no row's name.
+
+    Parameters
+    ----------
+    figure
+        The chart; its rows may be numbers or names, which count from 0.
+    x
+        Where the line stands.
+    spans
+        From where to where each piece goes, on the y axis.
+    line
+        Colour and width, as plotly takes them; the pieces are its dashes.
+    """
+    for start, end in spans:
+        figure.add_shape(type="line", x0=x, x1=x, y0=start, y1=end, line=line)
 
 
 def name_rows(figure: go.Figure, names: Mapping[str, str | float], height: int = 120, row: int = ROW, above: int = 12) -> None:

@@ -12,7 +12,7 @@ from dropclust.findings.meaning import Meaning
 from dropclust.service.feed import PATH
 from dropclust.ui.style import style
 
-__all__ = ["steer"]
+__all__ = ["steer", "text"]
 
 # What the strips mean, so that they look as on every other chart.
 MEANINGS = {
@@ -28,9 +28,14 @@ MEANINGS = {
 @cache
 def _component() -> ComponentRenderer:
     """Register the component once a process, from the plain files beside this one."""
-    folder = Path(__file__).parent
-    html, css, js = ((folder / f"steer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    return st.components.v2.component("dropclust_steer", html=html, css=css, js=js)
+    js = text("neurons.js") + text("steer.js")
+    return st.components.v2.component("dropclust_steer", html=text("steer.html"), css=text("steer.css"), js=js)
+
+
+@cache
+def text(name: str) -> str:
+    """A plain file beside this one; ``neurons.js`` and ``steer.css`` serve every component that draws neurons so."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def steer(name: str, token: str, key: str) -> None:

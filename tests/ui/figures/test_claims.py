@@ -10,6 +10,7 @@ import pytest
 from dropclust.findings import forest, verdicts
 from dropclust.findings.meaning import Meaning
 from dropclust.ui.figures import claims as figures
+from dropclust.ui.figures import lines
 from dropclust.ui.style import style
 
 ROWS = verdicts.rows(with_variations=False)
@@ -32,6 +33,22 @@ def test_every_interval_is_drawn_where_it_lies(finding):
     colours = [style(mark.meaning).colour for mark in forest.small(finding).marks]
     dots = [shape.get("fill") for shape in svg if shape.tag.endswith(("circle", "rect"))][1:]
     assert dots == colours
+
+
+@pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: f"{finding.claim.key}-{finding.recipe}")
+def test_the_line_at_zero_crosses_no_label(finding):
+    figure = figures.forest(forest.forest(verdicts.with_choices(finding)))
+    rows = len(figure.data)
+    pixels = (figure.layout.height - 130) / max(1, rows)
+    labels = [label for label in figure.layout.annotations if label.text]
+    pieces = [shape for shape in figure.layout.shapes if shape.type == "line"]
+    assert [round(piece.y0) for piece in pieces] == [-place for place in range(rows)]
+    for place, piece in enumerate(pieces):
+        assert piece.y1 <= piece.y0
+        assert pixels * (piece.y0 + place) < labels[place].yshift
+        if place + 1 < rows:
+            high = labels[place + 1].yshift + 1.25 * lines.TEXT * (1 + labels[place + 1].text.count("<br>"))
+            assert pixels * (piece.y1 + place + 1) >= min(high, pixels * (piece.y0 + place + 1))
 
 
 def test_a_control_is_a_square_and_an_estimate_a_dot():

@@ -7,6 +7,7 @@ import pytest
 
 from dropclust.findings import figure3
 from dropclust.ui.figures import figure3 as figures
+from dropclust.ui.figures import lines
 from dropclust.ui.style import style
 from tests.findings.test_figure3 import shown, synthetic
 
@@ -27,7 +28,7 @@ def test_figures_draw_points_lines_and_the_paper():
     assert figures.power(told.linear).layout.yaxis.type is None
     slopes = figures.slopes(told.slopes)
     assert [trace.x[0] for trace in slopes.data] == [*(each.law.slope.mean for each in told.slopes.lines), -0.3541]
-    assert [line.x0 for line in slopes.layout.shapes] == [-0.3541, 0]
+    assert {line.x0 for line in slopes.layout.shapes} == {-0.3541, 0}
     assert slopes.layout.title.text == "Slopes of MSTD"
 
 
@@ -35,8 +36,20 @@ def test_without_the_papers_slope_only_zero_is_marked():
     told = shown(synthetic(), measure="MSTD / logit spread")
     figure = figures.slopes(told.slopes)
     assert [trace.y[0] for trace in figure.data] == [each.name for each in told.slopes.lines]
-    assert [line.x0 for line in figure.layout.shapes] == [0]
+    assert {line.x0 for line in figure.layout.shapes} == {0}
     assert "MSTD" not in figure.layout.xaxis.title.text
+
+
+def test_the_lines_beside_the_slopes_cross_no_name():
+    figure = figures.slopes(shown(synthetic()).slopes)
+    names = [name.y for name in figure.layout.annotations]
+    assert len(figure.layout.shapes) == 2 * len(names)
+    pixels = (figure.layout.height - 140) / len(names)  # a row's
+    for line in figure.layout.shapes:
+        assert line.x0 == line.x1
+        row = round(line.y0)
+        assert pixels * (row - line.y0) < figure.layout.annotations[0].yshift  # below its own row's name
+        assert pixels * (row + 1 - line.y1) > figure.layout.annotations[0].yshift + 1.5 * lines.TEXT  # above the next one's
 
 
 def test_the_prediction_is_drawn_by_both_readings():
