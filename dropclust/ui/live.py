@@ -51,13 +51,13 @@ FRAMED = 200  # pixels from which on the place that an answer will take is seen 
 _ERRORS = MappingProxyType({kind.__name__: kind for kind in (FileNotFoundError, LookupError, ValueError)})
 
 
-@st.cache_resource(show_spinner=False)
+@shared(most=1)
 def store() -> Store:
     """The shipped runs and the viewers' own."""
     return open_store()
 
 
-@st.cache_resource(show_spinner=False)
+@shared(most=1)
 def queue() -> Jobs:
     """The background queue; its workers start while the page is already up."""
     from dropclust.service.jobs import Jobs
@@ -69,7 +69,7 @@ def queue() -> Jobs:
     return jobs
 
 
-@st.cache_resource(show_spinner=False)
+@shared(most=1)
 def fresh_runs() -> FreshRuns:
     """What viewers measure again with seeds of their own, by the queue's workers."""
     from dropclust.service.fresh import FreshRuns
@@ -186,7 +186,7 @@ def said(experiment: str, recipe: str, **choices: Any) -> Any:
     return import_module(f"dropclust.findings.{experiment}").read(recipe, **choices)
 
 
-@st.cache_resource(show_spinner=False)
+@shared(most=100)
 def guesses(recipe: str, layer: int) -> Guesses:
     """How many neurons with a twin the viewers of this process expected: of one question on the Explore page."""
     return Guesses()
@@ -263,7 +263,7 @@ def _stored(key: str) -> Stored:
 # ---- what the workers are asked: the answer, or None while the page shows that it waits ------------------------------------
 
 
-@st.cache_resource(show_spinner=False)
+@shared(most=1)
 def tasks() -> Tasks:
     """What viewers ask the queue's workers for besides trainings."""
     made = Tasks(queue(), _connected)
@@ -279,7 +279,7 @@ def session() -> str:
     return context.session_id if context else ""
 
 
-@st.cache_resource(show_spinner=False)
+@shared(most=1)
 def _sessions() -> dict[str, None]:
     return {}
 
@@ -436,7 +436,7 @@ def settle(page: str) -> None:
         gc.freeze()
 
 
-@st.cache_resource(show_spinner=False)
+@shared(most=1)
 def _runs() -> Counter[str]:
     """How often each page ran."""
     return Counter()

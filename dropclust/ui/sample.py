@@ -25,6 +25,7 @@ from dropclust.ui import controls, live, state
 from dropclust.ui.figures import figure1 as figure1_figures
 from dropclust.ui.figures.reliability import reliability as reliability_figure
 from dropclust.ui.figures.settling import settling as settling_figure
+from dropclust.ui.shared import shared
 
 ALL_LAYERS, LAST_LAYER, AS_TRAINED = "all layers", "last layer", "as trained"
 IMAGES = 500  # test images that masks are tried on
@@ -33,7 +34,7 @@ IMAGES = 500  # test images that masks are tried on
 # ---- Figure 1 ------------------------------------------------------------------------------------------------------------
 
 
-@st.cache_resource(show_spinner=False)
+@shared(most=100)
 def guesses(recipe: str, noise: str, metric: str) -> Guesses:
     """At how many rates the viewers of this process expected sampling to be better: of one question, all that its key says."""
     return Guesses()

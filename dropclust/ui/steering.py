@@ -16,12 +16,13 @@ from dropclust.service.steering import Steering
 from dropclust.ui import live
 from dropclust.ui.figures.network import neuron_sheet
 from dropclust.ui.figures.once import draw_once
+from dropclust.ui.shared import shared
 
 NAME = "live"  # of the address's parameter that says which run
 PACE = 10_000.0  # images a second at which a run begins: an epoch in five seconds, so that its changes can be watched
 
 
-@st.cache_resource(show_spinner=False)
+@shared(most=1)
 def steering() -> Steering:
     """The live runs, and the routes by which browsers see and steer them."""
     made = Steering(live.queue(), live.store())

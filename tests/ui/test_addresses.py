@@ -16,6 +16,7 @@ from dropclust.service.jobs import Jobs
 from dropclust.service.parameter import Parameter
 from dropclust.service.store import Store
 from dropclust.ui import live, state
+from dropclust.ui.shared import forget
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
@@ -53,6 +54,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("DROPCLUST_CACHE", str(cache))
         st.cache_data.clear()
         st.cache_resource.clear()
+        forget()
         store = Store(cache / "runs")
         queue = Still(store, workers=2)
         patch.setattr(live, "store", lambda: store)

@@ -18,6 +18,7 @@ from dropclust.service.jobs import Jobs
 from dropclust.service.parameter import Parameter
 from dropclust.service.store import Store
 from dropclust.ui import live, state
+from dropclust.ui.shared import forget
 from tests.findings.test_table1 import table
 from tests.ui.test_pages import finished, said, unfolded
 
@@ -40,6 +41,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
     store = Store(tmp_path / "runs")
     monkeypatch.setattr(live, "store", lambda: store)
     queue = Still(store, workers=1)
@@ -49,6 +51,7 @@ def cache(tmp_path, monkeypatch):
     yield tmp_path
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
 
 
 def open_page(name: str, **query: str) -> AppTest:

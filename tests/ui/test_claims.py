@@ -15,6 +15,7 @@ from dropclust.findings import account, verdicts
 from dropclust.service import fresh, tables
 from dropclust.service.fresh import FreshRuns
 from dropclust.ui import live
+from dropclust.ui.shared import forget
 from tests.service.test_fresh import Queue, Remote, until
 from tests.ui.test_pages import Still, open_page, pick, said
 
@@ -45,6 +46,7 @@ def root(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "cache" / "results", tmp_path / "results", ignore=shutil.ignore_patterns("*-from-100.*"))
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
     queue = Still(None, workers=2)
     monkeypatch.setattr(live, "queue", lambda: queue)
     runs = FreshRuns(Shifted(), tmp_path / "results" / fresh.FOLDER)

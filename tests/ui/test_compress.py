@@ -24,6 +24,7 @@ from dropclust.service.plain import Plain
 from dropclust.service.store import Store
 from dropclust.service.stored import Stored
 from dropclust.ui import compress, compressing, live
+from dropclust.ui.shared import forget
 from tests.findings.test_compressing import made
 from tests.findings.test_table3 import table
 from tests.service.files import zoo
@@ -43,6 +44,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
     store = Store(tmp_path / "runs")
     monkeypatch.setattr(live, "store", lambda: store)
     store.put(stored())

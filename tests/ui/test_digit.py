@@ -19,6 +19,7 @@ from dropclust.experiments import table2
 from dropclust.findings.reading import answers, turning
 from dropclust.service.store import Store
 from dropclust.ui import digit, live
+from dropclust.ui.shared import forget
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = np.random.default_rng(0).random(784).astype(np.float32)
@@ -72,6 +73,7 @@ def app(tmp_path, monkeypatch):
     monkeypatch.setattr(uncertainty, "HARD_MASKS", 4)  # of all test images at every first look
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
     (tmp_path / "MNIST").symlink_to(ROOT / "cache" / "MNIST")
     store, shipped = Store(tmp_path / "runs"), Store(ROOT / "cache" / "runs")
     for rate in (0.0, 0.4):

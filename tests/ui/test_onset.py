@@ -16,6 +16,7 @@ from dropclust.service.store import Store
 from dropclust.ui import live, onset
 from dropclust.ui.figures.onset import over_time
 from dropclust.ui.moments import file
+from dropclust.ui.shared import forget
 from dropclust.ui.style import style
 from tests.experiments.test_onset import made_up
 from tests.findings.test_moments import neurons
@@ -34,12 +35,14 @@ def cache(tmp_path, monkeypatch, table):
     monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
     store = Store(tmp_path / "runs")
     monkeypatch.setattr(live, "store", lambda: store)
     write(tmp_path / "results", table)
     yield tmp_path
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
 
 
 def test_the_guess_comes_first_and_is_held_against_the_answer(cache):

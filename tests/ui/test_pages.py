@@ -18,6 +18,7 @@ from dropclust.service.store import Store
 from dropclust.service.stored import Stored
 from dropclust.ui import explore, live
 from dropclust.ui.explorer import SKIPPED, Seen
+from dropclust.ui.shared import forget
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.name for path in (ROOT / "pages").glob("*.py"))
@@ -38,6 +39,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
     store = Store(tmp_path / "runs")
     monkeypatch.setattr(live, "store", lambda: store)
     queue = Still(store, workers=2)

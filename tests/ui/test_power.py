@@ -8,6 +8,7 @@ import streamlit as st
 from dropclust.experiments import results
 from dropclust.findings import figure3
 from dropclust.service import tables
+from dropclust.ui.shared import forget
 from tests.findings.test_figure3 import shown, synthetic
 from tests.ui.test_pages import cache, open_page, said  # noqa: F401
 
@@ -92,6 +93,7 @@ def test_one_seed_on_the_page(table_there):
     name = results.file_name("figure3", "modern")
     tables.write(table_there / "results", name, synthetic(seeds=1), {"command": "again"})
     st.cache_resource.clear()
+    forget()
     text = said(open_page("power.py"))
     assert "One seed: no interval, and so no verdict." in text
     assert "nan" not in text

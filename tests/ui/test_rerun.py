@@ -19,6 +19,7 @@ from dropclust.service.jobs import Jobs
 from dropclust.service.store import Store
 from dropclust.ui import live
 from dropclust.ui.figures import once
+from dropclust.ui.shared import forget
 from tests.ui.inline import Inline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +54,7 @@ def counts(monkeypatch: pytest.MonkeyPatch, tasks: Inline) -> Counter[str]:
     """How often something was read, said, drawn or asked of a worker."""
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
     kept = Store(ROOT / "cache" / "runs")
     queue = Still(kept, workers=2)
     monkeypatch.setattr(live, "store", lambda: kept)

@@ -15,6 +15,7 @@ from dropclust.service.bounds import LIVE_RUNS
 from dropclust.service.jobs import Jobs
 from dropclust.service.steering import Steering
 from dropclust.ui import live, steering
+from dropclust.ui.shared import forget
 from dropclust.ui.steer import MEANINGS
 from dropclust.ui.style import style
 
@@ -39,6 +40,7 @@ class MemoryStore:
 def runs(monkeypatch: pytest.MonkeyPatch):
     """The live runs of this process, none of which ever gets a worker."""
     st.cache_resource.clear()
+    forget()
     queue = Still(MemoryStore(), workers=1)  # type: ignore[arg-type]
     made = Steering(queue, MemoryStore())  # type: ignore[arg-type]
     monkeypatch.setattr(live, "queue", lambda: queue)

@@ -8,6 +8,7 @@ import streamlit as st
 from dropclust.findings import figure2
 from dropclust.service.store import Store
 from dropclust.ui import live
+from dropclust.ui.shared import forget
 from tests.findings.test_figure2 import write
 from tests.ui.test_batch import open_page
 from tests.ui.test_pages import said, unfolded
@@ -19,12 +20,14 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("DROPCLUST_CACHE", str(tmp_path))
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
     store = Store(tmp_path / "runs")
     monkeypatch.setattr(live, "store", lambda: store)
     write(tmp_path / "results")
     yield tmp_path
     st.cache_data.clear()
     st.cache_resource.clear()
+    forget()
 
 
 def test_the_page_counts_the_claims_and_links_to_training(cache):
