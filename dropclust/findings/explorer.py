@@ -128,7 +128,7 @@ class Reading:
             "dead": f"dead neurons **{self.dead}** of {self.units}",
             "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
             "twins": (
-                f"{_networks(self.twins.n)}: **{bare(self.twins.mean)}**{_plus_minus(self.twins)} have a twin"
+                f"twins in {_networks(self.twins.n)}: **{bare(self.twins.mean)}**{_plus_minus(self.twins)}"
                 if self.twins
                 else "twins: no result here"
             ),
@@ -140,7 +140,7 @@ class Reading:
             "accuracy-note": f"{_seeds(self.scaled, 3)}; sampled {bare(self.sampled.mean, 3)}"
             + ("" if math.isnan(self.sampled.low) else f", {_ends(self.sampled, 3)}"),
             "twins-note": (
-                f"share of the living neurons{_within(self.twins)}; the {self.units} neurons drawn are of one network"
+                f"mean share of the living neurons{_within(self.twins)}; the {self.units} neurons drawn are of one network"
                 if self.twins
                 else ""
             ),
@@ -267,7 +267,7 @@ def _ends(interval: Interval, digits: int) -> str:
 
 
 def _networks(n: int) -> str:
-    return "one network" if n == 1 else f"mean of {n} networks"
+    return "one network" if n == 1 else f"{n} networks"
 
 
 def _within(interval: Interval) -> str:

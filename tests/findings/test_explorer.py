@@ -55,15 +55,15 @@ def test_one_seed_has_no_interval_and_says_so():
 
 def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
     both = reading(twins=Interval(0.26, 0.24, 0.28, 20, 0.95), with_twin=31)
-    assert both.texts["twins"] == "mean of 20 networks: **.26** ± .02 have a twin"
+    assert both.texts["twins"] == "twins in 20 networks: **.26** ± .02"
     assert both.texts["finding"] == "With dropout **0.40**, **31** of 100 neurons have a twin"
     assert both.finding == "With dropout 0.40, 31 of 100 neurons have a twin; 95.1 % of unseen digits are read right."
     assert both.groups == ("One network: 31 with a twin", "69 without one, 5 of them dead")
     assert both.texts["twins-note"] == (
-        "share of the living neurons, 95 % interval .24 to .28; the 100 neurons drawn are of one network"
+        "mean share of the living neurons, 95 % interval .24 to .28; the 100 neurons drawn are of one network"
     )
     assert both.sentence.endswith("dead neurons 5 of 100. With dropout 0.40, 31 of 100 neurons have a twin.")
-    assert reading(twins=mean_interval([0.26])).texts["twins"] == "one network: **.26** have a twin"
+    assert reading(twins=mean_interval([0.26])).texts["twins"] == "twins in one network: **.26**"
     assert reading().texts["twins"] == "twins: no result here"
     assert "neurons have a twin" not in reading().sentence
     assert reading(with_twin=1).finding.startswith("With dropout 0.40, 1 of 100 neurons has a twin;")
