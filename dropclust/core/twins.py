@@ -198,6 +198,45 @@ def twins(network: Network, layer: int, threshold: float = THRESHOLD) -> Twins:
     return twins_of(hidden_activations(network, mnist.load().held_x)[layer - 1], threshold)
 
 
+def twins_by_chance(activations: npt.ArrayLike, kinds: npt.ArrayLike | None = None, seed: int = 0) -> int:
+    """How many neurons have a twin once each neuron's activations are dealt anew to the images, by its own permutation.
+
+    What is left is how often and how strongly each neuron fires, not for which images.
+
+    Parameters
+    ----------
+    activations
+        After ReLU, ``[n, h]``; array or tensor.
+    kinds
+        What each image shows, ``[n]``: activations are then dealt among the images of one kind, so that each neuron still
+        fires for the same kinds. None deals them among all.
+    seed
+        Of the permutations.
+
+    Raises
+    ------
+    ValueError
+        For activations that are none or not finite, and for kinds of another length.
+
+    Examples
+    --------
+    Two equal neurons; dealt among the images of a kind, of which there is one each, nothing changes.
+
+    >>> fires = np.eye(50)[0]
+    >>> twins_by_chance(np.stack([fires, fires], axis=1)), twins_by_chance(np.stack([fires, fires], axis=1), np.arange(50))
+    (0, 2)
+    """
+    values = array("activations", activations, "[n, h]").T.copy()  # [h, n]: a neuron's activations side by side
+    groups = labels_of("kinds", kinds) if kinds is not None else np.zeros(values.shape[1], dtype=np.intp)
+    if len(groups) != values.shape[1]:
+        raise ValueError(f"kinds must be one an image ({values.shape[1]}); got {len(groups)}")
+    rng = np.random.default_rng(seed)
+    for group in np.unique(groups):
+        images = np.flatnonzero(groups == group)
+        values[:, images] = rng.permuted(values[:, images], axis=1)
+    return int((np.nan_to_num(twins_of(values.T).correlation) > THRESHOLD).sum())
+
+
 def activation_correlation(activations: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[float, float]:
     """Mean Pearson correlation of the activations of two neurons of one cluster, and of two of different clusters.
 

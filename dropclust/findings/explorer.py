@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -83,6 +84,12 @@ class Reading:
         Share of the living neurons that have a twin; None where the table does not have it.
     with_twin
         Neurons of the shown network that have a twin; None where its table does not say.
+    both_groups, both_groups_pairs
+        Of those, how many are in their twin's group both by incoming and by outgoing weights; and what share of all pairs of
+        neurons is, 0 to 1.
+    chance_twins, chance_twins_digit
+        Neurons that would have a twin if each one's activations were dealt anew to the images, and to the images of each digit:
+        `dropclust.core.twins.twins_by_chance`.
     """
 
     rate: float
@@ -100,6 +107,10 @@ class Reading:
     dead_mean: float
     twins: Interval | None = None
     with_twin: int | None = None
+    both_groups: int = 0
+    both_groups_pairs: float = math.nan
+    chance_twins: int = 0
+    chance_twins_digit: int = 0
 
     @cached_property
     def texts(self) -> dict[str, str]:
@@ -117,15 +128,22 @@ class Reading:
             "dead": f"dead neurons **{self.dead}** of {self.units}",
             "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
             "twins": (
-                f"share with a twin **{bare(self.twins.mean)}**{_plus_minus(self.twins)}"
+                f"twins in {_networks(self.twins.n)}: **{bare(self.twins.mean)}**{_plus_minus(self.twins)}"
                 if self.twins
                 else "twins: no result here"
             ),
+            "chance": "" if self.with_twin is None else self._by_chance,
+            "bridge": self._bridge,
+            "counted": self._counted,
             "rand-note": _seeds(self.rand),
             "adjusted-note": f"chance gives 0; {_seeds(self.adjusted)}",
             "accuracy-note": f"{_seeds(self.scaled, 3)}; sampled {bare(self.sampled.mean, 3)}"
             + ("" if math.isnan(self.sampled.low) else f", {_ends(self.sampled, 3)}"),
-            "twins-note": f"of the living neurons; {_seeds(self.twins)}" if self.twins else "",
+            "twins-note": (
+                f"mean share of the living neurons{_within(self.twins)}; the {self.units} neurons drawn are of one network"
+                if self.twins
+                else ""
+            ),
             "dead-note": f"dead: never active on held-out images ({self.dead_mean:.1f} on average over seeds)",
         }
 
@@ -137,11 +155,45 @@ class Reading:
         return f"{strong}{self.with_twin}{strong} of {self.units} neurons {have} a twin"
 
     @property
+    def _by_chance(self) -> str:
+        """How many would have a twin if neurons had nothing to do with each other."""
+        return (
+            f"**By chance {self.chance_twins}** would have one (each neuron's activity shuffled over the images); "
+            f"**{self.chance_twins_digit}** if shuffled within each digit."
+        )
+
+    @property
+    def _bridge(self) -> str:
+        """What twins have to do with what the paper measures: its question, and what it finds of the twins."""
+        asked = (
+            "**Twins** act alike. **The paper asks:** do neurons grouped by what they **receive** (incoming weights) fall into "
+            "the same groups as by what they **send** (outgoing)? Copies would."
+        )
+        if self.with_twin is None:
+            return asked
+        pairs = f"of any two neurons, {100 * self.both_groups_pairs:.0f} in 100 are"
+        if not self.with_twin:
+            return f"{asked} Here no neuron has a twin; {pairs} in one group both ways."
+        one = f"the {self.with_twin} neurons with a twin" if self.with_twin > 1 else "the one neuron with a twin"
+        verb = "is" if self.both_groups == 1 else "are"
+        return f"{asked} Here **{self.both_groups}** of {one} {verb} in its group both ways; {pairs}."
+
+    @property
+    def _counted(self) -> str:
+        """What the Rand index is, and how much of it is chance."""
+        part = "Most" if self.chance > self.rand.mean / 2 else "Some"
+        return (
+            f"The **Rand index** is the share of all pairs that both groupings treat alike, together or apart: "
+            f"**{bare(self.rand.mean)}**. {part} of it is chance: groups dealt at random give **{bare(self.chance)}**. What is "
+            f"beyond chance, **{bare(self.adjusted.mean)}**, is the adjusted Rand index: 0 is chance, 1 is equal groups."
+        )
+
+    @property
     def groups(self) -> tuple[str, str]:
         """What stands over the neurons that have a twin, and over the others."""
         alone = self.units - (self.with_twin or 0)
         dead = f", {self.dead} of them dead" if self.dead else ""
-        return f"{self.with_twin or 0} with a twin", f"{alone} without one{dead}"
+        return f"One network: {self.with_twin or 0} with a twin", f"{alone} without one{dead}"
 
     @property
     def finding(self) -> str:
@@ -158,10 +210,8 @@ class Reading:
         return f"Dropout rate {self.rate:.2f}: {told}.".replace("**", "")
 
 
-def reading(
-    said: Table2, rate: float, agree: int, agree_chance: float, dead: int, units: int, with_twin: int | None
-) -> Reading:
-    """Put what Table 2 says at a rate beside counts of the network that is shown; arguments as in `Reading`."""
+def reading(said: Table2, rate: float, **shown: Any) -> Reading:
+    """Put what Table 2 says at a rate beside counts of the network that is shown; these as in `Reading`."""
     rand, chance = (line.at(rate) for line in said.rand.series)
     scaled, sampled = (line.at(rate) for line in said.accuracy.series)
     twins = said.twins.series[0] if said.twins else None
@@ -174,13 +224,9 @@ def reading(
         adjusted=said.adjusted.series[0].at(rate),
         scaled=scaled,
         sampled=sampled,
-        agree=agree,
-        agree_chance=agree_chance,
-        dead=dead,
-        units=units,
         dead_mean=said.dead[rate],
         twins=twins.at(rate) if twins and rate in twins.x else None,
-        with_twin=with_twin,
+        **shown,
     )
 
 
@@ -218,6 +264,14 @@ def _plus_minus(interval: Interval) -> str:
 
 def _ends(interval: Interval, digits: int) -> str:
     return f"{bare(interval.low, digits)} to {bare(interval.high, digits)}"
+
+
+def _networks(n: int) -> str:
+    return "one network" if n == 1 else f"{n} networks"
+
+
+def _within(interval: Interval) -> str:
+    return "" if math.isnan(interval.low) else f", 95 % interval {_ends(interval, 2)}"
 
 
 def _seeds(interval: Interval, digits: int = 2) -> str:

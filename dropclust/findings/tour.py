@@ -70,8 +70,13 @@ def _have(reading: Reading) -> str:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("No dropout", _without, "Point at a neuron: it shows the ink that excites it, beside the neuron most like it.", 0.0),
-    Step("Half of them off", _half, "Point at a pair: two neurons, one answer.", 0.5),
+    Step(
+        "No dropout",
+        _without,
+        "Point at a neuron, or tap it: it shows the ink that excites it, beside the neuron most like it.",
+        0.0,
+    ),
+    Step("Half of them off", _half, "Point at a pair, or tap it: two neurons, one answer.", 0.5),
     Step("Too much", _too_much, "Drag back until the digits are read again.", 0.8),
     Step("What chance alone would do", _chance, "Drag: do the blue curve and the grey one ever part for good?", 0.5, PAPER),
     Step(

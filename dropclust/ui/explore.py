@@ -42,7 +42,8 @@ def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: 
     """Show the explorer as the address says, and write into the address what the viewer let go at.
 
     A component that stays on the page keeps what it was let go at. After Back or Forward the address decides, so a new one
-    takes its place. Who comes from another page, whose address has no rate, finds it as it was left.
+    takes its place. Who comes from another page, whose address has no rate, finds it as it was left. A link that says what is
+    shown asks for no guess, which would show something else.
     """
     turn = st.session_state.get("explorer's turn", 0) + state.by_history()
     st.session_state["explorer's turn"] = turn
@@ -50,15 +51,21 @@ def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: 
     start = Seen(scene.rates.index(state.value(rate)), state.value(view), state.value(step))
     if key not in st.session_state:
         left: Seen | None = st.session_state.get("explorer as it was left")
-        if left and not state.by_history() and not {rate.name, view.name, step.name} & set(st.query_params):
+        linked = state.linked()
+        told = {rate.name, view.name, step.name} & linked
+        if left and not state.by_history() and not told:
             start = replace(left, index=min(left.index, len(scene.rates) - 1))
-        if start.step and rate.name not in st.query_params:  # a link to a step alone
+        if start.step and rate.name not in linked:  # a link to a step alone
             now = STEPS[start.step - 1]
             start = replace(start, index=start.index if now.rate is None else scene.rates.index(now.rate), view=now.view)
         without = scene.readings[0]
         st.session_state["explorer asks"] = (
             findings.question(without)
-            if state.asks(asking) and "guessed" not in st.session_state and not start.step and without.with_twin is not None
+            if state.asks(asking)
+            and "guessed" not in st.session_state
+            and not start.step
+            and (not told or asking.name in linked)
+            and without.with_twin is not None
             else None
         )
     question = st.session_state["explorer asks"]

@@ -147,6 +147,12 @@ def by_history() -> bool:
     return context is not None and context.is_history_navigation
 
 
+def linked() -> frozenset[str]:
+    """What the address names, values that are the default too, which `check` forgets."""
+    context = get_script_run_ctx()
+    return frozenset(st.query_params) | frozenset(parse_qs(context.query_string) if context else ())
+
+
 def drop(name: str) -> None:
     """Forget a parameter of the address for this run of the page, so that no widget takes it.
 

@@ -46,7 +46,7 @@ def begin(spec: RunSpec) -> None:
 
 
 def before() -> None:
-    """Where a run will stand: the neurons of a network that has learnt, pale, and what will be seen."""
+    """Where a run will stand: the neurons of a network that has learnt, and what will be seen."""
     with st.container(key="live-before"):
         if stored := live.stored(table2.shown_spec(0.4).key):
             pictures = network.pictures(stored.weights, 1)

@@ -468,6 +468,36 @@ def test_who_skips_the_question_goes_on_by_keys_at_once(open_page: Open, scene: 
     heard(page, 0.45)
 
 
+@pytest.mark.parametrize("start", [0, 5, 18])
+def test_who_skips_the_question_finds_the_rate_that_was_there_before(open_page: Open, scene: Scene, start: int):
+    page = open_page(f"ask=1&start={start}")
+    page.get_by_role("button", name="Skip").click()
+    expect(told(page, "finding")).to_have_text(text(scene, start, "finding"))
+    heard(page, scene.rates[start])
+
+
+def test_a_clicker_says_that_the_guess_is_open_before_it_skips_it(open_page: Open):
+    page = open_page("ask=1&present=1")
+    page.keyboard.press("PageDown")
+    expect(page.get_by_text("The guess is still open. Press the key again to skip it.")).to_be_visible()
+    expect(page.get_by_role("slider", name="expect to have a twin")).to_be_focused()
+    expect(page.get_by_role("slider", name="expect to have a twin")).to_have_value("50")
+    expect(page.get_by_text("guess None.")).to_be_visible()
+    page.keyboard.press("PageDown")
+    expect(page.get_by_text("guess -1.")).to_be_visible()
+
+
+def test_keys_change_an_expected_number_and_skip_nothing(open_page: Open):
+    page = open_page("ask=1")
+    expected = page.get_by_role("slider", name="expect to have a twin")
+    expected.focus()
+    for key, value in (("ArrowRight", "51"), ("PageDown", "41"), ("PageUp", "51"), ("End", "100")):
+        page.keyboard.press(key)
+        expect(expected).to_have_value(value)
+    expect(page.get_by_text("guess None.")).to_be_visible()
+    expect(slider(page)).to_be_hidden()
+
+
 def test_the_tour_sets_the_controls_and_is_turned_by_arrow_keys_and_a_clicker(open_page: Open, scene: Scene):
     page = open_page("start=8")
     page.get_by_role("button", name="Guided tour").click()
@@ -562,6 +592,66 @@ def test_a_tapped_neurons_pair_is_on_the_screen_of_a_phone(open_page: Open):
     expect(page.locator(".told").first).to_contain_text("Neuron 20:")
     box = page.locator(".pair").bounding_box()
     assert box["y"] + box["height"] <= 845
+
+
+@pytest.mark.parametrize("view", ["twins", "paper"])
+def test_the_card_of_a_tapped_neuron_covers_neither_it_nor_its_twin_and_is_closed(open_page: Open, scene: Scene, view: str):
+    page = open_page(f"start=12&view={view}", 390, 844, has_touch=True, is_mobile=True)
+    at = places(page)
+    last = max(range(100), key=lambda neuron: at[neuron]["y"])
+    for neuron in (last, last, 42):  # opened, closed by the same, opened
+        page.locator(".tiles > div").nth(neuron).evaluate("tile => tile.scrollIntoView({ block: 'center' })")
+        place = places(page)[neuron]
+        page.touchscreen.tap(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
+    expect(page.locator(".told").first).to_contain_text("Neuron 42:")
+    for seen in (42, int(scene.partner[12, 42])):
+        place, card = places(page)[seen], page.locator(".pair").bounding_box()
+        assert place["y"] + place["width"] <= card["y"]
+    closes = page.get_by_role("button", name="Close")
+    assert min(closes.bounding_box()["width"], closes.bounding_box()["height"]) >= 44
+    closes.tap()
+    expect(closes).to_be_hidden()
+    expect(page.locator(".told").first).not_to_contain_text("Neuron 42:")
+    expect(page.get_by_role("option", selected=True)).to_have_count(0)
+
+
+def test_a_finger_is_told_to_tap_and_a_mouse_to_point(open_page: Open):
+    phone = open_page("start=12", 390, 844, has_touch=True, is_mobile=True)
+    expect(phone.locator(".tapping")).to_be_visible()
+    expect(phone.locator(".pointing")).to_be_hidden()
+    laptop = open_page("start=12")
+    expect(laptop.locator(".pointing")).to_be_visible()
+    expect(laptop.locator(".tapping")).to_be_hidden()
+
+
+def test_a_dead_neuron_is_said_to_be_dead_and_bars_have_a_key(open_page: Open, scene: Scene):
+    page = open_page("start=16")
+    neuron = int(scene.dead[16].argmax())
+    assert scene.dead[16, neuron]
+    living = int((~scene.dead[16] & (scene.partner[16] != range(100))).argmax())
+    for each, words in ((neuron, "dead: no digit"), (living, f"fires for the digit{living}{scene.partner[16, living]}")):
+        place = places(page)[each]
+        page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
+        expect(page.locator(".told").first).to_contain_text(f"Neuron {each}:")
+        shown = "".join(page.locator(".digits text").all_text_contents())
+        assert shown.startswith(words)
+    place = places(page)[neuron]
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
+    expect(page.get_by_role("img", name=f"Neuron {neuron} is dead: no digit excites it.")).to_be_visible()
+    expect(page.locator(".digits rect")).to_have_count(0)
+
+
+@pytest.mark.parametrize("view", ["twins", "paper"])
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (1920, 1080), (1280, 720)], ids=lambda size: str(size))
+def test_a_lecture_sees_both_curves_whole_beside_larger_neurons(open_page: Open, view: str, width: int, height: int):
+    page = open_page(f"start=12&present=1&view={view}", width, height)
+    curves = [chart for chart in page.locator("[data-chart] svg").all() if chart.is_visible()]
+    assert len(curves) == 2
+    drawn = page.locator(".explorer").bounding_box()["y"]
+    small = page.locator(".field").bounding_box()
+    for box in (*(curve.bounding_box() for curve in curves), small):
+        assert box["y"] + box["height"] - drawn <= height - ABOVE / 4
+    assert small["height"] >= 0.6 * height
 
 
 def test_nothing_jumps_once_the_explorer_is_laid_out(browser: Browser, address: str):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dropclust.core import mnist, twins
 from dropclust.core.network import Network
-from dropclust.core.twins import activation_correlation, dead, effective_rank, nearest_cosine, twins_of
+from dropclust.core.twins import activation_correlation, dead, effective_rank, nearest_cosine, twins_by_chance, twins_of
 from tests.core.test_similarity import labelled, planted
 
 examples = settings(max_examples=60, deadline=None)
@@ -109,6 +109,26 @@ def test_degenerate_layers():
         assert found.nearest.tolist() == [-1] * lone.shape[1]
     with pytest.raises(ValueError, match="read-only"):
         found.nearest[0] = 1
+
+
+class TestByChance:
+    def test_copies_are_none_once_each_is_dealt_anew(self):
+        values = np.repeat(np.random.default_rng(3).random((400, 1)), 6, axis=1)
+        assert len(twins_of(values).pairs) == 15
+        assert twins_by_chance(values) == 0
+        assert twins_by_chance(values) == twins_by_chance(values, np.full(400, 7))
+
+    def test_what_fires_for_whole_kinds_is_alike_still_and_nothing_is_changed(self):
+        kinds = np.arange(400) % 4
+        values = np.stack([(kinds == 1) * 2.0, (kinds == 1) * 3.0, (kinds == 2) * 1.0, np.zeros(400)], axis=1)
+        before = values.copy()
+        assert twins_by_chance(values, kinds) == 2
+        assert twins_by_chance(values) == 0
+        np.testing.assert_array_equal(values, before)
+
+    def test_kinds_are_one_an_image(self):
+        with pytest.raises(ValueError, match=r"kinds must be one an image \(5\); got 4"):
+            twins_by_chance(np.ones((5, 2)), np.zeros(4, dtype=int))
 
 
 @pytest.mark.parametrize(

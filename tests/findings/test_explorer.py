@@ -55,16 +55,49 @@ def test_one_seed_has_no_interval_and_says_so():
 
 def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
     both = reading(twins=Interval(0.26, 0.24, 0.28, 20, 0.95), with_twin=31)
-    assert both.texts["twins"] == "share with a twin **.26** ± .02"
+    assert both.texts["twins"] == "twins in 20 networks: **.26** ± .02"
     assert both.texts["finding"] == "With dropout **0.40**, **31** of 100 neurons have a twin"
     assert both.finding == "With dropout 0.40, 31 of 100 neurons have a twin; 95.1 % of unseen digits are read right."
-    assert both.groups == ("31 with a twin", "69 without one, 5 of them dead")
-    assert both.texts["twins-note"] == "of the living neurons; 20 seeds, 95 % interval .24 to .28"
+    assert both.groups == ("One network: 31 with a twin", "69 without one, 5 of them dead")
+    assert both.texts["twins-note"] == (
+        "mean share of the living neurons, 95 % interval .24 to .28; the 100 neurons drawn are of one network"
+    )
     assert both.sentence.endswith("dead neurons 5 of 100. With dropout 0.40, 31 of 100 neurons have a twin.")
-    assert reading(twins=mean_interval([0.26])).texts["twins"] == "share with a twin **.26**"
+    assert reading(twins=mean_interval([0.26])).texts["twins"] == "twins in one network: **.26**"
     assert reading().texts["twins"] == "twins: no result here"
     assert "neurons have a twin" not in reading().sentence
     assert reading(with_twin=1).finding.startswith("With dropout 0.40, 1 of 100 neurons has a twin;")
+
+
+def test_what_twins_have_to_do_with_the_rand_index():
+    texts = {
+        name: text.replace("**", "")
+        for name, text in reading(with_twin=31, both_groups=17, both_groups_pairs=0.035).texts.items()
+    }
+    assert texts["bridge"] == (
+        "Twins act alike. The paper asks: do neurons grouped by what they receive (incoming weights) fall into the same groups "
+        "as by what they send (outgoing)? Copies would. Here 17 of the 31 neurons with a twin are in its group both ways; of "
+        "any two neurons, 4 in 100 are."
+    )
+    assert texts["counted"] == (
+        "The Rand index is the share of all pairs that both groupings treat alike, together or apart: .79. Most of it is "
+        "chance: groups dealt at random give .75. What is beyond chance, .18, is the adjusted Rand index: 0 is chance, 1 is "
+        "equal groups."
+    )
+    none = reading(with_twin=0, both_groups_pairs=0.02).texts["bridge"]
+    assert none.endswith("Here no neuron has a twin; of any two neurons, 2 in 100 are in one group both ways.")
+    assert reading().texts["bridge"].endswith("Copies would.")
+    assert (
+        "Here **1** of the one neuron with a twin is in"
+        in reading(with_twin=1, both_groups=1, both_groups_pairs=0).texts["bridge"]
+    )
+
+
+def test_how_many_would_have_a_twin_by_chance():
+    assert reading(with_twin=31, chance_twins_digit=8).texts["chance"] == (
+        "**By chance 0** would have one (each neuron's activity shuffled over the images); **8** if shuffled within each digit."
+    )
+    assert reading().texts["chance"] == ""
 
 
 def test_the_question_tells_nothing_of_its_answer():

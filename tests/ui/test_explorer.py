@@ -139,6 +139,11 @@ def test_twins_are_counted_in_the_network_that_is_shown_and_averaged_over_seeds(
         assert one.with_twin == (rows["twin"] >= 0).sum()
         assert one.twins.mean == pytest.approx(table[table["dropout"] == one.rate]["twins"].mean())
         np.testing.assert_array_equal(built.twin[i], np.where(rows["twin"] < 0, rows["neuron"], rows["twin"]))
+        groups = list(zip(rows["incoming"], rows["outgoing"], strict=True))
+        assert one.both_groups == sum(groups[i] == groups[other] for i, other in enumerate(rows["twin"]) if other >= 0)
+        pairs = list(itertools.combinations(groups, 2))
+        assert one.both_groups_pairs == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
+        assert one.chance_twins <= one.chance_twins_digit <= 100
     payload = payload_of(built)
     np.testing.assert_array_equal(unpacked(payload, "twin").reshape(built.twin.shape), built.twin)
     assert payload["curves"]["twins"]["mean"] == pytest.approx([one.twins.mean for one in built.readings], abs=1e-5)

@@ -197,6 +197,15 @@ def test_a_link_can_leave_the_question_out(shipped, hand):
     assert hand["question"] is None
 
 
+@pytest.mark.parametrize("shown", [{"rate": "0.60"}, {"rate": "0.40"}, {"view": "paper"}])
+def test_a_link_that_says_what_is_shown_asks_for_no_guess(shipped, hand, shown):
+    app = open_page("explore.py", **shown)
+    assert hand["question"] is None
+    assert dict(app.query_params).keys() <= shown.keys()
+    open_page("explore.py", guess="on", **shown)
+    assert hand["question"] is not None
+
+
 def test_what_the_viewer_lets_go_at_stands_in_the_address(shipped, hand):
     hand["seen"] = {"index": 3, "view": "paper", "step": 4}
     app = open_page("explore.py", guess="off")

@@ -5,6 +5,7 @@ const RELEASE = 100; // milliseconds after which a key held down counts as relea
 const SWEEP = 420; // milliseconds that each rate is shown for when it is played
 const REVEAL = 110; // the same after a guess
 const NARROW = 720; // CSS pixels below which the field is taller than wide
+const WIDE = 980; // from which charts stand beside it
 const CHART_HEIGHT = 132;
 const MARGIN = { left: 44, right: 14, top: 12, bottom: 40 };
 const SKIPPED = -1; // in place of a guess
@@ -158,12 +159,13 @@ function niceTicks(low, high, most) {
   return { ticks, digits: Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)) };
 }
 
-/** A small chart drawn once for a width; its axis is the same whatever is chosen. `move` puts its marker onto a stored rate. */
-function createChart(svg, scene, { name, series, points = [], zero = false }) {
+/** A small chart drawn once for a size; its axis is the same whatever is chosen. `move` puts its marker onto a stored rate. */
+function createChart(svg, scene, { name, series, points = [], zero = false, tight = false, named = true }) {
   const em = parseFloat(getComputedStyle(svg).fontSize) / 18;
   const width = svg.clientWidth || 320;
-  const height = CHART_HEIGHT * em;
+  const height = tight ? svg.clientHeight : CHART_HEIGHT * em;
   const margin = Object.fromEntries(Object.entries(MARGIN).map(([side, size]) => [side, size * em]));
+  if (!named) margin.bottom -= 17 * em;
   const [low, high] = scene.axes[name];
   const first = scene.rates[0];
   const last = Math.max(scene.rates.at(-1), ...points.map(([x]) => x), first + 0.01);
@@ -195,7 +197,7 @@ function createChart(svg, scene, { name, series, points = [], zero = false }) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
   svg.innerHTML = `${grid}${below}
-    <text x="${width - margin.right}" y="${height - 5 * em}" text-anchor="end">dropout rate</text>
+    ${named ? `<text x="${width - margin.right}" y="${height - 5 * em}" text-anchor="end">dropout rate</text>` : ""}
     ${zero ? `<line class="zero" x1="${margin.left}" x2="${width - margin.right}" y1="${y(0)}" y2="${y(0)}"/>` : ""}
     ${curves.join("")}${marks}
     <g class="marker"><line class="now" style="--colour:${scene.looks.now.colour}" y1="${margin.top - 4}" y2="${bottom}"/>
@@ -339,24 +341,47 @@ function createExplorer(root) {
       const [left, top] = [(neuron % across) * columns, Math.floor(neuron / across) * rows];
       brush.drawImage(atlas(), left, top, columns, rows, 0, 0, large.width, large.height);
     });
+    if (scene.dead[at(one)]) cross(pair.querySelector("figure canvas"));
     drawDigits(one, other);
+  }
+
+  function cross(large) {
+    const brush = large.getContext("2d");
+    const [near, far] = [0.22 * large.width, 0.78 * large.width];
+    brush.strokeStyle = theme.text;
+    brush.lineWidth = 0.05 * large.width;
+    brush.beginPath();
+    for (const [from, to] of [[near, far], [far, near]]) {
+      brush.moveTo(near, from);
+      brush.lineTo(far, to);
+    }
+    brush.stroke();
   }
 
   /** How strongly each digit excites the two: bars side by side, each neuron by its own largest. */
   function drawDigits(one, other) {
     const svg = find(".digits");
+    if (scene.dead[at(one)]) {
+      svg.innerHTML = `<text x="2" y="20">dead: no digit</text><text x="2" y="46">excites it</text>`;
+      svg.setAttribute("aria-label", `Neuron ${one} is dead: no digit excites it.`);
+      return;
+    }
     const strength = (neuron, digit) => scene.byDigit[at(neuron) * 10 + digit] / 255;
+    const both = other === one ? [[one, "one"]] : [[one, "one"], [other, "other"]];
+    const key = both.map(
+      ([neuron, kind], i) => `<rect class="${kind}" x="${2 + 100 * i}" y="30" width="16" height="16"/>
+        <text x="${26 + 100 * i}" y="46">${neuron}</text>`,
+    );
     const bars = [];
     for (let digit = 0; digit < 10; digit++) {
       const left = 24 * digit + 2;
-      [[one, "one", 0], [other, "other", 10]].forEach(([neuron, kind, right]) => {
-        if (kind === "other" && other === one) return;
-        const tall = 84 * strength(neuron, digit);
-        bars.push(`<rect class="${kind}" x="${left + right}" y="${106 - tall}" width="9" height="${tall}"/>`);
+      both.forEach(([neuron, kind], i) => {
+        const tall = 78 * strength(neuron, digit);
+        bars.push(`<rect class="${kind}" x="${left + 10 * i}" y="${134 - tall}" width="9" height="${tall}"/>`);
       });
-      bars.push(`<text x="${left + 9.5}" y="126" text-anchor="middle">${digit}</text>`);
+      bars.push(`<text x="${left + 9.5}" y="156" text-anchor="middle">${digit}</text>`);
     }
-    svg.innerHTML = `<text x="2" y="14">fires for the digit</text>${bars.join("")}`;
+    svg.innerHTML = `<text x="2" y="18">fires for the digit</text>${key.join("")}${bars.join("")}`;
     const best = [one, other].map((neuron) => [...Array(10).keys()].reduce((a, b) => (strength(neuron, b) > strength(neuron, a) ? b : a)));
     svg.setAttribute("aria-label", `Neuron ${one} fires most for ${best[0]}s, neuron ${other} for ${best[1]}s.`);
   }
@@ -404,10 +429,14 @@ function createExplorer(root) {
       swatch.classList.toggle("dashed", dash !== "solid");
     }
     find('[data-chart="twins"] svg').toggleAttribute("hidden", !twins);
+    // On a lecture's screen they share what height there is, and one name of the axis.
+    const tight = root.hasAttribute("data-present") && root.clientWidth >= WIDE;
+    const last = view === "twins" ? "accuracy" : "adjusted";
     charts = Object.entries(plans).flatMap(([name, plan]) => {
       const svg = find(`[data-chart="${name}"] svg`);
       svg.setAttribute("aria-label", scene.alts[name]);
-      return svg.clientWidth ? [createChart(svg, scene, { name, ...plan })] : []; // one that is not shown is drawn when it is
+      if (!svg.clientWidth) return []; // one that is not shown is drawn when it is
+      return [createChart(svg, scene, { name, tight, named: !tight || name === last, ...plan })];
     });
   }
 
@@ -851,9 +880,11 @@ function createExplorer(root) {
 
   /** Arrow keys, and the keys of a clicker, turn the tour's pages wherever they mean nothing else. */
   function onAnyKey(event) {
-    if (!step || event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const target = event.composedPath()[0];
     const clicker = event.key.startsWith("Page");
+    if (question && clicker && root.hasAttribute("data-present")) return stay(event);
+    if (!step) return;
     if (!TURNS[event.key] || (!clicker && target.closest?.("input, textarea, select, [contenteditable], .tiles, [role=radiogroup]"))) return;
     const next = step + TURNS[event.key];
     event.preventDefault();
@@ -866,12 +897,22 @@ function createExplorer(root) {
     question = asked;
     root.classList.toggle("asking", Boolean(question));
     find(".guess").hidden = !question;
+    find(".open-still").textContent = "";
     if (!question) return;
     fill(find(".question"), question.text);
     expected.max = String(scene.units);
     expected.value = String(Math.round(scene.units / 2));
     onExpected();
     show(0);
+  }
+
+  /** A clicker would leave the page, and the question with it: it says so first, and skips when it is pressed again. */
+  function stay(event) {
+    event.preventDefault();
+    const said = find(".open-still");
+    if (said.textContent) return answer(null);
+    said.textContent = "The guess is still open. Press the key again to skip it.";
+    expected.focus({ preventScroll: true });
   }
 
   function onExpected() {
@@ -946,9 +987,22 @@ function createExplorer(root) {
     if (was === neuron) tiles.children[neuron].blur();
     else {
       walk(neuron);
-      // On a phone the pair covers the lower end of the screen: what was tapped is not left under it.
-      if (root.clientWidth < NARROW) tiles.children[neuron].scrollIntoView({ block: "nearest", behavior: "smooth" });
+      if (root.clientWidth < NARROW) uncover(neuron);
     }
+  }
+
+  function close() {
+    if (pinned >= 0) pin(pinned);
+    input.focus({ preventScroll: true });
+  }
+
+  /** On a phone the slider and the pair cover the screen's ends: what was tapped, and its twin, are not left under them. */
+  function uncover(neuron) {
+    const [top, bottom] = [find(".control"), pair].map((part) => part.getBoundingClientRect());
+    root.style.setProperty("--covered-above", `${Math.ceil(top.bottom)}px`);
+    root.style.setProperty("--covered-below", `${Math.ceil(bottom.height)}px`);
+    // What was tapped comes last: it is seen, should both not fit.
+    for (const each of [partnerOf(neuron), neuron]) tiles.children[each].scrollIntoView({ block: "nearest", behavior: "instant" });
   }
 
   /** The nearest tile to the left, right, above or below; itself when there is none. */
@@ -1074,6 +1128,7 @@ function createExplorer(root) {
     const first = index === undefined;
     index ??= data.start.index;
     links = data.links;
+    const turned = root.hasAttribute("data-present") !== data.present;
     root.toggleAttribute("data-present", data.present);
     theme = readTheme(root);
     root.toggleAttribute("data-dark", theme.dark);
@@ -1088,7 +1143,7 @@ function createExplorer(root) {
     const wanted = [data.layer, data.clusters, ...data.pictures].join();
     if (source === wanted) {
       if (shown !== wanted) return; // on its way
-      if (!width) resize();
+      if (!width || turned) resize();
       else {
         write();
         draw();
@@ -1140,6 +1195,7 @@ function createExplorer(root) {
     [root, "keydown", onNought],
     [root, "keyup", onNought],
     [buttons.paper, "click", () => scene && setView(view === "paper" ? "twins" : "paper")],
+    [buttons.close, "click", close],
     [buttons.tour, "click", () => scene && (goStep(1), buttons.next.focus())],
     [buttons.back, "click", () => goStep(step - 1)],
     [buttons.next, "click", () => goStep(step + 1)],

@@ -31,6 +31,9 @@ _PAGE = Template("""<!doctype html>
 body { margin: 0 auto; max-width: 110rem; padding: 0.75rem clamp(1rem, 4vw, 4rem) 2rem; background: var(--st-background-color);
   color: var(--st-text-color); font-family: var(--st-font); }
 h1 { margin: 0 0 0.3rem; font-size: clamp(1.4rem, 3.4vw, 2.2rem); line-height: 1.15; }
+.present { --page: 4.6em; font-size: clamp(18px, min(1.786vw, 2.778vh), 48px); }
+.present body { max-width: none; padding: 0.5rem 1.2rem 1rem; }
+.present h1 { font-size: 1.6rem; }
 .layers { margin: 1rem 0 0; }
 .layers button { min-height: 44px; min-width: 44px; margin-right: 0.4rem; border: 1.5px solid; border-radius: 0.55em;
   background: none; color: inherit; font: inherit; cursor: pointer; }
@@ -70,7 +73,7 @@ const buttons = scenes.map(({ layer }, i) => {
 const press = () => buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === at)));
 document.querySelector(".layers").append(" ", ...buttons);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
-if (query.get("present") === "1") document.documentElement.style.fontSize = "25px";
+document.documentElement.classList.toggle("present", query.get("present") === "1");
 press();
 show();
 </script>

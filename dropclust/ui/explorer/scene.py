@@ -16,6 +16,7 @@ import pandas as pd
 from dropclust.core.clustering import incoming, outgoing
 from dropclust.core.receptive import Images, activations, answers
 from dropclust.core.similarity import agreement_by_chance, match_labels
+from dropclust.core.twins import twins_by_chance
 from dropclust.experiments.paper import TABLE_2
 from dropclust.findings import tour
 from dropclust.findings.explorer import AXES, Reading, alts, reading
@@ -122,12 +123,16 @@ class Look:
         Mean activation for each digit, of the neuron's own largest, ``[h, 10]``, 0 to 1.
     nearest, correlation
         The neuron whose activations correlate most with its own, its own number where nothing does; and how far. ``[h]``.
+    chance_twins, chance_twins_digit
+        How many have a twin by chance, and among neurons that fire for the same digits: `dropclust.core.twins.twins_by_chance`.
     """
 
     picture: Bytes
     by_digit: Floats
     nearest: Ints
     correlation: Floats
+    chance_twins: int
+    chance_twins_digit: int
 
 
 def look(network: Weights, layer: int, images: Images) -> Look:
@@ -138,10 +143,14 @@ def look(network: Weights, layer: int, images: Images) -> Look:
     ValueError
         For a layer that the network does not have.
     """
-    found = answers(activations(network.weights, network.biases, layer, images.pixels), images)
+    active = activations(network.weights, network.biases, layer, images.pixels)
+    found = answers(active, images)
     by_digit = found.by_digit.astype(float)
     most = np.maximum(by_digit.max(axis=1, keepdims=True), np.finfo(float).tiny)
-    return Look(_picture(found.ink), by_digit / most, found.nearest, found.correlation.astype(float))
+    return Look(
+        _picture(found.ink), by_digit / most, found.nearest, found.correlation.astype(float),
+        twins_by_chance(active), twins_by_chance(active, images.digits),
+    )  # fmt: skip
 
 
 class Files(NamedTuple):
@@ -644,13 +653,25 @@ def build_scene(
         measured = np.nan_to_num(np.stack([frame["twin_correlation"].to_numpy(dtype=float) for frame in frames]))
         partner, correlation = np.where(twin != own, twin, partner), np.where(twin != own, measured, correlation)
     families = _families(np.broadcast_to(own, first.shape) if twin is None else twin)
-    readings = [
-        reading(
-            said, rate, int(alike.sum()), agreement_by_chance(*labels), int(never.sum()), h,
-            None if twin is None else int((twin[at] != own).sum()),
+    readings = []
+    for at, rate in enumerate(rates):
+        labels = first[at], second[at]
+        both = np.logical_and(*(side[:, None] == side for side in labels))  # [h, h]: in one group by either side
+        readings.append(
+            reading(
+                said,
+                rate,
+                agree=int(agree[at].sum()),
+                agree_chance=agreement_by_chance(*labels),
+                dead=int(dead[at].sum()),
+                units=h,
+                with_twin=None if twin is None else int((twin[at] != own).sum()),
+                both_groups=0 if twin is None else int((both[own, twin[at]] & (twin[at] != own)).sum()),
+                both_groups_pairs=(int(both.sum()) - h) / (h * (h - 1)),
+                chance_twins=looked[at].chance_twins,
+                chance_twins_digit=looked[at].chance_twins_digit,
+            )
         )
-        for at, (rate, alike, never, *labels) in enumerate(zip(rates, agree, dead, first, second, strict=True))
-    ]  # fmt: skip
     return Scene(
         layer=layer,
         k=k,

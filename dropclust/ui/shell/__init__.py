@@ -26,7 +26,12 @@ from dropclust.ui import state
 PRESENT = Parameter("present", "Presentation mode", "0", ("0", "1"))
 HIDE = "hide"  # names of controls that a link leaves out, with commas between: each keeps the value that the link gives it
 state.declare(HIDE)
-_PRESENTING, _HIDDEN, _SAID = "presenting", "hidden controls", "said aloud"  # in the session: pages change, these stay
+# In the session: pages change, these stay.
+_PRESENTING, _HIDDEN, _SAID, _TOLD = "presenting", "hidden controls", "said aloud", "keys of a presentation told"
+KEYS = (
+    "**P** or **Escape** ends the presentation · **L** link and QR code · **F** full screen · "
+    "**Page Up**, **Page Down** other pages"
+)
 _ICON = Path(dropclust.ui.__file__).with_name("icon.png")
 _HERE_ALONE = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})
@@ -98,11 +103,12 @@ class Shell:
                 if presenting():
                     with st.container(key="shell-back", width="content"):
                         st.page_link(self.pages[before], label="Back", icon=":material/arrow_back:")
+                    st.html('<button class="full-screen">Full screen (F)</button>', width="content")
                 label = "End presentation (P)" if presenting() else "Present (P)"
                 st.button(label, key="shell-present", icon=":material/slideshow:", on_click=_toggle)
-            if not presenting():
-                _link()
+            _link()
             _say_unknown()
+            _tell_keys()
         with st.container(key="shell"):
             # Its key is the page's: what one page said last is no news on the next.
             _component()(
@@ -173,6 +179,15 @@ def _toggle() -> None:
     state.put(PRESENT, "1" if on else "0")
 
 
+def _tell_keys() -> None:
+    """Who presents is told the keys: once over the picture, as the foot is off the screen, and there for good."""
+    if presenting():
+        st.caption(KEYS)
+        if not st.session_state.get(_TOLD):
+            st.toast(KEYS, icon=":material/slideshow:")
+    st.session_state[_TOLD] = presenting()
+
+
 def _say_unknown() -> None:
     """Once a page has run, its controls are known; what the link hides beside them is said, and once."""
     unknown = sorted(st.session_state.get(_HIDDEN, frozenset()) - state.declared())
@@ -227,11 +242,12 @@ def qr(text: str) -> str:
 
 def _link() -> None:
     """The link to what is seen, as text and as a QR code for a room: made when it is opened."""
-    folded = st.expander("Link to this view", icon=":material/qr_code_2:", key="shell-link", on_change="rerun")
+    folded = st.expander("Link to this view (L)", icon=":material/qr_code_2:", key="shell-link", on_change="rerun")
     if not folded.open:
         return
     with folded:
-        query: dict[str, list[str]] = {name: st.query_params.get_all(name) for name in st.query_params}
+        # Who scans the code of a lecture is no lecturer.
+        query: dict[str, list[str]] = {name: st.query_params.get_all(name) for name in st.query_params if name != PRESENT.name}
         left, right = st.columns(2)
         with left:
             if st.toggle("Opens in presentation mode", key="shell-link-present"):

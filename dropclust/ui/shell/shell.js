@@ -1,14 +1,35 @@
-// What no element of Streamlit does: the key P, a clicker's keys, a skip link that moves the focus, one live region, a chart as a file.
+// What no element of Streamlit does: keys for a lecture, the whole screen, a skip link that moves the focus, one live region,
+// a chart as a file.
 
 let toggle = () => {}; // of the component that stands on the page now
 let shown = { page: null, said: null, presenting: false };
 
-const typing = (target) => target.closest?.("input, textarea, select, [contenteditable='true'], [role='textbox']");
+// A slider is an input too, and nothing is typed into it.
+const typing = (target) =>
+  target.closest?.("input:not([type=range], [type=checkbox], [type=radio]), textarea, select, [contenteditable='true'], [role='textbox']");
 const press = (selector) => document.querySelector(selector)?.click();
+const panel = () => document.querySelector(".st-key-shell-link details");
+const inFront = () => document.querySelector("[data-testid='stDialog'], [data-testid='stPopoverBody'], [role='listbox'], [role='menu']");
 
+const turnPanel = () => {
+  press(".st-key-shell-link summary");
+  document.querySelector(".st-key-shell-link summary")?.scrollIntoView({ block: "center" });
+};
+
+function fillScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else document.documentElement.requestFullscreen?.().catch(() => {}); // a frame around the page may forbid it
+}
+
+/** The keys of a lecture; Escape takes away what is in front before it ends the presentation. */
 function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || typing(event.target)) return;
-  if (event.key === "p" || event.key === "P") toggle();
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || typing(event.composedPath()[0])) return;
+  const letter = event.key.toLowerCase();
+  if (letter === "p") toggle();
+  else if (letter === "f") fillScreen();
+  else if (letter === "l" && panel()) turnPanel();
+  else if (shown.presenting && event.key === "Escape" && panel()?.open) turnPanel();
+  else if (shown.presenting && event.key === "Escape" && !inFront()) toggle();
   else if (shown.presenting && event.key === "PageDown") press(".st-key-shell-next a");
   else if (shown.presenting && event.key === "PageUp") press(".st-key-shell-back a");
   else return;
@@ -25,6 +46,7 @@ function click(event) {
     main.focus();
     return;
   }
+  if (event.target.closest?.(".full-screen")) return fillScreen();
   const button = event.target.closest?.(".picture-of");
   if (!button) return;
   const { chart, format } = button.dataset;
@@ -53,6 +75,8 @@ export default function ({ data, setTriggerValue }) {
   // What was said stays until something else is: a page runs again by itself, and nobody would hear what was said before.
   if (data.page !== shown.page) region().textContent = "";
   else if (data.said !== shown.said) region().textContent = data.said;
+  // What a room sees first is the page's beginning, wherever the lecturer had scrolled to.
+  if (data.presenting && !shown.presenting) document.getElementById("stMain")?.scrollTo({ top: 0 });
   shown = data;
   if (!document.documentElement.dataset.dropclust) {
     document.documentElement.dataset.dropclust = "on";

@@ -1,0 +1,99 @@
+"""A lecture: what keys do, what is told of them, and that a screen of any room holds what it shall see."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_pictures import Seen, Visit, address, settle, visit
+
+__all__ = ["address", "visit"]  # fixtures
+pytestmark = pytest.mark.browser
+EXPLORE = Seen("?guess=off", "canvas", "#rate")
+PRESENTED = Seen("?guess=off&present=1", "canvas", "#rate")
+_LINES = "group => new Set([...group.querySelectorAll('[role=radio]')].map(each => each.getBoundingClientRect().top)).size"
+
+
+def presents(page: Page) -> None:
+    expect(page.get_by_test_id("stHeader")).to_be_hidden(timeout=60_000)
+
+
+def test_presenting_begins_at_the_pages_top_tells_its_keys_and_escape_ends_it(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, EXPLORE, address)
+    page.locator("#stMain").evaluate("main => main.scrollTo(0, main.scrollHeight)")
+    page.keyboard.press("p")
+    presents(page)
+    expect(page.get_by_test_id("stToast")).to_contain_text("Escape ends the presentation")
+    page.wait_for_function("document.getElementById('stMain').scrollTop === 0")
+    expect(page.get_by_text("F full screen").last).to_be_attached()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("stHeader")).to_be_visible(timeout=60_000)
+    expect(page).not_to_have_url(re.compile("present=1"))
+
+
+def test_a_key_shows_the_link_and_its_code_in_front_and_escape_takes_only_that_away(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, PRESENTED, address)
+    presents(page)
+    page.keyboard.press("l")
+    code = page.get_by_role("img", name="QR code of the link")
+    expect(code).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(re.compile(r"^http://.*\?guess=off$"))).to_be_visible()  # who scans it is no lecturer
+    box = code.bounding_box()
+    assert box is not None
+    assert box["width"] >= 500
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 900
+    page.keyboard.press("Escape")
+    expect(code).to_be_hidden()
+    presents(page)
+    page.locator("#rate").focus()  # nothing is typed into a slider
+    page.keyboard.press("l")
+    expect(code).to_be_visible(timeout=60_000)
+    page.keyboard.press("l")
+    expect(code).to_be_hidden()
+
+
+def test_a_key_and_a_button_give_the_page_the_whole_screen_and_take_it_back(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, PRESENTED, address)
+    presents(page)
+    full = "() => document.fullscreenElement === document.documentElement"
+    page.keyboard.press("f")
+    page.wait_for_function(full)
+    presents(page)
+    page.keyboard.press("f")
+    page.wait_for_function("() => document.fullscreenElement === null")
+    page.get_by_role("button", name="Full screen (F)").click()
+    page.wait_for_function(full)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (1920, 1080)], ids=lambda size: str(size))
+@pytest.mark.parametrize("view", ["twins", "paper"])
+def test_neurons_and_both_curves_are_whole_in_the_window(
+    visit: Visit, address: str, view: str, width: int, height: int
+) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": width, "height": height})
+    settle(page, EXPLORE, address)
+    before = page.locator(".field").bounding_box()
+    settle(page, Seen(f"?guess=off&present=1&rate=0.60&view={view}", "canvas", "#rate"), address)
+    presents(page)
+    field = page.locator(".field")
+    page.wait_for_timeout(500)
+    boxes = [each.bounding_box() for each in page.locator("[data-chart] svg").all() if each.is_visible()]
+    assert len(boxes) == 2
+    for box in (*boxes, field.bounding_box(), page.locator("#rate").bounding_box()):
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= height
+        assert box["x"] + box["width"] <= width
+    shown = field.bounding_box()
+    assert before is not None
+    assert shown is not None
+    assert shown["width"] > before["width"]
+    for group in page.locator("[data-testid='stMain'] [data-testid='stButtonGroup']").all():
+        assert group.evaluate(_LINES) == 1
