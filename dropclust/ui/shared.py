@@ -19,8 +19,8 @@ def shared(most: int) -> Callable[[Callable[Asked, Made]], Callable[Asked, Made]
     """Keep what a function returns, by its arguments; of so many the ones made longest ago go first.
 
     Arguments must be hashable; those whose names begin with an underscore do not tell one call from another. Who asks for what
-    another is just having made waits for it; what raises is not kept. ``clear`` of what is returned forgets all, `forget` what all
-    such functions keep.
+    another is just having made waits for it; what raises is not kept. ``clear`` of what is returned forgets all that it keeps,
+    `forget` what all such functions keep.
 
     It is `st.cache_resource` without the text that it makes of every argument, which costs more than all else that a page of
     ours does to find what is kept.
