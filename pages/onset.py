@@ -45,6 +45,8 @@ if not still_open:
         )
         if switched == SWITCHED.default:  # the main courses, whose networks are kept
             onset.neurons(recipe, layer, said.command)
+        else:
+            st.caption(f"Measured here: {said.courses}. The neurons themselves are kept for {SWITCHED.default} alone.")
         with st.expander("What else changes: rank, dead neurons, accuracy, spread over masks, compression"):
             others = [name for name in said.charts if name not in ("twins", "adjusted_rand_10")]
             for column, name in zip([c for _ in others[::2] for c in st.columns(2)], others, strict=False):

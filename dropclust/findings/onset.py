@@ -80,6 +80,8 @@ class Onset:
         By column, what switching on and switching off did.
     sentence
         The main finding.
+    measured
+        Keys of `NAMES`: the courses that the rows are of.
     quick
         Whether the rows are of the coarse grid, for want of the full one.
     command
@@ -92,8 +94,14 @@ class Onset:
     charts: Mapping[str, Curves]
     changes: Mapping[str, tuple[Change, ...]]
     sentence: str
+    measured: tuple[str, ...] = ()
     quick: bool = False
     command: str = ""
+
+    @property
+    def courses(self) -> str:
+        """The courses that were measured, in words."""
+        return ", ".join(NAMES[course] for course in self.measured)
 
     def table(self) -> pd.DataFrame:
         """A row a quantity and course."""
@@ -202,7 +210,8 @@ def findings(table: pd.DataFrame, recipe: str, layer: int, setting: Setting, qui
             words.capital(name), "examples shown", name, tuple(lines), f"{about}. {words.capital(said)}.",
             marker=float(switch * _BATCH),
         )  # fmt: skip
-    return Onset(recipe, layer, seeds, charts, changes, _sentence(about, changes), quick, command)
+    noise = "dropout" if setting.noise == "bernoulli" else f"{words.capital(setting.noise)} noise"
+    return Onset(recipe, layer, seeds, charts, changes, _sentence(about, noise, changes), tuple(courses), quick, command)
 
 
 _BATCH = RunSpec().batch_size
@@ -237,7 +246,7 @@ def _half(steps: np.ndarray, values: np.ndarray) -> float:
     return float(steps[at - 1] + (0.5 - low) / (high - low) * (steps[at] - steps[at - 1]))
 
 
-def _sentence(about: str, changes: Mapping[str, tuple[Change, ...]]) -> str:
+def _sentence(about: str, noise: str, changes: Mapping[str, tuple[Change, ...]]) -> str:
     """The finding first, then how sure."""
     said = []
     for column, what in (("twins", "the share of neurons with a twin"), ("adjusted_rand_10", "the adjusted Rand index")):
@@ -245,7 +254,7 @@ def _sentence(about: str, changes: Mapping[str, tuple[Change, ...]]) -> str:
             verb = "rises" if each.change.low > 0 else "falls" if each.change.high < 0 else "is not shown to change"
             done = "switched on" if each.course == OFF_ON else "switched off"
             soon = f", half of it after {each.half.mean:,.0f} examples" if each.half else ""
-            said.append(f"When dropout is {done}, {what} {verb}: {words.brief(each.change, 3, signed=True)}{soon}.")
+            said.append(f"When {noise} is {done}, {what} {verb}: {words.brief(each.change, 3, signed=True)}{soon}.")
     return f"{about}. " + " ".join(said)
 
 

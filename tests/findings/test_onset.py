@@ -92,3 +92,13 @@ def test_what_the_table_does_not_have_is_said(table):
     with pytest.raises(onset.NothingOfIt, match=r"table must have rows of layer 3 and 100 units, rate 0\.5, bernoulli noise"):
         onset.findings(table, "modern", 3, Setting())
     json.dumps(onset.findings(table, "modern", 2, Setting()).table().to_dict())
+
+
+def test_another_noise_is_named_and_so_are_the_courses_that_were_measured():
+    noisy = onset.read("modern", setting=Setting(noise="gaussian"))
+    assert "When Gaussian noise is switched on, the share of neurons with a twin rises" in noisy.sentence
+    assert "When dropout" not in noisy.sentence
+    assert onset.NAMES[OFF] in noisy.courses
+    plain = onset.read("modern")
+    assert plain.courses == ", ".join(onset.NAMES.values())
+    assert len(noisy.measured) < len(plain.measured)

@@ -904,6 +904,7 @@ function createExplorer(root) {
     expected.value = String(Math.round(scene.units / 2));
     onExpected();
     show(0);
+    name();
   }
 
   /** A clicker would leave the page, and the question with it: it says so first, and skips when it is pressed again. */
