@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GATHERED_SECONDS = 0.004  # what a running page says within it goes on together; Streamlit itself sends every 10 ms
 MOST = 100  # messages that go on together: a browser's own queue holds five hundred, and is emptied in between
+_UVICORN = "uvicorn.protocols.websockets.websockets_sansio_impl"  # what Streamlit's server speaks websockets with
 _WIRE = "dropclust.wire"  # where a websocket's scope keeps the way out that no middleware lies in
 
 
@@ -133,18 +134,13 @@ async def _sender(self: Any) -> None:
 
 async def _written(protocol: Any, payloads: Sequence[bytes]) -> bool:
     """Write messages to a websocket, a frame each; whether it is one of uvicorn's that this is known of."""
-    from websockets.exceptions import InvalidState
-
     if protocol is None:
         return False
     await protocol.writable.wait()  # a browser that reads slowly is waited for, as with one message at a time
-    if protocol.disconnected or protocol.close_sent:
+    if protocol.disconnected or protocol.close_sent or protocol.conn.state.name != "OPEN":
         raise ConnectionResetError
-    try:
-        for payload in payloads:
-            protocol.conn.send_binary(payload)
-    except InvalidState as error:
-        raise ConnectionResetError from error
+    for payload in payloads:
+        protocol.conn.send_binary(payload)
     protocol.transport.write(b"".join(protocol.conn.data_to_send()))
     return True
 
@@ -158,10 +154,8 @@ class Wired:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on."""
         if scope["type"] == "websocket":
-            from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
             protocol = getattr(send, "__self__", None)
-            scope[_WIRE] = protocol if isinstance(protocol, WebSocketsSansIOProtocol) else None
+            scope[_WIRE] = protocol if type(protocol).__module__ == _UVICORN else None
         await self._app(scope, receive, send)
 
 

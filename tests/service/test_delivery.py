@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,6 @@ from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.runtime import Runtime
 from streamlit.runtime.scriptrunner import ScriptRunnerEvent as Event
 from streamlit.web.server.starlette.starlette_websocket import StarletteSessionClient
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from dropclust.service import delivery
 
@@ -116,6 +116,7 @@ class Wire:
         self.frames: list[bytes] = []
         self.writes: list[bytes] = []
         self.conn = self.transport = self
+        self.state = SimpleNamespace(name="OPEN")
 
     def send_binary(self, payload: bytes) -> None:
         self.frames.append(b"<" + payload + b">")
@@ -161,10 +162,12 @@ def test_what_waits_for_a_browser_is_one_write_and_a_frame_each() -> None:
     assert send_all(None, [b"a", b"b"]) == ([b"a", b"b"], False)
 
 
-@pytest.mark.parametrize("ended", ["disconnected", "close_sent"])
+@pytest.mark.parametrize("ended", ["disconnected", "close_sent", "closing"])
 def test_a_browser_that_is_gone_closes_its_client(ended: str) -> None:
     wire = Wire()
     setattr(wire, ended, True)
+    if ended == "closing":  # its close frame has come, and ours is on its way
+        wire.state.name = "CLOSING"
     assert send_all(wire, [b"a"]) == ([], True)
     assert not wire.writes
     assert send_all(None, [b"a"], gone=True) == ([], True)
@@ -183,7 +186,8 @@ def test_only_uvicorns_own_way_out_is_taken() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope.get(delivery._WIRE))
 
-    protocol = WebSocketsSansIOProtocol.__new__(WebSocketsSansIOProtocol)
+    kind = import_module(delivery._UVICORN).WebSocketsSansIOProtocol
+    protocol = kind.__new__(kind)
 
     async def connect() -> None:
         wired: Any = delivery.Wired(app)
