@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from streamlit.runtime.state.query_params import EMBED_QUERY_PARAMS_KEYS
 from dropclust.findings.outside import as_text
 from dropclust.service.parameter import DECLARED, Parameter
 
+SAID_SECONDS = 20.0  # how long what an address holds in vain is named
 _NAMED = 5  # unknown parameters that a sentence names
 REMEMBERED = ("rate", "recipe")  # what a viewer chose goes along to the next page that has it
 
@@ -126,13 +128,16 @@ def chosen(name: str, default: Any) -> Any:
 
 
 def name_unknown(known: set[str]) -> None:
-    """Say once a session what the address holds that no page asks for; what another page left there is of no interest."""
-    said: set[str] = st.session_state.setdefault("unknown parameters said", set())
-    names = [name for name in st.query_params if name not in known]
-    for name in names:
+    """Say once a session what the address holds that no page asks for; what another page left there is of no interest.
+
+    It stands for a while, for a page may run again before anybody has read it.
+    """
+    said: dict[str, float] = st.session_state.setdefault("unknown parameters said", {})
+    now = time.monotonic()
+    for name in [name for name in st.query_params if name not in known]:
         drop(name)
-    if new := [name for name in names if name not in said]:
-        said.update(new)
+        said.setdefault(name, now)
+    if new := [name for name, since in said.items() if since == now or now - since < SAID_SECONDS]:
         listed = ", ".join(repr(name[:40]) for name in new[:_NAMED])
         more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
         st.warning(

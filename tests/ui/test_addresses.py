@@ -158,11 +158,13 @@ def test_nor_over_what_only_some_of_its_choices_show(declared, page: str, opened
     assert sound(open_page(page, dict.fromkeys(names, value) | opened))
 
 
-def test_what_no_page_knows_is_named_once(shipped: None):
+def test_what_no_page_knows_is_named_for_a_while_and_no_more(shipped: None, monkeypatch: pytest.MonkeyPatch):
     app = open_page("train", {"rat": "0.5", PICTURE: "x", **{f"more{i}": "1" for i in range(20)}})
     [warning] = sound(app)
     assert "'rat', " in warning
     assert "and 17 more" in warning
+    assert sound(app.run()) == [warning]  # a page that runs again at once
+    monkeypatch.setattr(state, "SAID_SECONDS", 0.0)
     assert not sound(app.run())
 
 
