@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, expect
 
 from dropclust.core.spec import RunSpec
 from dropclust.service.store import Store
@@ -81,20 +81,29 @@ def number(page: Page, name: str) -> float:
 
 def until(page: Page, what: str) -> None:
     """Until something holds in the component, in JavaScript that knows it as ``root``."""
-    page.wait_for_function(
-        f"""() => {{
+    try:
+        page.wait_for_function(_holds(what), timeout=LONG)
+    except TimeoutError as error:
+        error.add_note(f"The page says: {status(page).inner_text()}")
+        raise
+
+
+def _holds(what: str) -> str:
+    return f"""() => {{
             const root = [...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".steer")).find(Boolean)
                 ?? document.querySelector(".steer");
             const of = (name) => Number(root.querySelector(`[data-number="${{name}}"]`).textContent.replace("−", "-"));
             const strips = root.querySelector(".strips canvas").dataset;
             return {what};
-        }}""",
-        timeout=LONG,
-    )
+        }}"""
 
 
 def step(page: Page) -> int:
     return int(page.locator(".strips canvas").get_attribute("data-step") or 0)
+
+
+def said_step(page: Page) -> int:
+    return int(re.search(r"step ([\d,]+)", status(page).inner_text())[1].replace(",", ""))
 
 
 def test_switched_on_copies_form_and_switched_off_the_rate_is_gone(app: App, page: Page) -> None:
@@ -116,8 +125,9 @@ def test_pause_pauses_a_step_is_a_step_and_a_reload_finds_it(app: App, page: Pag
     link = begin(page, app)
     until(page, "Number(strips.step) > 20")
     page.get_by_role("button", name="Pause").click()
-    expect(status(page)).to_contain_text("Paused")
-    paused = step(page)
+    expect(status(page)).to_contain_text("Paused at step")
+    paused = said_step(page)  # the strips are drawn a frame later
+    until(page, f"Number(strips.step) === {paused}")
     page.wait_for_timeout(700)
     assert step(page) == paused
     page.get_by_role("button", name="1 step").click()

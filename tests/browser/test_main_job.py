@@ -171,7 +171,8 @@ def test_train_watch_reload_second_tab_and_download(app: App, page: Page, contex
         expect(tab.get_by_role("button", name="Stop")).to_be_disabled()
     with page.expect_download() as wait:
         page.get_by_role("button", name=".npz").click()
-    arrays = np.load(wait.value.path())
+    with np.load(wait.value.path()) as file:
+        arrays = dict(file)
     description = json.loads(bytes(arrays["dropclust"]))
     assert description["spec"]["hidden"] == [60, 50, 40]
     stored = Store(app.cache / "runs").get(key)

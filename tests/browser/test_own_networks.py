@@ -70,7 +70,8 @@ def by_safetensors(path: Path, x: torch.Tensor) -> torch.Tensor:
 
 
 def by_numpy(path: Path, x: torch.Tensor) -> torch.Tensor:
-    arrays = np.load(path)
+    with np.load(path) as file:
+        arrays = dict(file)
     hidden = np.maximum(x.numpy() @ arrays["weights.0"] + arrays["biases.0"], 0)
     return torch.from_numpy(hidden @ arrays["weights.1"] + arrays["biases.1"])
 
