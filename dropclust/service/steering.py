@@ -3,8 +3,9 @@
 A live run is a small state machine; `TRANSITIONS` is this picture as a table, and nothing moves a run otherwise::
 
     start --> waiting --- a worker begins ---> running <--- play, pause, its last step ---> paused
-                | ^                               |                                           |
-                | '------- its worker is gone: it starts again from its schedule -------------'
+              ^ | ^                               |                                           |
+              | | '------- its worker is gone: it starts again from its schedule -------------'
+              '-' the worker is gone before it began
                 |                                 |                                           |
                 |                                 '--- end, nobody watches, others wait ------'---> stopped
                 |
@@ -46,7 +47,7 @@ from dropclust.service.stored import Stored
 from dropclust.service.worker import sentence
 
 TRANSITIONS: dict[str, frozenset[str]] = {
-    "waiting": frozenset({"running", "stopped", "failed"}),
+    "waiting": frozenset({"running", "waiting", "stopped", "failed"}),
     "running": frozenset({"paused", "waiting", "stopped", "failed"}),
     "paused": frozenset({"running", "waiting", "stopped", "failed"}),
     "stopped": frozenset({"saved", "waiting"}),
@@ -442,7 +443,8 @@ class Steering:
         elif record.why and any(command["do"] == "end" for command in record.commands):
             self._change(record, "stopped", "Its worker was lost while it ended, and with it what was learnt.")
         else:
-            again = f"The worker was lost. Another trains it again from its schedule, up to step {done:,}."
+            trained = f"trains it again from its schedule, up to step {done:,}" if done else "begins"
+            again = f"The worker was lost. Another {trained}."
             self._change(record, "waiting", again)
         self._publish(record)
 

@@ -280,6 +280,30 @@ def test_running_or_paused_waiting_when_the_worker_is_killed(scene, paused):
     assert "it goes on where it was" in scene.seen()["message"]
 
 
+def test_waiting_waiting_when_the_next_worker_is_gone_before_it_began(scene):
+    """As when all workers are killed at once: the run is handed to the second before its death is known."""
+    attempt = scene.running()
+    attempt.at(20)
+    attempt.future.end("error", error=KilledWorker())
+    until(lambda: len(scene.queue.handed) == 2 and scene.queue.handed[1].future.then)
+    scene.queue.handed[1].future.end("error", error=KilledWorker())
+    again = scene.attempt(3)
+    assert ("waiting", "waiting") in scene.live.path
+    assert scene.queue.handed[1].future.released
+    assert "up to step 20" in scene.seen()["message"]
+    again.at(20)
+    assert scene.state == "running"
+
+
+def test_the_first_worker_is_gone_before_it_began(scene):
+    scene.start()
+    until(lambda: len(scene.queue.handed) == 1 and scene.queue.handed[0].future.then)
+    scene.queue.handed[0].future.end("error", error=KilledWorker())
+    again = scene.attempt(2)
+    assert scene.seen()["message"] == "The worker was lost. Another begins."
+    assert again.done == 0
+
+
 def test_what_was_asked_for_while_the_worker_died_is_done_by_the_next(scene):
     attempt = scene.running()
     scene.act("rates", rates=[0.5, 0.5, 0.5])
