@@ -28,6 +28,7 @@ from dropclust.service.files.scale import BY_PIXEL, PIXELS, SCALES, describe
 from dropclust.service.parameter import Parameter
 from dropclust.service.plain import Plain
 from dropclust.service.proof import sentence
+from dropclust.service.shared import shared
 from dropclust.ui import compressing, controls, live, state
 from dropclust.ui.compressing import Images, Smaller, Source
 from dropclust.ui.figures import compressing as draw
@@ -35,7 +36,6 @@ from dropclust.ui.figures import lines
 from dropclust.ui.figures import table3 as draw_table
 from dropclust.ui.figures.network import neuron_sheet
 from dropclust.ui.figures.once import draw_once
-from dropclust.ui.shared import shared
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator

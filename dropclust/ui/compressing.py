@@ -19,8 +19,8 @@ from dropclust.service.bounds import MIB, UPLOAD_BYTES
 from dropclust.service.files.images import packed
 from dropclust.service.plain import Plain
 from dropclust.service.requests import Origin, Request
+from dropclust.service.shared import shared
 from dropclust.ui import live
-from dropclust.ui.shared import shared
 
 if TYPE_CHECKING:
     from dropclust.core.methods import Choice

@@ -31,11 +31,11 @@ from dropclust.findings.outside import as_text
 from dropclust.service import overview
 from dropclust.service.bounds import SESSIONS, BoundReached
 from dropclust.service.requests import Origin, Request
+from dropclust.service.shared import shared
 from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.service.tasks import Tasks
 from dropclust.ui.explorer import Look, Scene, build_scene, look
-from dropclust.ui.shared import shared
 
 if TYPE_CHECKING:
     from dropclust.core.clustering import Choice

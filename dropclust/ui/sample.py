@@ -21,11 +21,11 @@ from dropclust.findings.settling import settled
 from dropclust.service import runs
 from dropclust.service.parameter import Parameter
 from dropclust.service.requests import Request
+from dropclust.service.shared import shared
 from dropclust.ui import controls, live, state
 from dropclust.ui.figures import figure1 as figure1_figures
 from dropclust.ui.figures.reliability import reliability as reliability_figure
 from dropclust.ui.figures.settling import settling as settling_figure
-from dropclust.ui.shared import shared
 
 ALL_LAYERS, LAST_LAYER, AS_TRAINED = "all layers", "last layer", "as trained"
 IMAGES = 500  # test images that masks are tried on
