@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dropclust import experiments
+from dropclust.core.cost import Calibration
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments import results
 from dropclust.experiments.experiment import Settings
-from dropclust.service import reproduce
+from dropclust.findings import verdicts, words
+from dropclust.service import reproduce, runs
 from dropclust.service.cluster import ClusterError
 from dropclust.service.worker import sentence
 
@@ -79,6 +81,30 @@ class FreshRun:
         """Its name in an address: all that was asked for."""
         settings = self.settings
         return f"{self.experiment}-{settings.recipe}-{settings.first_seed}-{settings.seeds}{'-quick' if settings.quick else ''}"
+
+    @property
+    def name(self) -> str:
+        """What people call it: experiment, recipe, seeds, and whether its grid is the small one."""
+        seeds = self.settings.seed_range
+        grid = f", {verdicts.QUICK}" if self.settings.quick else ""
+        title, recipe = experiments.get(self.experiment).title, verdicts.recipe_name(self.settings.recipe)
+        return f"{title}, {recipe}, seeds {seeds[0]} to {seeds[-1]}{grid}"
+
+    @property
+    def standing(self) -> str:
+        """Its name, and how far it is."""
+        doing = {"waiting": "waiting for a worker", "stopping": "stopping"}.get(self.state, "measuring")
+        return f"{self.name}: {doing}" + (f", {self.done} of {self.total} groups of networks" if self.total else "")
+
+
+def expected(experiment: str, settings: Settings, speed: Calibration | None, workers: int) -> str:
+    """What a measurement takes, as far as it is known; ``speed`` is None before the machine was calibrated."""
+    specs = experiments.get(experiment).specs(settings)
+    networks = words.count(len(specs), "network")
+    if speed is None:
+        return f"{networks}. The workers are starting; the expected time follows."
+    seconds = sum(map(speed.seconds, specs)) / max(1, workers - 1)
+    return f"{networks}: about {runs.duration(seconds)} of training on this machine, and measuring them on top."
 
 
 class FreshRuns:

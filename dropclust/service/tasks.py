@@ -133,7 +133,7 @@ class Queue(Protocol):
 class _Record:
     key: str
     label: str
-    request: Request | None  # None when it has ended: what was sent, a file perhaps, is not kept
+    request: Request[Any] | None  # None when it has ended: what was sent, a file perhaps, is not kept
     arrival: int
     state: str = "waiting"
     seen: dict[str, float] = field(default_factory=dict)  # who waits, and when each asked last
@@ -185,7 +185,7 @@ class Tasks:
 
     # ---- for everybody, from any thread
 
-    def ask(self, request: Request, asker: str = "", patience: float = 0.0) -> Task:
+    def ask(self, request: Request[Any], asker: str = "", patience: float = 0.0) -> Task:
         """Ask for an answer, and go on asking until it is there.
 
         Parameters
