@@ -21,6 +21,7 @@ from dropclust.experiments.experiment import Settings
 from dropclust.findings import verdicts, words
 from dropclust.service import reproduce, runs
 from dropclust.service.cluster import ClusterError
+from dropclust.service.queue import Workers
 from dropclust.service.worker import sentence
 
 FOLDER = "yours"  # below the tables that travel with the project
@@ -35,16 +36,8 @@ _KEY = re.compile(rf"({'|'.join(experiments.NAMES)})-({'|'.join(MAIN_RECIPES)})-
 _SET = re.compile(r"-(?P<recipe>[a-z]+)-from-(?P<first>\d+)(?:-quick)?$")
 
 
-class Queue(Protocol):
+class Queue(Workers, Protocol):
     """What is needed of `dropclust.service.jobs.Jobs`."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether a worker is there."""
-
-    @property
-    def failure(self) -> str | None:
-        """Why there is none and will be none."""
 
     @property
     def waits(self) -> bool:
@@ -53,9 +46,6 @@ class Queue(Protocol):
     @property
     def workers(self) -> int:
         """How many there are."""
-
-    def start(self) -> None:
-        """Bring the cluster up."""
 
     def behind(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Hand a function to a worker, behind all runs; returns Dask's future."""
