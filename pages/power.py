@@ -31,7 +31,7 @@ KAPPA = Parameter("kappa", "kappa", 0.7, step=0.05, low=0.05, high=0.95)
 WEIGHTS = Parameter("by", "Clusters by weights", "incoming", tuple(findings.SIDES))
 
 state.enter([SAMPLED, MEASURE, RECIPE, *SHOWN.values(), KAPPA, WEIGHTS], [RANGE.name])
-if refused := power.range_refused(st.query_params.get_all(RANGE.name), ENDS):
+if refused := findings.range_refused(st.query_params.get_all(RANGE.name), ENDS):
     st.warning(refused, icon=":material/link_off:")
     state.drop(RANGE.name)
 st.title(figure3.EXPERIMENT.question, anchor=False, help=glossary.explained("MSTD", "sampled"))

@@ -42,6 +42,14 @@ def folder() -> Path:
     return cache_folder() / "results"
 
 
+def stamp() -> tuple[int, int]:
+    """Changes with every table that is written there or taken away."""
+    if not folder().is_dir():
+        return 0, 0
+    times = [path.stat().st_mtime_ns for path in folder().iterdir()]
+    return len(times), max(times, default=0)
+
+
 def place(file: str, root: Path | None = None) -> Path:
     """Where a file of that name lies, or would; when ``root`` is None among the user's own results, else the shipped ones."""
     return root / file if root else find("results", file)

@@ -121,6 +121,23 @@ class Effect:
     finding: str  # in one short sentence
     sentence: str  # all of it
 
+    @property
+    def numbers(self) -> tuple[words.Number, ...]:
+        """What was lost and what was gained, one by one."""
+        original, smaller = self.rows
+        accuracy, held = (f"{smaller[f'{of} accuracy']:.4f}" for of in ("test", "held-out"))
+        sizes = {name: (smaller[name], 100 * (smaller[name] / original[name] - 1)) for name in ("parameters", "bytes")}
+        return (
+            words.Number("Neurons left", f"{self.left[0]} of {self.left[1]}"),
+            words.Number("Test accuracy", accuracy, change=f"{100 * self.change.mean:+.2f} points", better="normal"),
+            words.Number("Held-out accuracy", held, change=f"{self.held:+.2f} points", better="normal"),
+            words.Number("Speed", f"{self.speed.mean:.2f} x", change=words.ends(self.speed)),
+            *(
+                words.Number(name.capitalize(), f"{size:,}", change=f"{change:+.0f} %", better="inverse")
+                for name, (size, change) in sizes.items()
+            ),
+        )
+
     def table(self) -> pd.DataFrame:
         """A row a network."""
         return pd.DataFrame(self.rows)

@@ -24,6 +24,7 @@ from dropclust.experiments import figure3, paper, results
 from dropclust.experiments.pairing import paired
 from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
+from dropclust.findings.outside import as_text
 from dropclust.findings.series import Series
 
 MEASURES = MappingProxyType({"MSTD": "mstd", "MSTD / logit spread": "relative_mstd"})
@@ -582,6 +583,17 @@ def read(
 def paper_mstd(h: float, base: float = math.e) -> float:
     """The paper's line (Figure 3) at a width, with its logarithm's base taken to be ``base``, which it does not state."""
     return float(base ** (paper.FIGURE_3["intercept"] + paper.FIGURE_3["slope"] * math.log(h, base)))
+
+
+def range_refused(asked: Sequence[str], shown: tuple[int, int]) -> str:
+    """One sentence where an address asks for a range of widths that there is not, of which ``shown`` was made; else none."""
+    ends = [figure3.WIDTHS.index(int(text)) for text in asked if text in map(str, figure3.WIDTHS)]
+    if not asked or (len(asked) == len(ends) == 2 and ends[0] <= ends[1]):
+        return ""
+    return (
+        f"The fitted widths must be two of {', '.join(map(str, figure3.WIDTHS))}, the smaller first; the address gave "
+        f"{as_text(repr(' and '.join(asked)[:40]))}. Shown instead: {shown[0]} to {shown[1]}."
+    )
 
 
 def base_note() -> str:

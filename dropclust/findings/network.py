@@ -245,6 +245,25 @@ class Firing:
         return text
 
 
+def numbers(found: Similarity | None, firing: Firing | None) -> tuple[words.Number, ...]:
+    """A layer's numbers, of its clusters and of its neurons' activations; nothing of what is not known."""
+    shown: list[words.Number] = []
+    if found:
+        shown = [
+            words.Number("Rand index", f"{found.rand:.3f}"),
+            words.Number("Rand by chance", f"{found.chance_rand:.3f}", "Expectation under permuted labels, exact."),
+            words.Number("Adjusted Rand", f"{found.adjusted_rand:.3f}", "0 is chance, 1 is equal."),
+        ]
+    if firing:
+        apart = f"Of two neurons of one cluster; of two of different ones {words.number(firing.across)}."
+        shown += [
+            words.Number("Twins", f"{firing.with_twin} of {firing.units - firing.dead}", firing.sentence),
+            words.Number("Never fire", f"{firing.dead} of {firing.units}", "On the held-out images. Dead copies say nothing."),
+            words.Number("Correlation", words.number(firing.within), apart),
+        ]
+    return tuple(shown)
+
+
 Named = tuple[str, Sequence[Mapping[str, Any]]]  # a run's name and the points of its curve
 
 

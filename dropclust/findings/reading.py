@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dropclust.core.spec import OUTPUTS
-from dropclust.core.uncertainty import MIXES, Reading
+from dropclust.core.uncertainty import MIXES, Image, Reading, mixed
 from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.series import Curves, Series
@@ -21,6 +23,22 @@ class Answers:
 
     reading: Reading
     sentence: str
+
+    @property
+    def numbers(self) -> tuple[words.Number, ...]:
+        """The masks' votes, and the doubt in them."""
+        reading = self.reading
+        entropy = words.number(reading.entropy)
+        doubt = words.Number("Entropy", entropy, "All the doubt of the masks' mean probabilities; at most 2.30.", "nats")
+        voted, votes = tied(reading.votes), words.share(max(reading.votes))
+        if reading.n_samples == 1:
+            return words.Number("The mask votes", voted, "Its answer.", votes), doubt
+        between = "Mutual information: the entropy's part between masks."
+        return (
+            words.Number("Masks vote", voted, "The share of masks whose answer it is.", votes),
+            doubt,
+            words.Number("Masks disagree", words.number(reading.mutual_information), between, "nats"),
+        )
 
     def table(self) -> pd.DataFrame:
         """A row a class."""
@@ -50,6 +68,11 @@ def favourites(shares: Sequence[float]) -> tuple[int, ...]:
     """
     greatest = words.share(max(shares))
     return tuple(digit for digit, share in enumerate(shares) if words.share(share) == greatest)
+
+
+def tied(shares: Sequence[float]) -> str:
+    """The favourites as a viewer reads them: "7", or "3 or 8" where they are tied."""
+    return " or ".join(map(str, favourites(shares)))
 
 
 def votes_name(n: int, spread: str) -> str:
@@ -103,6 +126,34 @@ def _doubt(reading: Reading) -> str:
         else "about as much between the masks as within each"
     )
     return f"Doubt: e{entropy}, {words.number(information)} of it because masks disagree (mutual information): {where}."
+
+
+@dataclass(frozen=True, eq=False)
+class TestImages:
+    """MNIST's test images: ``levels`` uint8 ``[n, 784]``, ``digits`` uint8 ``[n]``, ``typical``: an index for each digit."""
+
+    levels: npt.NDArray[np.uint8]
+    digits: npt.NDArray[np.uint8]
+    typical: tuple[int, ...]
+
+    def pixels(self, index: int) -> Image:
+        """One image, float32 ``[784]`` in [0, 1]."""
+        return pixels(self.levels[index])
+
+    def name(self, index: int) -> str:
+        """What people call it: "test image 1,234, a 5"."""
+        return f"test image {index:,}, {words.a_digit(int(self.digits[index]))}"
+
+    def between(self, digits: tuple[int, int], share: float) -> Image:
+        """The image on the way between two typical digits."""
+        first, second = (self.pixels(self.typical[digit]) for digit in digits)
+        return mixed(first, second, share)
+
+
+def pixels(levels: npt.NDArray[np.uint8]) -> Image:
+    """An image of levels uint8 ``[784]``, as networks take it: float32 in [0, 1]."""
+    image: Image = levels.astype(np.float32) / np.float32(255)
+    return image
 
 
 def turning(readings: Sequence[Reading], digits: tuple[int, int]) -> Curves:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -92,3 +92,23 @@ class Curves:
         if self.points:
             columns["paper"] = dict(self.points)
         return pd.DataFrame(columns).rename_axis(self.x_title).sort_index().reset_index()
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The numbers of several charts over one x, in one table."""
+
+    charts: tuple[Curves, ...]
+    sentence: str
+
+    @classmethod
+    def of(cls, charts: Sequence[Curves]) -> SideBySide:
+        """Charts that share their x."""
+        return cls(tuple(charts), " ".join(chart.sentence for chart in charts))
+
+    def table(self) -> pd.DataFrame:
+        """A row an x, the columns of all charts."""
+        first, *rest = (chart.table() for chart in self.charts)
+        for other in rest:
+            first = first.merge(other, how="outer", on=first.columns[0], suffixes=("", " again"))
+        return first

@@ -10,15 +10,7 @@ from dropclust.core.convergence import MASKS, REFERENCE, REPEATS, Estimate, Sett
 from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.series import Curves, Series
-
-
-@dataclass(frozen=True)
-class Number:
-    """A quantity at one number of masks: its name, its value as text, and what it is."""
-
-    name: str
-    value: str
-    about: str
+from dropclust.findings.words import Number
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from dropclust.core.intervals import Interval, side
+
+
+@dataclass(frozen=True)
+class Number:
+    """A quantity for a reader: its name, its value as text, and what it is.
+
+    ``change`` is what stands below it, such as its difference to another; ``better`` says whether more of it is good
+    ("normal"), bad ("inverse"), or neither.
+    """
+
+    name: str
+    value: str
+    about: str = ""
+    change: str = ""
+    better: Literal["normal", "inverse", "off"] = "off"
 
 
 def number(value: float, digits: int = 2, signed: bool = False) -> str:

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dropclust import experiments
+from dropclust.core.cost import Calibration
 from dropclust.core.spec import MAIN_RECIPES
 from dropclust.experiments import results
 from dropclust.experiments.experiment import Settings
-from dropclust.service import reproduce
+from dropclust.findings import verdicts, words
+from dropclust.service import reproduce, runs
 from dropclust.service.cluster import ClusterError
+from dropclust.service.queue import Workers
 from dropclust.service.worker import sentence
 
 FOLDER = "yours"  # below the tables that travel with the project
@@ -33,16 +36,8 @@ _KEY = re.compile(rf"({'|'.join(experiments.NAMES)})-({'|'.join(MAIN_RECIPES)})-
 _SET = re.compile(r"-(?P<recipe>[a-z]+)-from-(?P<first>\d+)(?:-quick)?$")
 
 
-class Queue(Protocol):
+class Queue(Workers, Protocol):
     """What is needed of `dropclust.service.jobs.Jobs`."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether a worker is there."""
-
-    @property
-    def failure(self) -> str | None:
-        """Why there is none and will be none."""
 
     @property
     def waits(self) -> bool:
@@ -51,9 +46,6 @@ class Queue(Protocol):
     @property
     def workers(self) -> int:
         """How many there are."""
-
-    def start(self) -> None:
-        """Bring the cluster up."""
 
     def behind(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Hand a function to a worker, behind all runs; returns Dask's future."""
@@ -79,6 +71,30 @@ class FreshRun:
         """Its name in an address: all that was asked for."""
         settings = self.settings
         return f"{self.experiment}-{settings.recipe}-{settings.first_seed}-{settings.seeds}{'-quick' if settings.quick else ''}"
+
+    @property
+    def name(self) -> str:
+        """What people call it: experiment, recipe, seeds, and whether its grid is the small one."""
+        seeds = self.settings.seed_range
+        grid = f", {verdicts.QUICK}" if self.settings.quick else ""
+        title, recipe = experiments.get(self.experiment).title, verdicts.recipe_name(self.settings.recipe)
+        return f"{title}, {recipe}, seeds {seeds[0]} to {seeds[-1]}{grid}"
+
+    @property
+    def standing(self) -> str:
+        """Its name, and how far it is."""
+        doing = {"waiting": "waiting for a worker", "stopping": "stopping"}.get(self.state, "measuring")
+        return f"{self.name}: {doing}" + (f", {self.done} of {self.total} groups of networks" if self.total else "")
+
+
+def expected(experiment: str, settings: Settings, speed: Calibration | None, workers: int) -> str:
+    """What a measurement takes, as far as it is known; ``speed`` is None before the machine was calibrated."""
+    specs = experiments.get(experiment).specs(settings)
+    networks = words.count(len(specs), "network")
+    if speed is None:
+        return f"{networks}. The workers are starting; the expected time follows."
+    seconds = sum(map(speed.seconds, specs)) / max(1, workers - 1)
+    return f"{networks}: about {runs.duration(seconds)} of training on this machine, and measuring them on top."
 
 
 class FreshRuns:

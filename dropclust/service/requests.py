@@ -6,11 +6,13 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from dropclust.service.files.common import canonical
 from dropclust.service.plain import Plain
 from dropclust.service.store import Store
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
-    """One question to the workers.
+class Request(Generic[Answer]):
+    """One question to the workers, of which they make an ``Answer``.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -12,6 +12,8 @@ from dropclust.core.spec import NOISES, TRAIN_IMAGES, Rates, RunSpec
 from dropclust.findings.network import STATES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dropclust.service.jobs import Run
     from dropclust.service.stored import Stored, Summary
 
@@ -58,6 +60,21 @@ def title(run: Stored | Summary, seed: bool = True) -> str:
     """A finished run's name: its label, and where it was stopped if it was."""
     name = label(run.spec, seed)
     return name if run.status == "done" else f"{name}, stopped after {run.steps * run.spec.batch_size:,} examples"
+
+
+def table(finished: Sequence[Summary]) -> pd.DataFrame:
+    """Finished runs as a table for people, each a link that opens it."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "run": [f"[{title(run)}](?run={run.key})" for run in finished],
+            "test accuracy": [f"{run.metrics.get('test_accuracy', math.nan):.4f}" for run in finished],
+            "status": [STATES[run.status] for run in finished],
+            "finished": [run.created[:16].replace("T", " ") for run in finished],
+            "shipped": ["yes" if run.shipped else "" for run in finished],
+        }
+    )
 
 
 def alike(stored_runs: Iterable[Stored]) -> dict[str, list[Stored]]:

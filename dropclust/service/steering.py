@@ -43,6 +43,7 @@ from dropclust.core.spec import Rates, RunSpec
 from dropclust.service import steered
 from dropclust.service.bounds import LIVE_RUNS, BoundReached
 from dropclust.service.cluster import ClusterError
+from dropclust.service.queue import Ahead
 from dropclust.service.stored import Stored
 from dropclust.service.worker import sentence
 
@@ -78,32 +79,15 @@ class NotAllowed(ValueError):
     """What was asked for is not allowed, or not now; its text is one sentence for people."""
 
 
-class Queue(Protocol):
+class Queue(Ahead, Protocol):
     """What is needed of `dropclust.service.jobs.Jobs`."""
-
-    @property
-    def failure(self) -> str | None:
-        """Why there is no worker and will be none."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether a worker is there."""
 
     @property
     def waits(self) -> bool:
         """Whether a run waits for a worker."""
 
-    def start(self) -> None:
-        """Bring the workers up."""
-
-    def ahead(self, function: Callable[..., Any], *arguments: Any, key: str, topic: str, hear: Callable[[Any], None]) -> Any:
-        """Hand a function to a worker."""
-
     def tell(self, address: str, function: Callable[[str], object], argument: str) -> None:
         """Call a function in a worker beside its task."""
-
-    def end_worker(self, address: str, pid: int) -> None:
-        """End a worker, whatever it does."""
 
 
 class Store(Protocol):

@@ -35,6 +35,7 @@ from typing import Any, Protocol
 from dropclust.service import work
 from dropclust.service.bounds import ANSWER_BYTES, MIB, TASK_SECONDS, WAITING_IN_ALL, WAITING_OF_ONE, BoundReached
 from dropclust.service.cluster import ClusterError
+from dropclust.service.queue import Ahead
 from dropclust.service.requests import Request
 from dropclust.service.worker import sentence
 
@@ -93,20 +94,12 @@ class Task:
     starting: bool = False
 
 
-class Queue(Protocol):
+class Queue(Ahead, Protocol):
     """What is needed of `dropclust.service.jobs.Jobs`."""
-
-    @property
-    def failure(self) -> str | None:
-        """Why there is no worker and will be none."""
 
     @property
     def spare(self) -> int:
         """How many workers have nothing to do; 0 before there are any."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether a worker is there."""
 
     @property
     def same_machine(self) -> bool:
@@ -116,24 +109,15 @@ class Queue(Protocol):
     def growing(self) -> bool:
         """Whether there will be another worker before long."""
 
-    def start(self) -> None:
-        """Bring the cluster up."""
-
     def expect(self, tasks: int) -> None:
         """Hear how many tasks wait to be handed over."""
-
-    def ahead(self, function: Callable[..., Any], *arguments: Any, key: str, topic: str, hear: Callable[[Any], None]) -> Any:
-        """Hand a function to a worker, ahead of all runs; returns Dask's future."""
-
-    def end_worker(self, address: str, pid: int) -> None:
-        """End a worker process; another takes its place."""
 
 
 @dataclass(eq=False)
 class _Record:
     key: str
     label: str
-    request: Request | None  # None when it has ended: what was sent, a file perhaps, is not kept
+    request: Request[Any] | None  # None when it has ended: what was sent, a file perhaps, is not kept
     arrival: int
     state: str = "waiting"
     seen: dict[str, float] = field(default_factory=dict)  # who waits, and when each asked last
@@ -185,7 +169,7 @@ class Tasks:
 
     # ---- for everybody, from any thread
 
-    def ask(self, request: Request, asker: str = "", patience: float = 0.0) -> Task:
+    def ask(self, request: Request[Any], asker: str = "", patience: float = 0.0) -> Task:
         """Ask for an answer, and go on asking until it is there.
 
         Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -15,8 +14,7 @@ from dropclust.experiments.experiment import Settings
 from dropclust.findings import forest, glossary, verdicts, words
 from dropclust.findings.outside import as_text
 from dropclust.findings.verdicts import Finding, Row
-from dropclust.service import fresh, runs
-from dropclust.service.fresh import FreshRun
+from dropclust.service import fresh
 from dropclust.service.parameter import Parameter
 from dropclust.ui import controls, live, report
 from dropclust.ui.figures import claims as figures
@@ -31,7 +29,7 @@ YOURS = "yours"  # in the address: which own measurement
 
 def rows() -> list[Row]:
     """Every claim, judged once for all viewers until a table changes."""
-    return _rows(_stamp(results.folder()))
+    return _rows(results.stamp())
 
 
 def choose(found: list[Row]) -> Row | None:
@@ -60,7 +58,7 @@ def choose(found: list[Row]) -> Row | None:
 def tiles(found: list[Row], kept: Sequence[Parameter]) -> None:
     """All claims at a glance, a tile each, which opens it."""
     keys, recipes = tuple(row.claim.key for row in found), tuple(found[0].findings)
-    st.html(_drawn(_stamp(results.folder()), keys, recipes, _address(kept), True))
+    st.html(_drawn(results.stamp(), keys, recipes, _address(kept), True))
 
 
 def table(found: list[Row], kept: Sequence[Parameter]) -> None:
@@ -69,7 +67,7 @@ def table(found: list[Row], kept: Sequence[Parameter]) -> None:
         st.info("No claim has this verdict here.")
         return
     keys, recipes = tuple(row.claim.key for row in found), tuple(found[0].findings)
-    st.html(_drawn(_stamp(results.folder()), keys, recipes, _address(kept), False))
+    st.html(_drawn(results.stamp(), keys, recipes, _address(kept), False))
     st.caption(figures.KEY)
 
 
@@ -129,7 +127,7 @@ def yourself(row: Row, title: str) -> None:
     with right:
         full = st.toggle("The full grid", key="own_full", help="As many settings and images as the shipped tables have.")
     settings = Settings(recipe, int(seeds), not full, first_seed=fresh.FIRST_SEED)
-    st.caption(_expected(row.claim.experiment, settings))
+    st.caption(fresh.expected(row.claim.experiment, settings, live.calibration(), live.queue().workers))
     if live.queue().failure:
         said = f"Nothing can be measured now: {live.queue().failure} Press **Measure** to try again."
         st.error(said, icon=":material/error:")
@@ -155,46 +153,22 @@ def _progress(key: str, claim: Claim) -> None:
     active = run.state not in fresh.ENDED
     if active:
         st.session_state["own_watched"] = key
-        st.progress(run.done / run.total if run.total else 0.0, _standing(run))
+        st.progress(run.done / run.total if run.total else 0.0, run.standing)
         if st.button("Stop", icon=":material/stop_circle:", help="Keeps what was measured so far.", key="own_stop"):
             live.fresh_runs().stop(key)
             st.rerun(scope="fragment")
     elif run.state == "done":
         own = verdicts.own(claim, run.settings.recipe, live.fresh_runs().root)
         if any(each.first_seed == run.settings.first_seed for each in own):
-            st.success(f"{_named(run)}: done. It stands above, beside the shipped seeds.", icon=":material/check:")
+            st.success(f"{run.name}: done. It stands above, beside the shipped seeds.", icon=":material/check:")
         else:
             more = "The full grid, or more seeds, may." if run.settings.quick else "More seeds may."
-            st.info(f"{_named(run)}: done, but these rows cannot judge this claim. {more}", icon=":material/info:")
+            st.info(f"{run.name}: done, but these rows cannot judge this claim. {more}", icon=":material/info:")
     else:
-        st.warning(f"{_named(run)}: {run.state}. {run.message}", icon=":material/error:")
+        st.warning(f"{run.name}: {run.state}. {run.message}", icon=":material/error:")
     if not active and st.session_state.get("own_watched") == key:
         del st.session_state["own_watched"]
         st.rerun()
-
-
-def _named(run: FreshRun) -> str:
-    seeds = run.settings.seed_range
-    return (
-        f"{experiments.get(run.experiment).title}, {verdicts.recipe_name(run.settings.recipe)}, seeds {seeds[0]} to {seeds[-1]}"
-        + (f", {verdicts.QUICK}" if run.settings.quick else "")
-    )
-
-
-def _standing(run: FreshRun) -> str:
-    doing = {"waiting": "waiting for a worker", "stopping": "stopping"}.get(run.state, "measuring")
-    return f"{_named(run)}: {doing}" + (f", {run.done} of {run.total} groups of networks" if run.total else "")
-
-
-def _expected(experiment: str, settings: Settings) -> str:
-    """What it takes, as far as it is known."""
-    specs = experiments.get(experiment).specs(settings)
-    networks = words.count(len(specs), "network")
-    speed = live.calibration()
-    if speed is None:
-        return f"{networks}. The workers are starting; the expected time follows."
-    seconds = sum(map(speed.seconds, specs)) / max(1, live.queue().workers - 1)
-    return f"{networks}: about {runs.duration(seconds)} of training on this machine, and measuring them on top."
 
 
 def words_of_the_paper() -> None:
@@ -214,14 +188,6 @@ def printed(found: list[Row]) -> None:
         "A report to print", lambda: report.html(found), "dropclust-claims.html", "text/html", key="report", on_click="ignore",
         icon=":material/print:",
     )  # fmt: skip
-
-
-def _stamp(folder: Path) -> tuple[int, int]:
-    """Changes with every table that is written or taken away."""
-    if not folder.is_dir():
-        return 0, 0
-    times = [path.stat().st_mtime_ns for path in folder.iterdir()]
-    return len(times), max(times, default=0)
 
 
 @st.cache_data(show_spinner=False, max_entries=100)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
@@ -22,26 +22,28 @@ from dropclust.findings.outside import as_text
 from dropclust.findings.reading_file import ReadFile
 from dropclust.service import files
 from dropclust.service.bounds import MIB, UPLOAD_BYTES
+from dropclust.service.compressing import Images, Smaller, Source
 from dropclust.service.files.card import card
 from dropclust.service.files.look import ACTIVATIONS
 from dropclust.service.files.scale import BY_PIXEL, PIXELS, SCALES, describe
 from dropclust.service.parameter import Parameter
 from dropclust.service.plain import Plain
 from dropclust.service.proof import sentence
+from dropclust.service.shared import shared
 from dropclust.ui import compressing, controls, live, state
-from dropclust.ui.compressing import Images, Smaller, Source
 from dropclust.ui.figures import compressing as draw
 from dropclust.ui.figures import lines
 from dropclust.ui.figures import table3 as draw_table
 from dropclust.ui.figures.network import neuron_sheet
 from dropclust.ui.figures.once import draw_once
-from dropclust.ui.shared import shared
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from dropclust.core.methods import Choice
+
+Found = TypeVar("Found")
 
 RECIPE = controls.RECIPE
 BEFORE = Parameter("before", "Units before", max(table3.BEFORE), table3.BEFORE)
@@ -73,12 +75,6 @@ def named(names: Mapping[str, str], shown: str) -> str:
     return next(key for key, name in names.items() if name == shown)
 
 
-@shared(most=100)
-def found(recipe: str, h: int, trained: str) -> table3.Table3:
-    """What is said of the shipped Table 3; raises as `dropclust.findings.table3.read`."""
-    return table3.read(recipe, None, h, trained)
-
-
 def page() -> None:
     """A network made smaller, with the picture first; below it what is chosen, what goes home, and the paper's table."""
     finding, main, below = st.container(), st.container(), st.container()
@@ -108,7 +104,7 @@ def paper_again() -> None:
     with right:
         trained = named(table3.TRAININGS, controls.choose(TRAINED))
     try:
-        shown = found(recipe, before, trained)
+        shown = live.said("table3", recipe, h=before, trained=trained)
     except ResultError as error:
         st.info(f"{words.capital(str(error))}.")
         return
@@ -183,19 +179,14 @@ def choose_images() -> Images | None:
         if not uploaded:
             st.session_state.pop("compress_images", None)
             return None
-        this, brought = [each.file_id for each in uploaded], st.session_state.get("compress_images")
-        if brought is None or brought[0] != this:
-            try:
-                read = compressing.images_of([(each.name, each.getvalue()) for each in uploaded])
-                if read is None:
-                    return None
-                brought = this, read
-            except ValueError as error:
-                brought = this, str(error)
-            st.session_state["compress_images"] = brought
-        images = brought[1]
-        if isinstance(images, str):
-            st.error(f"{as_text(words.capital(images))}.", icon=":material/error:")
+
+        def read() -> Images | None:
+            return compressing.images_of([(each.name, each.getvalue()) for each in uploaded])
+
+        images = brought("compress_images", [each.file_id for each in uploaded], read)
+        if images is None or isinstance(images, str):
+            if images:
+                st.error(f"{as_text(words.capital(images))}.", icon=":material/error:")
             return None
         st.success(
             f"Your pictures, {as_text(images.name)}: {images.train:,} that a network may have learned from, "
@@ -203,6 +194,22 @@ def choose_images() -> Images | None:
             icon=":material/image:",
         )
     return images
+
+
+def brought(name: str, this: object, read: Callable[[], Found | None]) -> Found | str | None:
+    """What is read of files that a viewer brought, once a session, or why they are refused; None while it is waited for."""
+    kept = st.session_state.get(name)
+    if kept is None or kept[0] != this:
+        st.session_state[name] = None
+        try:
+            if (found := read()) is None:
+                return None
+            kept = this, found
+        except ValueError as error:
+            kept = this, str(error)
+        st.session_state[name] = kept
+    answer: Found | str = kept[1]
+    return answer
 
 
 def own_file(file: UploadedFile, images: Images | None) -> Source | None:
@@ -223,30 +230,23 @@ def own_file(file: UploadedFile, images: Images | None) -> Source | None:
         help="Their names from the first to the last, as fc1,fc2,fc3, where the proposed order is wrong.",
     )  # fmt: skip
     chosen = {"--input-scale": input_scale, "--activation": activation, "--order": order or None}
-    beside = None if images is None else images.stamp
-    this, brought = (file.file_id, *chosen.values(), beside), st.session_state.get("compress_file")
-    if brought is None or brought[0] != this:
-        st.session_state["compress_file"] = None
-        try:
-            read = compressing.read(file.getvalue(), file.name, input_scale, activation, order or None, images)
-            if read is None:
-                return None
-            network, said, scale = read
-            if images is not None and (outputs := len(network.biases[-1])) != images.classes:
-                raise ValueError(f"{file.name[:60]!r} has {outputs} outputs and your pictures {images.classes} labels")
-            options = "".join(f"{option} {shlex.quote(value)} " for option, value in chosen.items() if value)
-            begins = (
-                f"python -m dropclust compress {shlex.quote(file.name)} {options}{'' if images is None else '--data FOLDER '}"
-            )
-            source = Source.of(network, file.name, begins, scale if scale.name != PIXELS else None)
-            brought = this, (replace(source, images=images), said)
-        except ValueError as error:
-            brought = this, str(error)
-        st.session_state["compress_file"] = brought
-    if isinstance(brought[1], str):
-        st.error(f"{as_text(brought[1])}.", icon=":material/error:")
+
+    def read() -> tuple[Source, ReadFile] | None:
+        found = compressing.read(file.getvalue(), file.name, input_scale, activation, order or None, images)
+        if found is None:
+            return None
+        network, said, scale = found
+        options = "".join(f"{option} {shlex.quote(value)} " for option, value in chosen.items() if value)
+        begins = f"python -m dropclust compress {shlex.quote(file.name)} {options}{'--data FOLDER ' if images else ''}"
+        source = Source.of(network, file.name, begins, scale if scale.name != PIXELS else None)
+        return replace(source, images=images), said
+
+    found = brought("compress_file", (file.file_id, *chosen.values(), images.stamp if images else None), read)
+    if found is None or isinstance(found, str):
+        if found:
+            st.error(f"{as_text(found)}.", icon=":material/error:")
         return None
-    source, said = brought[1]
+    source, said = found
     how_it_was_read(source, said)
     return source
 
@@ -285,7 +285,7 @@ def choose_units(source: Source, layer: int, method: str, seed: int) -> int | No
         return 1
 
     def asked(units: int) -> int | None:
-        return compressing.clusters_for(source, layer, units, seed) if method == "agreement" else units
+        return live.ask(source.clusters_for(layer, units, seed)) if method == "agreement" else units
 
     this, before, left = st.session_state.get("compress_left", (None, None, 0))
     if this == (source.digest, layer) and "agreement" in {method, before} and method != before:
@@ -328,7 +328,7 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
         small = None if units is None else compressing.compressed(source, layer, units, method, seed, 330)
         if small:
             said = effect_of(small.key, small)
-            effect(said)
+            controls.metrics(said.numbers, 150)
     left = small.network.hidden[layer - 1] if small else None
     with curve:
         tolerance, choice = accuracy_curve(source, layer, method, seed, left)
@@ -386,24 +386,6 @@ def sheet(merged: Merges) -> bytes:
     return neuron_sheet(Neurons(merged.pictures, merged.number, merged.unit, merged.unit, new, merged.sentence))
 
 
-def effect(info: Effect) -> None:
-    """What was lost and what was gained, in numbers."""
-    original, smaller = info.rows
-    numbers: list[tuple[str, str, str | None, Literal["normal", "inverse", "off"]]] = [
-        ("Neurons left", f"{info.left[0]} of {info.left[1]}", None, "off"),
-        ("Test accuracy", f"{smaller['test accuracy']:.4f}", f"{100 * info.change.mean:+.2f} points", "normal"),
-        ("Held-out accuracy", f"{smaller['held-out accuracy']:.4f}", f"{info.held:+.2f} points", "normal"),
-        ("Speed", f"{info.speed.mean:.2f} x", words.ends(info.speed), "off"),
-    ]
-    for name in ("parameters", "bytes"):
-        share = smaller[name] / original[name] - 1
-        numbers.append((name.capitalize(), f"{smaller[name]:,}", f"{100 * share:+.0f} %", "inverse"))
-    with st.container(horizontal=True, gap="small"):
-        for label, value, change, colour in numbers:
-            arrow: Literal["auto", "off"] = "off" if colour == "off" else "auto"
-            st.metric(label, value, change, delta_color=colour, delta_arrow=arrow, width=150)
-
-
 def one_digit(found: Answers | None, brought: Images | None) -> None:
     """A test image through both networks, once their answers are there."""
 
@@ -453,10 +435,10 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
                 if not st.button("Draw accuracy against units", icon=":material/show_chart:", help=help_):
                     return tolerance, None
             asked.add(this)
-        choice = compressing.chosen(source, layer, method, tolerance, seed, CURVE)
+        choice = live.ask(source.chosen_units(layer, method, tolerance, seed), CURVE)
         if choice is None:
             return tolerance, None
-        others = compressing.controls_of(source, layer, method, seed, findings.widths(choice, width), CURVE)
+        others = live.ask(source.controls_of(layer, method, seed, findings.widths(choice, width)), CURVE)
         if others is not None and left is not None:
             info = findings.held_curves(choice, others, method, left)
             controls.chart(info, lines.curves, "held-curve", height=CURVE)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,8 +12,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
-from dropclust.findings.network import STATES
 from dropclust.findings.outside import as_text
+from dropclust.findings.words import Number
 from dropclust.service import runs
 from dropclust.service.files import SUFFIXES, Described, InputScale, to_bytes
 from dropclust.service.parameter import Parameter
@@ -208,6 +207,16 @@ def behind(info: Info, key: str, command: str | None = None, drawn: bool = False
         st.table(table.round(4))
 
 
+def metrics(numbers: Sequence[Number], width: int | Literal["content"] = "content") -> None:
+    """Numbers side by side as far as the page is wide; each has so many pixels, or what it needs."""
+    with st.container(horizontal=True, gap="large" if width == "content" else "small"):
+        for each in numbers:
+            st.metric(
+                each.name, each.value, each.change or None, each.better, help=each.about or None, width=width,
+                delta_arrow="off" if each.better == "off" else "auto",
+            )  # fmt: skip
+
+
 def damage(store: Store) -> None:
     """Say, once a session, which stored runs were found damaged and set aside."""
     said: set[str] = st.session_state.setdefault("damage_said", set())
@@ -267,38 +276,8 @@ def finished(summaries: Sequence[Summary]) -> None:
     shown = summaries[:LISTED]
     fold(
         f"**Finished runs, newest first** ({len(shown)} of {len(summaries)})", "finished-runs",
-        lambda: st.table(
-            pd.DataFrame(
-                {
-                    "run": [f"[{runs.title(each)}](?run={each.key})" for each in shown],
-                    "test accuracy": [f"{each.metrics.get('test_accuracy', float('nan')):.4f}" for each in shown],
-                    "status": [STATES[each.status] for each in shown],
-                    "finished": [each.created[:16].replace("T", " ") for each in shown],
-                    "shipped": ["yes" if each.shipped else "" for each in shown],
-                }
-            )
-        ),
+        lambda: st.table(runs.table(shown)),
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    """The numbers of several charts over one x, in one table."""
-
-    infos: tuple[Info, ...]
-    sentence: str
-
-    def table(self) -> pd.DataFrame:
-        """A row an x, the columns of all charts."""
-        first, *rest = (info.table() for info in self.infos)
-        for other in rest:
-            first = first.merge(other, how="outer", on=first.columns[0], suffixes=("", " again"))
-        return first
-
-
-def side_by_side(infos: Sequence[Info]) -> SideBySide:
-    """Charts that share their x."""
-    return SideBySide(tuple(infos), " ".join(info.sentence for info in infos))
 
 
 def choose_run(summaries: Sequence[Summary], default: str) -> Summary | None:

@@ -15,10 +15,9 @@ from dropclust.core.uncertainty import MIXES, Image
 from dropclust.experiments import table2
 from dropclust.findings import words
 from dropclust.findings.outside import as_text
-from dropclust.findings.reading import favourites
-from dropclust.service import runs
+from dropclust.findings.reading import tied
+from dropclust.service import asked, runs
 from dropclust.service.parameter import Parameter
-from dropclust.service.requests import Request
 from dropclust.ui import controls, live, state
 from dropclust.ui.drawing import draw
 from dropclust.ui.figures import reading as figures
@@ -28,11 +27,9 @@ if TYPE_CHECKING:
 
     from streamlit.delta_generator import DeltaGenerator
 
-    from dropclust.findings.reading import Answers
-    from dropclust.findings.series import Curves
+    from dropclust.findings.reading import Answers, TestImages
     from dropclust.service.requests import Origin
     from dropclust.service.stored import Stored
-    from dropclust.ui.live import TestImages
 
 PATIENCE = 0.4  # seconds that the page waits for the reading of an image before it says that it does
 DRAW, HARD_IMAGE, HALF_WAY = "draw", "hard image", "half-way"
@@ -100,7 +97,7 @@ def block(network: Origin, spec: RunSpec | None) -> None:
         with left:
             shown = _SOURCES[source](network, rate, right)
         with right:
-            if shown is not None and (info := _read(network, shown.image, n_samples, rate)):
+            if shown is not None and (info := live.ask(asked.reading(network, shown.image, n_samples, rate), ANSWER, PATIENCE)):
                 _summary(shown, info)
                 controls.chart(info, figures.answers, "digit-reading", _command(spec))
             if source == HALF_WAY:
@@ -122,8 +119,7 @@ class _Shown:
 def _summary(shown: _Shown, info: Answers) -> None:
     """The answer, large, beside what was seen; then the numbers of its reading."""
     reading = info.reading
-    scaled, voted = (" or ".join(map(str, favourites(shares))) for shares in (reading.scaled, reading.votes))
-    one = reading.n_samples == 1
+    scaled = tied(reading.scaled)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.html(
             f'<p role="status" aria-label="It reads {scaled}" '
@@ -137,21 +133,7 @@ def _summary(shown: _Shown, info: Answers) -> None:
             "replaced by its mean (scaled).", width="content",
         )  # fmt: skip
     st.caption(f"{shown.what} It sees what stands beside its answer, sized and centred as MNIST's images were.")
-    numbers = [
-        (
-            "The mask votes" if one else "Masks vote",
-            voted,
-            words.share(max(reading.votes)),
-            "Its answer." if one else "The share of masks whose answer it is.",
-        ),
-        ("Entropy", words.number(reading.entropy), "nats", "All the doubt of the masks' mean probabilities; at most 2.30."),
-    ]
-    if not one:
-        between = "Mutual information: the entropy's part between masks."
-        numbers.append(("Masks disagree", words.number(reading.mutual_information), "nats", between))
-    with st.container(horizontal=True, gap="small"):
-        for label, number, note, about in numbers:
-            st.metric(label, number, note, delta_color="off", delta_arrow="off", help=about, width=140)
+    controls.metrics(info.numbers, 140)
 
 
 def _drawn(network: Origin, rate: float | None, answer: DeltaGenerator) -> _Shown | None:
@@ -207,8 +189,7 @@ def _turning(network: Origin, spec: RunSpec | None, n_samples: int, rate: float 
     if digits[0] == digits[1] or (images := live.test_images()) is None:
         return
     way = np.stack([images.between(digits, share) for share in MIXES])
-    arguments = {"digits": digits, "n_samples": n_samples, "rate": rate}
-    found: Curves | None = live.ask(Request("turning", arguments, (network,), "Classifying the way", way.tobytes()), 480)
+    found = live.ask(asked.turning(network, way, digits, n_samples, rate), 480)
     if found is not None:
         info = found.marked(state.value(MIX))
         controls.chart(info, figures.turning, "digit-half-way", _command(spec))
@@ -224,19 +205,9 @@ def _picture(image: Image) -> npt.NDArray[np.uint8]:
     return np.kron(levels, np.ones((8, 8), np.uint8))
 
 
-def _read(network: Origin, image: Image, n_samples: int, rate: float | None) -> Answers | None:
-    """What the network says; so quick that the page waits a moment for it."""
-    arguments = {"n_samples": n_samples, "rate": rate}
-    request = Request("reading", arguments, (network,), "Classifying it", np.asarray(image, np.float32).tobytes())
-    found: Answers | None = live.ask(request, ANSWER, PATIENCE)
-    return found
-
-
 def _hard(network: Origin, rate: float | None, height: int = 64) -> tuple[TestImages, tuple[int, ...]] | None:
     """The test images, and the places of those about which the masks disagree most."""
-    label = "Looking for the test images about which the masks disagree most"
-    request = Request("hard_images", {"n": len(HARD.options), "rate": rate}, (network,), label)
-    order: tuple[int, ...] | None = live.ask(request, height)
+    order = live.ask(asked.hard_images(network, len(HARD.options), rate), height)
     if order is None:
         return None
     images = live.test_images()

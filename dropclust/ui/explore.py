@@ -13,6 +13,7 @@ from dropclust.core.spec import RECIPES
 from dropclust.experiments import results, table2
 from dropclust.findings import explorer as findings
 from dropclust.findings import guess, network
+from dropclust.findings.series import SideBySide
 from dropclust.findings.table2 import Table2, by_recipe
 from dropclust.findings.tour import STEPS
 from dropclust.service import runs
@@ -120,7 +121,7 @@ def numbers(shown: Shown, said: Table2, reading: findings.Reading, command: str)
     st.markdown(f"{reading.sentence} {compared(shown)}")
     if said.twins is None:
         no_twins(command)
-    of_all = controls.side_by_side([info for way in WAYS if (info := getattr(said, way))])
+    of_all = SideBySide.of([info for way in WAYS if (info := getattr(said, way))])
     widths = "-".join(map(str, table2.shown_spec(0.0).widths))
     with st.expander("Dropout, twins, Rand: what the words mean", icon=":material/help:"):
         st.markdown(

@@ -5,15 +5,12 @@ from __future__ import annotations
 import atexit
 import gc
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 from streamlit import runtime
@@ -21,25 +18,24 @@ from streamlit import runtime
 from dropclust.core import receptive
 from dropclust.core.cost import Calibration
 from dropclust.core.spec import RunSpec
-from dropclust.core.uncertainty import Image, mixed
 from dropclust.experiments import results, table2
 from dropclust.findings import table2 as findings_of_table2
 from dropclust.findings import words
 from dropclust.findings.guess import Guesses
 from dropclust.findings.network import Firing
 from dropclust.findings.outside import as_text
-from dropclust.service import overview
+from dropclust.findings.reading import TestImages
+from dropclust.service import asked, overview
 from dropclust.service.bounds import SESSIONS, BoundReached
-from dropclust.service.requests import Origin, Request
+from dropclust.service.requests import Answer, Origin, Request
+from dropclust.service.shared import shared
 from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.service.tasks import Tasks
 from dropclust.ui.explorer import Look, Scene, build_scene, look
-from dropclust.ui.shared import shared
 
 if TYPE_CHECKING:
-    from dropclust.core.clustering import Choice
-    from dropclust.core.similarity import ShuffledWeights, Similarity
+    from dropclust.core.similarity import Similarity
     from dropclust.service.fresh import FreshRuns
     from dropclust.service.jobs import Jobs, Run
 
@@ -187,8 +183,8 @@ def said(experiment: str, recipe: str, **choices: Any) -> Any:
 
 
 @shared(most=100)
-def guesses(recipe: str, layer: int) -> Guesses:
-    """How many neurons with a twin the viewers of this process expected: of one question on the Explore page."""
+def guesses(*question: Hashable) -> Guesses:
+    """What the viewers of this process expected: of one question, all that its key says."""
     return Guesses()
 
 
@@ -213,8 +209,7 @@ def neurons(recipe: str, seed: int, layer: int, k: int) -> pd.DataFrame | None:
     if seed == table2.SHOWN_SEED:
         return _shipped_neurons(recipe, layer, k)
     networks = tuple(origin(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES)
-    found: pd.DataFrame | None = ask(Request("neurons", {"layer": layer, "k": k}, networks, "Laying out the neurons"))
-    return found
+    return ask(asked.neurons(networks, layer, k))
 
 
 @shared(most=32)
@@ -307,7 +302,7 @@ def origin(key: str) -> Origin:
     return Origin.stored(store(), key)
 
 
-def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
+def ask(request: Request[Answer], height: int = 64, patience: float = 0.0) -> Answer | None:
     """The workers' answer; None while it is waited for, with its place held and said what it waits for.
 
     Parameters
@@ -332,7 +327,8 @@ def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
         place.warning(f"{request.label}: {reached}", icon=":material/hourglass_disabled:")
         return None
     if task.state == "done":
-        return task.answer
+        answer: Answer = task.answer
+        return answer
     if task.state == "failed":
         if task.error in _ERRORS:
             raise _ERRORS[task.error](task.message)
@@ -343,7 +339,7 @@ def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
     return None
 
 
-def _wait(request: Request) -> None:
+def _wait(request: Request[Any]) -> None:
     """Say what is waited for; once it is there, run the page again."""
     try:
         task = tasks().ask(request, session())
@@ -363,52 +359,16 @@ def _wait(request: Request) -> None:
 
 def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Similarity, list[bool]] | None:
     """How far the two clusterings of a stored run's layer agree, and on which neurons."""
-    arguments = {"layer": layer, "k": k, "bias": bias}
-    return cast("tuple[Similarity, list[bool]] | None", ask(Request("similarity", arguments, (origin(key),), "Clustering"), 96))
+    return ask(asked.similarity(origin(key), layer, k, bias), 96)
 
 
-def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights | None:
-    """What agreement is left in a stored run's layer when each neuron's own weights are shuffled."""
-    label = "Shuffling each neuron's weights and clustering again"
-    request = Request("shuffled", {"layer": layer, "k": k, "bias": bias}, (origin(key),), label)
-    return cast("ShuffledWeights | None", ask(request, 450))
-
-
-def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choice] | None:
-    """The number of clusters that each criterion prefers for a stored run's incoming weights."""
-    label = "Choosing the number of clusters in three ways"
-    request = Request("choices", {"layer": layer, "candidates": candidates}, (origin(key),), label)
-    return cast("dict[str, Choice] | None", ask(request, 450))
-
-
-def firing(key: str, layer: int, k: int, bias: bool) -> Firing | None:
-    """What the neurons of a stored run's layer do on the held-out images: the dead, twins, correlation within clusters."""
-    label = "Looking which neurons fire together"
-    request = Request("firing", {"layer": layer, "k": k, "bias": bias}, (origin(key),), label)
-    return cast("Firing | None", ask(request))
-
-
-@dataclass(frozen=True, eq=False)
-class TestImages:
-    """MNIST's test images: ``levels`` uint8 ``[n, 784]``, ``digits`` uint8 ``[n]``, ``typical``: an index for each digit."""
-
-    levels: npt.NDArray[np.uint8]
-    digits: npt.NDArray[np.uint8]
-    typical: tuple[int, ...]
-
-    def pixels(self, index: int) -> Image:
-        """One image, float32 ``[784]`` in [0, 1]."""
-        image: Image = self.levels[index].astype(np.float32) / np.float32(255)
-        return image
-
-    def name(self, index: int) -> str:
-        """What people call it: "test image 1,234, a 5"."""
-        return f"test image {index:,}, {words.a_digit(int(self.digits[index]))}"
-
-    def between(self, digits: tuple[int, int], share: float) -> Image:
-        """The image on the way between two typical digits."""
-        first, second = (self.pixels(self.typical[digit]) for digit in digits)
-        return mixed(first, second, share)
+def firing(key: str, layer: int, k: int, bias: bool = False) -> Firing | None:
+    """What the neurons of a stored run's layer do; None also where that cannot be seen, and the page says why."""
+    try:
+        return ask(asked.firing(origin(key), layer, k, bias))
+    except FileNotFoundError as error:
+        st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
+        return None
 
 
 def test_images() -> TestImages | None:
@@ -419,7 +379,7 @@ def test_images() -> TestImages | None:
     FileNotFoundError
         When MNIST is not there.
     """
-    found = ask(Request("test_images", {}, label="Fetching the test images"), patience=0.5)
+    found = ask(asked.test_images(), patience=0.5)
     return None if found is None else TestImages(*found)
 
 

@@ -9,9 +9,9 @@ import streamlit as st
 from dropclust.experiments import results
 from dropclust.experiments.onset import OTHER_RATES, RATE, WIDE_HIDDEN, Setting
 from dropclust.findings import moments, onset
+from dropclust.service.shared import shared
 from dropclust.ui import controls
 from dropclust.ui import moments as component
-from dropclust.ui.shared import shared
 
 SETTINGS = MappingProxyType(
     {

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from dropclust.experiments import figure3 as experiment
 from dropclust.experiments import paper
 from dropclust.findings import figure3
 from dropclust.findings.figure3 import Figure3
-from dropclust.findings.outside import as_text
 from dropclust.service.parameter import Parameter
 from dropclust.ui import controls
 from dropclust.ui.figures import figure3 as draw
-
-
-def range_refused(asked: Sequence[str], shown: tuple[int, int]) -> str:
-    """One sentence where an address asks for a range of widths that there is not, of which ``shown`` was made; else none."""
-    ends = [experiment.WIDTHS.index(int(text)) for text in asked if text in map(str, experiment.WIDTHS)]
-    if not asked or (len(asked) == len(ends) == 2 and ends[0] <= ends[1]):
-        return ""
-    return (
-        f"The fitted widths must be two of {', '.join(map(str, experiment.WIDTHS))}, the smaller first; the address gave "
-        f"{as_text(repr(' and '.join(asked)[:40]))}. Shown instead: {shown[0]} to {shown[1]}."
-    )
 
 
 def law(shown: Figure3) -> None:

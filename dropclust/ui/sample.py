@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -14,30 +11,20 @@ from dropclust.core.spec import RunSpec
 from dropclust.experiments import paper, results
 from dropclust.experiments.figure1 import EXPERIMENT, SAMPLES
 from dropclust.findings import figure1, words
-from dropclust.findings.guess import Guesses
-from dropclust.findings.reliability import CALIBRATION_ERROR, Reliability
+from dropclust.findings.reliability import CALIBRATION_ERROR
 from dropclust.findings.series import Curves
 from dropclust.findings.settling import settled
-from dropclust.service import runs
+from dropclust.service import asked, runs
 from dropclust.service.parameter import Parameter
-from dropclust.service.requests import Request
 from dropclust.ui import controls, live, state
 from dropclust.ui.figures import figure1 as figure1_figures
 from dropclust.ui.figures.reliability import reliability as reliability_figure
 from dropclust.ui.figures.settling import settling as settling_figure
-from dropclust.ui.shared import shared
 
 ALL_LAYERS, LAST_LAYER, AS_TRAINED = "all layers", "last layer", "as trained"
-IMAGES = 500  # test images that masks are tried on
 
 
 # ---- Figure 1 ------------------------------------------------------------------------------------------------------------
-
-
-@shared(most=100)
-def guesses(recipe: str, noise: str, metric: str) -> Guesses:
-    """At how many rates the viewers of this process expected sampling to be better: of one question, all that its key says."""
-    return Guesses()
 
 
 def ask(comparison: figure1.Comparison, recipe: str, asking: Parameter) -> bool:
@@ -48,7 +35,7 @@ def ask(comparison: figure1.Comparison, recipe: str, asking: Parameter) -> bool:
     """
     question = recipe, comparison.noise, comparison.metric.column
     given: dict[tuple[str, str, str], int] = st.session_state.setdefault("sampling_guessed", {})
-    everybody = guesses(*question)
+    everybody = live.guesses(*question)
     if question in given:
         own = given[question]
         st.success(figure1.answered(own, comparison, everybody.others(own)), icon=":material/lightbulb:")
@@ -117,42 +104,6 @@ def rates_for(spec: RunSpec, drop: str, rate: float) -> tuple[float, ...]:
     return {AS_TRAINED: spec.final_rates, ALL_LAYERS: (rate, rate, rate), LAST_LAYER: (0.0, 0.0, rate)}[drop]
 
 
-def images_for(hidden: Sequence[int]) -> int:
-    """How many test images a network is tried on: fewer for a wide one, so that all take seconds."""
-    products = hidden[0] * hidden[1] + hidden[1] * hidden[2] + hidden[2] * 10
-    return min(IMAGES, max(20, 4 * IMAGES * 21_000 // products))  # 21,000: those of three layers of a hundred
-
-
-def settling_of(key: str, spec: RunSpec, rates: tuple[float, ...]) -> Settling | None:
-    """How a stored run's predictions settle; None while it is waited for.
-
-    Raises
-    ------
-    FileNotFoundError
-        When MNIST is not there.
-    LookupError
-        When the run is not.
-    """
-    arguments = {"images": images_for(spec.hidden), "rates": rates, "noise": spec.noise}
-    request = Request("settling", arguments, (live.origin(key),), "Drawing masks, a thousand and more")
-    return cast("Settling | None", live.ask(request, 1_100))
-
-
-def reliability_of(key: str, spec: RunSpec, rates: tuple[float, ...]) -> Reliability | None:
-    """The reliability diagram of a stored run: scaled, and with masks at the rates the two means of their probabilities.
-
-    Raises
-    ------
-    FileNotFoundError
-        When MNIST is not there.
-    LookupError
-        When the run is not.
-    """
-    arguments = {"images": 20 * images_for(spec.hidden), "rates": rates, "n_samples": SAMPLES}
-    label = f"Predicting all test images with {SAMPLES} masks"
-    return cast("Reliability | None", live.ask(Request("confidence", arguments, (live.origin(key),), label), 560))
-
-
 @st.fragment
 def masks_of(settling: Settling | None, masks: Parameter, command: str) -> None:
     """How one network's predictions settle, at the number of masks that the viewer chooses; nothing more until it is known."""
@@ -169,9 +120,7 @@ def masks_of(settling: Settling | None, masks: Parameter, command: str) -> None:
     controls.fold(
         f"**And one image?** {controls.brief(shown.logit)}", "settling-logit", lambda: one_image(settling, shown.logit, command)
     )
-    with st.container(horizontal=True, gap="large"):
-        for number in shown.numbers:
-            st.metric(number.name, number.value, help=number.about, width="content")
+    controls.metrics(shown.numbers)
     st.caption(
         f"The first {settling.images:,} test images. ± and bands are two Monte Carlo standard errors: of the masks alone, not "
         "of the images or of training."
@@ -190,7 +139,7 @@ def one_image(settling: Settling, info: Curves, command: str) -> None:
 def confidence(key: str, spec: RunSpec, rates: tuple[float, ...], command: str) -> None:
     """How far one network's confidence can be trusted."""
     try:
-        info = reliability_of(key, spec, rates)
+        info = live.ask(asked.confidence(live.origin(key), spec, rates), 560)
     except FileNotFoundError as error:
         st.warning(f"Confidence needs images: {error}", icon=":material/image_not_supported:")
         return
@@ -219,7 +168,7 @@ def one_network(key: str, spec: RunSpec, drop: Parameter, rate: Parameter, masks
             if rates != spec.final_rates:
                 st.caption(f"A control: trained with dropout {runs.rates(spec)}, sampled with other masks.")
             # Not within the fragment: what that raises cannot be caught here.
-            masks_of(settling_of(key, spec, rates), masks, command)
+            masks_of(live.ask(asked.settling(live.origin(key), spec, rates), 1_100), masks, command)
         else:
             st.info(
                 "Without dropout every mask is the same, so there is nothing to sample. Masks that this network never saw are "

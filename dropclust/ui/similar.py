@@ -9,9 +9,9 @@ import streamlit as st
 
 from dropclust.core.similarity import Similarity, agreement, agreement_by_chance
 from dropclust.experiments import table2
-from dropclust.findings import network, words
+from dropclust.findings import network
 from dropclust.findings.table2 import Table2
-from dropclust.service import runs
+from dropclust.service import asked, runs
 from dropclust.service.stored import Summary
 from dropclust.ui import controls, live, state
 from dropclust.ui.explore import no_twins
@@ -74,12 +74,8 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
     if bias and similar and (without := live.similarity(run.key, layer, k)):
         moved = width - int(agreement(without[0].incoming_labels, similar[0].incoming_labels).sum())
         st.caption(f"The bias moves {moved} of {width} neurons to another cluster by incoming weights.")
-    try:
-        firing = live.firing(run.key, layer, k, bias)
-    except FileNotFoundError as error:
-        st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
-        firing = None
-    numbers(similar[0] if similar else None, firing)
+    firing = live.firing(run.key, layer, k, bias)
+    controls.metrics(network.numbers(similar[0] if similar else None, firing))
     command = runs.command(run.spec)
     if similar:
         found, agree = similar
@@ -94,37 +90,16 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
     controls.fold("**How many clusters are there?**", "choices", lambda: how_many(run.key, layer, width))
 
 
-def numbers(found: Similarity | None, firing: network.Firing | None) -> None:
-    """The layer's numbers, side by side as far as the page is wide."""
-    shown: list[tuple[str, str, str]] = []
-    if found:
-        shown = [
-            ("Rand index", f"{found.rand:.3f}", ""),
-            ("Rand by chance", f"{found.chance_rand:.3f}", "Expectation under permuted labels, exact."),
-            ("Adjusted Rand", f"{found.adjusted_rand:.3f}", "0 is chance, 1 is equal."),
-        ]
-    if firing:
-        apart = f"Of two neurons of one cluster; of two of different ones {words.number(firing.across)}."
-        shown += [
-            ("Twins", f"{firing.with_twin} of {firing.units - firing.dead}", firing.sentence),
-            ("Never fire", f"{firing.dead} of {firing.units}", "On the held-out images. Dead copies say nothing."),
-            ("Correlation", words.number(firing.within), apart),
-        ]
-    with st.container(horizontal=True, gap="large"):
-        for label, value, about in shown:
-            st.metric(label, value, help=about or None, width="content")
-
-
 def beside_chance(key: str, layer: int, k: int, bias: bool, found: Similarity, command: str) -> None:
     """The Rand index beside three answers to what chance gives."""
-    if shuffled := live.shuffled(key, layer, k, bias):
+    if shuffled := live.ask(asked.shuffled(live.origin(key), layer, k, bias), 450):
         controls.chart(network.nulls(found, shuffled), nulls_figure, "nulls", command, whole=True)
 
 
 def how_many(key: str, layer: int, width: int) -> None:
     """The number of clusters by three criteria."""
     candidates = tuple(c for c in (2, *table2.CLUSTERS) if c < width)
-    if candidates and (choices := live.choices(key, layer, candidates)):
+    if candidates and (choices := live.ask(asked.choices(live.origin(key), layer, candidates), 450)):
         picked = network.chosen(choices)
         st.table(picked.table().set_index("clusters").map("{:.4g}".format))
         st.caption(picked.sentence)

@@ -12,11 +12,11 @@ from dropclust.experiments import table2
 from dropclust.findings import network
 from dropclust.findings.outside import as_text
 from dropclust.service import feed
+from dropclust.service.shared import shared
 from dropclust.service.steering import Steering
 from dropclust.ui import live
 from dropclust.ui.figures.network import neuron_sheet
 from dropclust.ui.figures.once import draw_once
-from dropclust.ui.shared import shared
 
 NAME = "live"  # of the address's parameter that says which run
 PACE = 10_000.0  # images a second at which a run begins: an epoch in five seconds, so that its changes can be watched

@@ -122,11 +122,7 @@ def neurons(shown: list[Stored]) -> None:
             st.info("One neuron alone cannot be clustered.")
             return
         similar = live.similarity(one.key, layer, min(k, width))
-        try:
-            firing = live.firing(one.key, layer, min(k, width), False)
-        except FileNotFoundError as error:
-            st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
-            firing = None
+        firing = live.firing(one.key, layer, min(k, width))
         if similar is None:
             return
         found, agree = similar

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import statistics
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from tests.load.server import DASHBOARD, EMPTY, Server
+from tests.load.server import DASHBOARD, Server, empty_page
 from tests.load.viewer import Viewer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,12 +65,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "empty.py").write_text(EMPTY)
-        plain = [
-            sys.executable, "-m", "streamlit", "run", f"{folder}/empty.py", "--server.port", "{port}",
-            "--server.address", "127.0.0.1", "--server.headless", "true",
-        ]  # fmt: skip
-        servers = [Server("empty", plain, ROOT)]
+        servers = [empty_page(Path(folder))]
         try:
             servers.append(Server("now", list(DASHBOARD), ROOT))
             if not arguments.before:

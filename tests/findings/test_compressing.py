@@ -56,6 +56,14 @@ def test_what_is_lost_and_gained_is_counted_on_the_same_images():
     assert "-4.00 points (95 % interval -10.00 to +2.00: Student t" in info.sentence
     assert "Of the test images 7 are newly misclassified and 3 newly classified correctly." in info.sentence
     assert "A pass over 2,000 images takes 2.0 ms in place of 4.0: 2.00 times as fast (median of 15 pairs" in info.sentence
+    assert [(number.name, number.value, number.change, number.better) for number in info.numbers] == [
+        ("Neurons left", "12 of 30", "", "off"),
+        ("Test accuracy", "0.5600", "-4.00 points", "normal"),
+        ("Held-out accuracy", "0.6100", "-1.00 points", "normal"),
+        ("Speed", "2.00 x", "2.00 to 2.00", "off"),
+        ("Parameters", "1,000", "-50 %", "inverse"),
+        ("Bytes", "4,000", "-50 %", "inverse"),
+    ]
 
 
 def test_the_next_difference_comes_round():

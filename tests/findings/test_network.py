@@ -68,6 +68,16 @@ def test_twins_of_a_network_are_counted_among_the_living():
     assert "cosine" not in dataclasses.replace(firing, cosine=math.nan).sentence
 
 
+def test_the_numbers_of_a_layer_are_those_that_are_known():
+    firing = network.Firing(5, 100, 0.3, 0.02, 26, 0.47)
+    assert network.numbers(None, None) == ()
+    assert [(number.name, number.value) for number in network.numbers(None, firing)] == [
+        ("Twins", "26 of 95"), ("Never fire", "5 of 100"), ("Correlation", "0.30"),
+    ]  # fmt: skip
+    found = SimpleNamespace(rand=0.8, chance_rand=0.75, adjusted_rand=0.2)
+    assert [number.value for number in network.numbers(found, firing)[:3]] == ["0.800", "0.750", "0.200"]
+
+
 def test_criteria_that_disagree_are_said_to():
     choices = {name: Choice(k, name, {2: 1.0, 5: 0.5}) for name, k in (("a", 2), ("b", 5))}
     assert network.chosen(choices).sentence.endswith("They do not agree, as the paper found (section 4.4).")

@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from dropclust.core.uncertainty import MIXES
+from dropclust.findings.reading import TestImages as Images
 from dropclust.findings.reading import answers, favourites, turning
 from tests.findings.planted import reading_of
 
@@ -133,3 +135,22 @@ def test_one_mask_is_one_in_the_words():
     for text in (info.sentence, *names):
         assert "disagree" not in text
         assert "masks" not in text
+
+
+def test_the_numbers_are_the_masks_votes_and_the_doubt_in_them():
+    several = answers(reading_of([[0.9, 0.02]] * 3 + [[0.02, 0.9]] * 2, [0.5, 0.4])).numbers
+    assert [(number.name, number.value, number.change) for number in several] == [
+        ("Masks vote", "0", "60 %"), ("Entropy", "1.07", "nats"), ("Masks disagree", "0.52", "nats"),
+    ]  # fmt: skip
+    tie = answers(reading_of([[0.4995, 0.4985]], [0.6, 0.3])).numbers
+    assert [(number.name, number.value, number.change) for number in tie] == [
+        ("The mask votes", "0", "100 %"), ("Entropy", "0.71", "nats"),
+    ]  # fmt: skip
+
+
+def test_test_images_are_pixels_with_a_name():
+    images = Images(np.array([[0] * 784, [255] * 784], np.uint8), np.array([5, 8], np.uint8), (1,) * 10)
+    assert images.pixels(1).dtype == np.float32
+    assert images.pixels(1).max() == 1
+    assert images.name(0) == "test image 0, a 5"
+    assert images.name(1) == "test image 1, an 8"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from pathlib import Path
 
-from tests.load.server import DASHBOARD, EMPTY, Server, Watch
+from tests.load.server import DASHBOARD, Server, Watch, empty_page
 from tests.load.viewer import Viewer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,12 +67,7 @@ def main() -> None:
     parser.add_argument("--trainings", type=int, default=0, help="that run beside")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "empty.py").write_text(EMPTY)
-        plain = [
-            sys.executable, "-m", "streamlit", "run", f"{folder}/empty.py", "--server.port", "{port}",
-            "--server.address", "127.0.0.1", "--server.headless", "true",
-        ]  # fmt: skip
-        servers = [Server("empty", plain, ROOT)]
+        servers = [empty_page(Path(folder))]
         try:
             servers.append(Server("app", list(DASHBOARD), ROOT))
             empty, app = servers

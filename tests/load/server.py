@@ -17,7 +17,8 @@ import psutil
 
 from tests.browser.conftest import free_port
 
-EMPTY = "import streamlit as st\nst.set_page_config('Empty')\nst.title('Nothing')\n"
+ROOT = Path(__file__).resolve().parents[2]
+_EMPTY = "import streamlit as st\nst.set_page_config('Empty')\nst.title('Nothing')\n"
 DASHBOARD = (sys.executable, "-m", "dropclust", "dashboard", "--port", "{port}", "--no-browser", "--address", "127.0.0.1")
 _SAMPLE_SECONDS = 0.2
 
@@ -83,6 +84,16 @@ class Server:
             self.process.wait()
         for child in psutil.wait_procs(below, 5)[1]:
             child.kill()
+
+
+def empty_page(folder: Path) -> Server:
+    """Streamlit serving a page with a title alone, to compare with; the page is written into the folder."""
+    (folder / "empty.py").write_text(_EMPTY)
+    command = [
+        sys.executable, "-m", "streamlit", "run", f"{folder}/empty.py", "--server.port", "{port}",
+        "--server.address", "127.0.0.1", "--server.headless", "true",
+    ]  # fmt: skip
+    return Server("empty", command, ROOT)
 
 
 class Watch:

@@ -3,6 +3,8 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from dropclust import experiments
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results
-from dropclust.experiments.experiment import Experiment, Measured
+from dropclust.experiments.experiment import Experiment, Measured, Settings
 from dropclust.service import fresh, tables
 from dropclust.service.cluster import ClusterError
 from dropclust.service.fresh import FreshRuns
@@ -112,6 +114,21 @@ def test_it_is_measured_with_seeds_that_no_table_has_and_stands_beside_the_shipp
     assert {path.name: path.read_bytes() for path in shipped.iterdir() if path.is_file()} == before
     assert ended(runs, runs.start("figure1", "modern", 3)).settings.first_seed == 1010
     assert ended(runs, runs.start("figure1", "paper", 2, quick=False)).settings.first_seed == 1000
+
+
+def test_a_measurement_is_named_and_says_how_far_it_is():
+    run = fresh.FreshRun("figure1", Settings("modern", 3, True, first_seed=1_000))
+    assert run.standing == f"{run.name}: waiting for a worker"
+    assert run.name.startswith("Figure 1, modern recipe, seeds 1000 to 1002, ")
+    going = replace(run, state="measuring", done=1, total=3)
+    assert going.standing == f"{run.name}: measuring, 1 of 3 groups of networks"
+
+
+def test_what_a_measurement_takes_is_said_once_the_workers_speed_is_known(tiny):
+    settings = Settings("modern", 3, True)
+    assert fresh.expected("figure1", settings, None, 2) == "3 networks. The workers are starting; the expected time follows."
+    speed = SimpleNamespace(seconds=lambda spec: 60.0)
+    assert fresh.expected("figure1", settings, speed, 4).startswith("3 networks: about 60 s of training on this machine")
 
 
 def test_one_worker_is_left_for_runs_and_none_is_taken_while_a_run_waits(tiny, tmp_path):

@@ -14,9 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from dropclust.service.jobs import Jobs
 from dropclust.service.parameter import Parameter
+from dropclust.service.shared import forget
 from dropclust.service.store import Store
 from dropclust.ui import live, state
-from dropclust.ui.shared import forget
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))

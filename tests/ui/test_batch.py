@@ -16,9 +16,9 @@ from dropclust.findings import table1
 from dropclust.service import runs, tables
 from dropclust.service.jobs import Jobs
 from dropclust.service.parameter import Parameter
+from dropclust.service.shared import forget
 from dropclust.service.store import Store
 from dropclust.ui import live, state
-from dropclust.ui.shared import forget
 from tests.findings.test_table1 import table
 from tests.ui.test_pages import finished, said, unfolded
 

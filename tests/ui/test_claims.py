@@ -14,8 +14,8 @@ from dropclust.experiments.experiment import Measured
 from dropclust.findings import account, verdicts
 from dropclust.service import fresh, tables
 from dropclust.service.fresh import FreshRuns
+from dropclust.service.shared import forget
 from dropclust.ui import live
-from dropclust.ui.shared import forget
 from tests.service.test_fresh import Queue, Remote, until
 from tests.ui.test_pages import Still, open_page, pick, said
 

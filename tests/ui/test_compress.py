@@ -21,10 +21,10 @@ from dropclust.findings import compressing as findings
 from dropclust.findings import table3
 from dropclust.service import files, tables
 from dropclust.service.plain import Plain
+from dropclust.service.shared import forget
 from dropclust.service.store import Store
 from dropclust.service.stored import Stored
 from dropclust.ui import compress, compressing, live
-from dropclust.ui.shared import forget
 from tests.findings.test_compressing import made
 from tests.findings.test_table3 import table
 from tests.service.files import zoo

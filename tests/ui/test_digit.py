@@ -17,9 +17,9 @@ from dropclust.core.network import Network
 from dropclust.core.uncertainty import MIXES, hard_images, mixed, read_images, typical_images
 from dropclust.experiments import table2
 from dropclust.findings.reading import answers, turning
+from dropclust.service.shared import forget
 from dropclust.service.store import Store
 from dropclust.ui import digit, live
-from dropclust.ui.shared import forget
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = np.random.default_rng(0).random(784).astype(np.float32)

@@ -12,11 +12,11 @@ from dropclust.experiments.onset import Setting
 from dropclust.findings import moments
 from dropclust.findings import onset as findings
 from dropclust.findings.meaning import Meaning
+from dropclust.service.shared import forget
 from dropclust.service.store import Store
 from dropclust.ui import live, onset
 from dropclust.ui.figures.onset import over_time
 from dropclust.ui.moments import file
-from dropclust.ui.shared import forget
 from dropclust.ui.style import style
 from tests.experiments.test_onset import made_up
 from tests.findings.test_moments import neurons

@@ -14,11 +14,11 @@ from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
 from dropclust.findings import tour
 from dropclust.service.jobs import Jobs, Run
+from dropclust.service.shared import forget
 from dropclust.service.store import Store
 from dropclust.service.stored import Stored
 from dropclust.ui import explore, live
 from dropclust.ui.explorer import SKIPPED, Seen
-from dropclust.ui.shared import forget
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.name for path in (ROOT / "pages").glob("*.py"))

@@ -8,7 +8,7 @@ import streamlit as st
 from dropclust.experiments import results
 from dropclust.findings import figure3
 from dropclust.service import tables
-from dropclust.ui.shared import forget
+from dropclust.service.shared import forget
 from tests.findings.test_figure3 import shown, synthetic
 from tests.ui.test_pages import cache, open_page, said  # noqa: F401
 

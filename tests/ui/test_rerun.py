@@ -16,10 +16,10 @@ from streamlit.testing.v1 import AppTest
 from dropclust.experiments import NAMES, results
 from dropclust.service import store as stores
 from dropclust.service.jobs import Jobs
+from dropclust.service.shared import forget
 from dropclust.service.store import Store
 from dropclust.ui import live
 from dropclust.ui.figures import once
-from dropclust.ui.shared import forget
 from tests.ui.inline import Inline
 
 ROOT = Path(__file__).resolve().parents[2]

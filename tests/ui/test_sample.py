@@ -7,7 +7,7 @@ import pytest
 from dropclust.core import mnist, theory
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
 from dropclust.findings.reliability import CALIBRATION_ERROR
-from dropclust.service import tables
+from dropclust.service import asked, tables
 from dropclust.ui import live, sample
 from tests.findings.planted import PLANTED, SEEDS, figure1_table
 from tests.ui.test_pages import cache, finished, open_page, said, shipped, unfolded  # noqa: F401
@@ -20,12 +20,6 @@ def test_where_masks_are_put(drop, rates):
     assert sample.rates_for(RunSpec(dropout=(0.1, 0.0, 0.5)), drop, 0.3) == rates
 
 
-def test_wide_networks_are_tried_on_fewer_images():
-    assert sample.images_for((100, 100, 100)) == sample.IMAGES
-    assert 20 < sample.images_for((400, 400, 400)) < sample.IMAGES
-    assert sample.images_for((2000, 2000, 2000)) == 20
-
-
 LOAD = mnist.load
 
 
@@ -36,7 +30,7 @@ def page(shipped, monkeypatch, data):  # noqa: F811
     for recipe in ("modern", "paper"):
         made_by = {"command": f"python -m dropclust reproduce figure1 --recipe {recipe}"}
         tables.write(shipped / "results", f"figure1-{recipe}", figure1_table(PLANTED if recipe == "modern" else FLAT), made_by)
-    monkeypatch.setattr(sample, "images_for", lambda hidden: 20)
+    monkeypatch.setattr(asked, "images_for", lambda hidden: 20)
     return shipped
 
 
@@ -101,10 +95,10 @@ def test_a_guess_is_of_the_question_it_was_asked_for(page, parameter, first, oth
 
 def test_a_class_sees_the_others_guesses_of_the_same_question(page):
     app = open_page("sample.py")
-    sample.guesses("modern", "bernoulli", "accuracy").add(2)
-    sample.guesses("modern", "gaussian", "accuracy").add(0)
+    live.guesses("modern", "bernoulli", "accuracy").add(2)
+    live.guesses("modern", "gaussian", "accuracy").add(0)
     guess(app, 3)
-    sample.guesses("modern", "bernoulli", "accuracy").add(1)  # of somebody who guesses later
+    live.guesses("modern", "bernoulli", "accuracy").add(1)  # of somebody who guesses later
     assert app.run().success[0].value.endswith("2 viewers before guessed 1.5 on average.")
 
 
@@ -237,4 +231,4 @@ def test_without_any_run_the_page_points_to_training(cache):  # noqa: F811
 
 def test_opening_a_run_that_is_gone_is_an_error_of_its_own(page):
     with pytest.raises(LookupError, match="the run 000000000000 is not in the store"):
-        sample.settling_of("0" * 64, RunSpec(), (0.0, 0.0, 0.5))
+        live.origin("0" * 64)

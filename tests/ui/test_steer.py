@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from dropclust.service.bounds import LIVE_RUNS
 from dropclust.service.jobs import Jobs
+from dropclust.service.shared import forget
 from dropclust.service.steering import Steering
 from dropclust.ui import live, steering
-from dropclust.ui.shared import forget
 from dropclust.ui.steer import MEANINGS
 from dropclust.ui.style import style
 

@@ -6,9 +6,9 @@ import pytest
 import streamlit as st
 
 from dropclust.findings import figure2
+from dropclust.service.shared import forget
 from dropclust.service.store import Store
 from dropclust.ui import live
-from dropclust.ui.shared import forget
 from tests.findings.test_figure2 import write
 from tests.ui.test_batch import open_page
 from tests.ui.test_pages import said, unfolded

@@ -55,6 +55,11 @@ def text(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
+def script() -> str:
+    """The explorer's own script, with what it shares with others that draw neurons (``looks.js``) before it."""
+    return text("looks.js") + text("explorer.js")
+
+
 def explorer(scene: Scene, start: Seen, key: str, question: Question | None = None, present: bool = False) -> Seen:
     """Show a scene; dragging is answered in the browser, and the script runs again when the slider is let go.
 
@@ -131,7 +136,7 @@ def _addresses(scene: Scene, key: str, base: str) -> dict[str, Any]:
         return f"/{base}{path}" if base else path
 
     return {
-        "code": address(text("explorer.js").encode(), "text/javascript", "code"),
+        "code": address(script().encode(), "text/javascript", "code"),
         "layer": address(files.layer, "application/gzip", "layer"),
         "clusters": address(files.clusters, "application/gzip", "clusters"),
         # No list: Streamlit tries whether one is a table.

@@ -1,4 +1,5 @@
-// The explorer in the browser: shows one stored rate at a time and lets the neurons glide; it computes no result.
+// The explorer in the browser: shows one stored rate at a time and lets the neurons glide; it computes no result. `looks.js` stands
+// before it.
 
 const GLIDE = 75; // milliseconds in which a tile covers two thirds of its way
 const RELEASE = 100; // milliseconds after which a key held down counts as released
@@ -38,11 +39,6 @@ export default function mount(component) {
   };
 }
 
-const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-
-/** A share without its leading zero, as everywhere on the page. */
-const share = (value, digits) => (value < 0 ? "−" : "") + Math.abs(value).toFixed(digits).replace(/^0/, "");
-
 const KEPT = 200; // what was fetched and is kept at hand, for all explorers of this tab
 const kept = new Map();
 
@@ -70,18 +66,6 @@ function fetched(address, read) {
 
 const unzipped = (response) => new Response(response.body.pipeThrough(new DecompressionStream("gzip"))).json();
 
-/** The levels of a grey picture, and its size. */
-async function levelsOf(response) {
-  const picture = await createImageBitmap(await response.blob());
-  const { width, height } = picture;
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(picture, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  return { width, height, levels: Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]) };
-}
-
 const UNPACKED = [
   "incoming", "outgoing", "agree", "dead", "copies", "cosines", "twin", "partner", "correlations", "families", "byDigit",
 ];
@@ -92,17 +76,6 @@ function unpack(payload) {
   for (const name of UNPACKED) scene[name] = payload[name] && bytes(payload[name]);
   return scene;
 }
-
-function rgb(colour) {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = 1;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillStyle = colour;
-  context.fillRect(0, 0, 1, 1);
-  return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
-}
-
-const luminance = ([r, g, b]) => (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
 
 /** How far apart two colours are in brightness, 1 to 21, as the WCAG counts it. */
 function contrast(one, other) {
@@ -116,16 +89,14 @@ function contrast(one, other) {
 
 /** Colours of the page's theme. */
 function readTheme(root) {
-  const style = getComputedStyle(root);
-  const background = style.getPropertyValue("--st-background-color").trim() || "#ffffff";
-  const text = style.getPropertyValue("--st-text-color").trim() || "#31333f";
-  const dark = luminance(rgb(background)) < 0.5;
+  const page = pageOf(root);
+  const { dark } = page;
   const colours = (dark ? PALETTE.dark : PALETTE.light).map((colour) => {
     const own = rgb(colour);
     return { css: colour, rgb: own, on: contrast(own, [17, 17, 17]) > contrast(own, [255, 255, 255]) ? "#111111" : "#ffffff" };
   });
   const plain = dark ? "#a9b1bd" : "#5c6470"; // of a neuron that belongs to nobody
-  return { background, text, dark, colours, plain: { css: plain, rgb: rgb(plain) }, font: style.fontFamily };
+  return { ...page, colours, plain: { css: plain, rgb: rgb(plain) } };
 }
 
 /** A picture of all neurons: the ink that excites each, in its own colour; `colourOf` gives a neuron's as [r, g, b]. */
@@ -729,7 +700,7 @@ function createExplorer(root) {
     const address = addresses[rate];
     if (pictures[rate]) return;
     try {
-      const picture = await fetched(address, levelsOf);
+      const picture = await fetched(address, async (response) => greyLevels(await response.blob()));
       if (gone || addresses[rate] !== address) return;
       pictures[rate] = picture;
       if (rate !== index) return;

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
+
+from dropclust.ui.explorer import script, text
 
 if TYPE_CHECKING:
     from dropclust.ui.explorer.scene import Scene
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 FILE_NAME = "explorer.html"
 K = 10  # clusters of what is taken home
 LAYER = 2  # shown first, as on the page
-_FOLDER = Path(__file__).parent
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -82,11 +82,6 @@ show();
 """)
 
 
-@cache
-def _text(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")
-
-
 def _inside(content: bytes, kind: str) -> str:
     """A file as an address that holds it."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
@@ -127,9 +122,9 @@ def html(scenes: Sequence[Scene]) -> str:
     ]
     return _PAGE.substitute(
         title=QUESTION,
-        css=_text("explorer.css"),
-        html=_text("explorer.html"),
-        js=_text("explorer.js"),
+        css=text("explorer.css"),
+        html=text("explorer.html"),
+        js=script(),
         scenes=json.dumps(shown, separators=(",", ":")),
         footer=(
             f"{scenes[0].recipe.capitalize()} recipe, {scenes[0].units} neurons a layer, MNIST. Paper: {paper.CITATION}. "

@@ -43,11 +43,7 @@ def sources(info: Sources, height: int = 420) -> go.Figure:
         figure.add_scatter(
             x=list(points), y=[point.mean for point in points.values()], name=name, mode="markers",
             marker={"symbol": look.marker, "size": 13, "color": look.colour},
-            error_y={
-                "type": "data", "array": [point.high - point.mean for point in points.values()],
-                "arrayminus": [point.mean - point.low for point in points.values()], "width": 8, "thickness": 2,
-            },
-            hovertemplate="%{y:.3f}",
+            error_y=lines.bars(points.values(), width=8, thickness=2), hovertemplate="%{y:.3f}",
         )  # fmt: skip
     lines.lay_out(figure, "In what do the models differ?", "", f"model variance of {info.output}", height)
     figure.update_layout(scattermode="group")

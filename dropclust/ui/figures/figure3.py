@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from dropclust.findings.figure3 import Counted, Line, PowerChart, Prediction, Slopes
 from dropclust.findings.meaning import Meaning
-from dropclust.ui.figures.lines import BESIDE_ROW, lay_out, name_rows, upright
+from dropclust.ui.figures.lines import BESIDE_ROW, bars, lay_out, name_rows, upright
 from dropclust.ui.style import style
 
 # Of logarithmic axes: two and five beside the tens, since the values span little more than one decade.
@@ -52,9 +52,9 @@ def slopes(info: Slopes) -> go.Figure:
     for line in info.lines:
         assert line.law is not None
         slope, look = line.law.slope, style(line.points.meaning)
-        bars = {"type": "data", "array": [slope.high - slope.mean], "arrayminus": [slope.mean - slope.low], "width": 10}
         figure.add_scatter(
-            x=[slope.mean], y=[line.name], mode="markers", error_x=None if math.isnan(slope.low) else bars, showlegend=False,
+            x=[slope.mean], y=[line.name], mode="markers", showlegend=False,
+            error_x=None if math.isnan(slope.low) else bars([slope], width=10),
             marker={"symbol": look.marker, "size": 15, "color": look.colour}, hovertemplate="%{x:.3f}<extra></extra>",
         )  # fmt: skip
     if info.paper is not None:
@@ -103,13 +103,10 @@ def counted(info: Counted) -> go.Figure:
 
 def _points(figure: go.Figure, line: Line) -> None:
     points, look = line.points, style(line.points.meaning)
-    bars = None
-    if not all(map(math.isnan, points.low)):
-        up = [high - mean for high, mean in zip(points.high, points.mean, strict=True)]
-        down = [mean - low for low, mean in zip(points.low, points.mean, strict=True)]
-        bars = {"type": "data", "array": up, "arrayminus": down, "width": 5, "thickness": 2}
+    unknown = all(map(math.isnan, points.low))
     figure.add_scatter(
-        x=points.x, y=points.mean, name=points.name, mode="markers", error_y=bars, hovertemplate="%{y:.3g}",
+        x=points.x, y=points.mean, name=points.name, mode="markers", hovertemplate="%{y:.3g}",
+        error_y=None if unknown else bars(map(points.at, points.x), width=5, thickness=2),
         marker={
             "symbol": [look.marker if h in line.chosen else f"{look.marker}-open" for h in points.x],
             "size": 11, "color": look.colour, "line": {"width": 2, "color": look.colour},

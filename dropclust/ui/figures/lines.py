@@ -10,6 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from dropclust.core.intervals import Interval
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.own import OwnRun
 from dropclust.findings.series import Curves, Series
@@ -62,6 +63,12 @@ def add_line(figure: go.Figure, line: Series, dash: str | None = None) -> None:
         customdata=list(zip(line.low, line.high, strict=True)),
         hovertemplate="%{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})",
     )  # fmt: skip
+
+
+def bars(intervals: Iterable[Interval], **look: float) -> dict[str, Any]:
+    """Intervals as plotly takes them for the error bars of points; ``look`` are their width and thickness."""
+    reach = [(each.high - each.mean, each.mean - each.low) for each in intervals]
+    return {"type": "data", "array": [up for up, _ in reach], "arrayminus": [down for _, down in reach], **look}
 
 
 def level(figure: go.Figure, y: float) -> None:

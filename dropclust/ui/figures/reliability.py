@@ -21,16 +21,11 @@ def reliability(info: Reliability) -> go.Figure:
     )  # fmt: skip
     for name in info.calibration.errors:
         look, points, bins = style(PREDICTIONS[name]), info.points(name), info.calibration.of(name)
-        spread = {
-            "type": "data",
-            "array": [point.accuracy.high - point.accuracy.mean for point in points],
-            "arrayminus": [point.accuracy.mean - point.accuracy.low for point in points],
-        }
         figure.add_scatter(
             x=[point.confidence for point in points], y=[point.accuracy.mean for point in points], name=name,
             mode="lines+markers", line={"color": look.colour, "width": 3, "dash": look.dash},
-            marker={"symbol": look.marker, "size": 10}, error_y={**spread, "width": 4, "thickness": 1.5},
-            hovertemplate="%{y:.3f}", row=1, col=1,
+            marker={"symbol": look.marker, "size": 10}, hovertemplate="%{y:.3f}", row=1, col=1,
+            error_y=lines.bars((point.accuracy for point in points), width=4, thickness=1.5),
         )  # fmt: skip
         figure.add_bar(
             x=[(one.low + one.high) / 2 for one in bins], y=[one.images for one in bins], name=name,

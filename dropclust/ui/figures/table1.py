@@ -51,11 +51,7 @@ def trend(info: Trend, height: int = 460) -> go.Figure:
         figure.add_scatter(
             x=names, y=[slope.mean for slope in slopes], name=who, mode="markers",
             marker={"symbol": look.marker, "size": 15, "color": look.colour},
-            error_y={
-                "type": "data", "array": [slope.high - slope.mean for slope in slopes],
-                "arrayminus": [slope.mean - slope.low for slope in slopes], "width": 10, "thickness": 3,
-            },
-            hovertemplate="%{y:+.2f}",
+            error_y=lines.bars(slopes, width=10, thickness=3), hovertemplate="%{y:+.2f}",
         )  # fmt: skip
     lines.level(figure, 0)
     lines.lay_out(figure, "What doubling the batch does", "", "percentage points", height)

@@ -18,7 +18,7 @@ from dropclust.findings.moments import Moments, Snapshot
 from dropclust.findings.onset import NAMES
 from dropclust.service.sheet import written
 from dropclust.ui.explorer.files import packed
-from dropclust.ui.steer import text
+from dropclust.ui.steer import neurons, text
 
 __all__ = ["file", "moments"]
 
@@ -28,7 +28,7 @@ def _component() -> ComponentRenderer:
     """Register the component once a process: neurons are drawn as a live run's are."""
     folder = Path(__file__).parent
     html, css, js = ((folder / f"moments.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    return st.components.v2.component("dropclust_moments", html=html, css=text("steer.css") + css, js=text("neurons.js") + js)
+    return st.components.v2.component("dropclust_moments", html=html, css=text("steer.css") + css, js=neurons() + js)
 
 
 def file(info: Moments) -> bytes:

@@ -10,9 +10,10 @@ from streamlit.components.v2.types import ComponentRenderer
 
 from dropclust.findings.meaning import Meaning
 from dropclust.service.feed import PATH
+from dropclust.ui.explorer import text as of_explorer
 from dropclust.ui.style import style
 
-__all__ = ["steer", "text"]
+__all__ = ["neurons", "steer", "text"]
 
 # What the strips mean, so that they look as on every other chart.
 MEANINGS = {
@@ -28,13 +29,18 @@ MEANINGS = {
 @cache
 def _component() -> ComponentRenderer:
     """Register the component once a process, from the plain files beside this one."""
-    js = text("neurons.js") + text("steer.js")
+    js = neurons() + text("steer.js")
     return st.components.v2.component("dropclust_steer", html=text("steer.html"), css=text("steer.css"), js=js)
+
+
+def neurons() -> str:
+    """The script that every component has first that draws neurons so, as ``steer.css`` is its style."""
+    return of_explorer("looks.js") + text("neurons.js")
 
 
 @cache
 def text(name: str) -> str:
-    """A plain file beside this one; ``neurons.js`` and ``steer.css`` serve every component that draws neurons so."""
+    """A plain file beside this one."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 

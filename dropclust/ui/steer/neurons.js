@@ -13,31 +13,13 @@ const OUTLINES = [[], [9, 5]];
 const DASHES = { solid: [], dash: [7, 5], dot: [2, 4], dashdot: [9, 4, 2, 4], longdash: [13, 5] };
 const ACROSS = 10; // neurons side by side in a picture
 
-const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-
-/** A share without its leading zero, as everywhere in the app. */
-const share = (value, digits) => (value < 0 ? "−" : "") + Math.abs(value).toFixed(digits).replace(/^0/, "");
 const rateText = (rate) => (rate === 0 ? "0" : share(rate, 2));
 const whole = (value) => Math.round(value).toLocaleString("en");
 
-function rgb(colour) {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = 1;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillStyle = colour;
-  context.fillRect(0, 0, 1, 1);
-  return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
-}
-
-const luminance = ([r, g, b]) => (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
-
 /** Colours of the page's theme, and the 256 colours from negative over nothing to positive weights. */
 function readTheme(root) {
-  const style = getComputedStyle(root);
-  const background = style.getPropertyValue("--st-background-color").trim() || "#ffffff";
-  const text = style.getPropertyValue("--st-text-color").trim() || "#31333f";
-  const ground = rgb(background);
-  const dark = luminance(ground) < 0.5;
+  const page = pageOf(root);
+  const { ground, dark } = page;
   const ends = dark ? [[96, 176, 255], [255, 140, 66]] : [[0, 90, 160], [200, 72, 0]];
   const weights = new Uint32Array(256);
   for (let level = 0; level < 256; level++) {
@@ -47,20 +29,11 @@ function readTheme(root) {
     weights[level] = (255 << 24) | (b << 16) | (g << 8) | r;
   }
   const lines = (colour) => (dark ? `color-mix(in srgb, ${colour} 62%, white)` : colour);
-  return { background, text, dark, weights, lines, palette: dark ? PALETTE.dark : PALETTE.light, font: style.fontFamily };
+  return { ...page, weights, lines, palette: dark ? PALETTE.dark : PALETTE.light };
 }
 
-/** The levels of a grey picture, and its size. */
-async function levelsOf(text) {
-  const picture = await createImageBitmap(new Blob([bytes(text)], { type: "image/webp" }));
-  const { width, height } = picture;
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(picture, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  return { width, height, levels: Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]) };
-}
+/** The levels of a grey picture, and its size, of what it is sent as. */
+const levelsOf = (text) => greyLevels(new Blob([bytes(text)], { type: "image/webp" }));
 
 /** A picture in the colours of the theme. */
 function drawAtlas({ width, height, levels }, theme) {

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from dropclust.ui.shared import forget, shared
+from dropclust.service.shared import forget, shared
 
 
 def test_equal_arguments_are_one_call_however_they_are_given():
