@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -32,7 +33,7 @@ KEYS = (
     "**P** or **Escape** ends the presentation · **L** link and QR code · **F** full screen · "
     "**Page Up**, **Page Down** other pages"
 )
-_ICON = Path(dropclust.ui.__file__).with_name("icon.png")
+_ICON = Path(dropclust.ui.__file__).with_name("icon.png").read_bytes()
 _HERE_ALONE = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
@@ -88,7 +89,7 @@ class Shell:
         st.set_page_config(f"{entry.title} · DropClust")
         enter()
         here = f'[data-testid="stHeader"]::after {{ content: "{entry.group}: {entry.title}"; }}'
-        st.html(f"<style>{_read('shell.css')}{here}{_read('present.css') if presenting() else ''}</style>")
+        st.html(f"<style>{_style('shell.css')}{here}{_style('present.css') if presenting() else ''}</style>")
         return page
 
     def close(self, page: StreamlitPage) -> None:
@@ -138,6 +139,12 @@ def configure() -> None:
 @cache
 def _read(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+@cache
+def _style(name: str) -> str:
+    """A style sheet in one line, without its comments: every run sends it, and Streamlit goes through each of its lines."""
+    return " ".join(re.sub(r"/\*.*?\*/", "", _read(name), flags=re.DOTALL).split())
 
 
 @cache
