@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from dropclust.core.methods import Choice
+    from dropclust.service.files.scale import InputScale
 
 RECIPE = controls.RECIPE
 BEFORE = Parameter("before", "Units before", max(table3.BEFORE), table3.BEFORE)
@@ -376,8 +377,14 @@ def take_home(source: Source, small: Smaller) -> None:
         kept = st.radio("The files' network takes", ("pixels from 0 to 1", brought), index=1, key="file_takes", horizontal=True)
         taken = source.input_scale if kept == brought else None
     name = f"smaller-{small.network.digest[:12]}"
-    text = card(small.network, f"dropclust-{name}", sentence(small.proof), small.proof, taken)
-    controls.downloads(small.network, name, small.proof, taken, text)
+    controls.downloads(small.network, name, small.proof, taken, card_of(small.key, taken, small))
+
+
+@shared(most=24)
+def card_of(key: str, taken: InputScale | None, _small: Smaller) -> str:
+    """The model card beside its files, written once of one answer."""
+    name = f"dropclust-smaller-{_small.network.digest[:12]}"
+    return card(_small.network, name, sentence(_small.proof), _small.proof, taken)
 
 
 def sheet(merged: Merges) -> bytes:

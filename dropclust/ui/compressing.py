@@ -183,7 +183,7 @@ def compressed(source: Source, layer: int, units: int, method: str, seed: int, h
         "images": "MNIST" if source.images is None else source.images.name,
     }  # fmt: skip
     request = source.request("smaller", arguments, "Merging neurons, and proving it")
-    found = live.ask(request, height, 0.3)
+    found = live.ask(request, height, 0.3, last=True)
     return None if found is None else Smaller(request.key, **found)
 
 
@@ -191,7 +191,7 @@ def chosen(source: Source, layer: int, method: str, tolerance: float, seed: int,
     """The smallest number of units within a tolerance, in points, and all that were tried; None while it is waited for."""
     arguments = {"layer": layer, "method": method, "tolerance": tolerance, "seed": seed}
     request = source.request("chosen_units", arguments, "Trying other numbers of units")
-    return cast("Choice | None", live.ask(request, height))
+    return cast("Choice | None", live.ask(request, height, last=True))
 
 
 def controls_of(
@@ -200,7 +200,7 @@ def controls_of(
     """Held-out accuracy of the controls, without the method itself, by units left; None while it is waited for."""
     arguments = {"layer": layer, "method": method, "seed": seed, "widths": widths}
     request = source.request("controls_of", arguments, "Trying the controls")
-    return cast("dict[str, dict[float, float]] | None", live.ask(request, height))
+    return cast("dict[str, dict[float, float]] | None", live.ask(request, height, last=True))
 
 
 def clusters_for(source: Source, layer: int, units: int, seed: int) -> int | None:

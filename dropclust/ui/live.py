@@ -307,7 +307,7 @@ def origin(key: str) -> Origin:
     return Origin.stored(store(), key)
 
 
-def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
+def ask(request: Request, height: int = 64, patience: float = 0.0, last: bool = False) -> Any:
     """The workers' answer; None while it is waited for, with its place held and said what it waits for.
 
     Parameters
@@ -318,6 +318,8 @@ def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
         Pixels of what the answer will be drawn as, so that nothing jumps when it is there.
     patience
         Seconds to wait before the page goes on, for what is quick.
+    last
+        Whether its container holds nothing after it but what is made of the answer, which then stands in its place.
 
     Raises
     ------
@@ -325,7 +327,7 @@ def ask(request: Request, height: int = 64, patience: float = 0.0) -> Any:
         As the function raised it, with its sentence. Whatever else went wrong the page says, and None is returned.
     """
     # One place in the page, waiting or not: a widget after it that moved would be another to the browser, and lose its address.
-    place = st.empty()
+    place: Any = st if last else st.empty()
     try:
         task = tasks().ask(request, session(), patience)
     except BoundReached as reached:
@@ -361,10 +363,10 @@ def _wait(request: Request) -> None:
     st.caption(f":material/hourglass_top: {request.label}{where}")
 
 
-def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Similarity, list[bool]] | None:
+def similarity(key: str, layer: int, k: int, bias: bool = False, last: bool = False) -> tuple[Similarity, list[bool]] | None:
     """How far the two clusterings of a stored run's layer agree, and on which neurons."""
-    arguments = {"layer": layer, "k": k, "bias": bias}
-    return cast("tuple[Similarity, list[bool]] | None", ask(Request("similarity", arguments, (origin(key),), "Clustering"), 96))
+    request = Request("similarity", {"layer": layer, "k": k, "bias": bias}, (origin(key),), "Clustering")
+    return cast("tuple[Similarity, list[bool]] | None", ask(request, 96, last=last))
 
 
 def shuffled(key: str, layer: int, k: int, bias: bool) -> ShuffledWeights | None:
@@ -381,11 +383,11 @@ def choices(key: str, layer: int, candidates: tuple[int, ...]) -> dict[str, Choi
     return cast("dict[str, Choice] | None", ask(request, 450))
 
 
-def firing(key: str, layer: int, k: int, bias: bool) -> Firing | None:
+def firing(key: str, layer: int, k: int, bias: bool, last: bool = False) -> Firing | None:
     """What the neurons of a stored run's layer do on the held-out images: the dead, twins, correlation within clusters."""
     label = "Looking which neurons fire together"
     request = Request("firing", {"layer": layer, "k": k, "bias": bias}, (origin(key),), label)
-    return cast("Firing | None", ask(request))
+    return cast("Firing | None", ask(request, last=last))
 
 
 @dataclass(frozen=True, eq=False)

@@ -121,9 +121,9 @@ def neurons(shown: list[Stored]) -> None:
         if width < 2:
             st.info("One neuron alone cannot be clustered.")
             return
-        similar = live.similarity(one.key, layer, min(k, width))
+        similar = live.similarity(one.key, layer, min(k, width), last=True)
         try:
-            firing = live.firing(one.key, layer, min(k, width), False)
+            firing = live.firing(one.key, layer, min(k, width), False, last=True)
         except FileNotFoundError as error:
             st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
             firing = None

@@ -94,27 +94,25 @@ class Shell:
 
     def close(self, page: StreamlitPage) -> None:
         """What stands at a page's end: the next question, presentation mode, the link to what is seen."""
-        place = self._place(page)
+        place, on = self._place(page), presenting()
         after, before = (place + 1) % len(self.pages), place - 1
         with st.container(key="shell-foot"):
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-                with st.container(key="shell-next", width="content"):
-                    label = f"Next: {self.entries[after].question}"
-                    st.page_link(self.pages[after], label=label, icon=":material/arrow_forward:")
-                if presenting():
+                label = f"Next: {self.entries[after].question}"
+                st.page_link(self.pages[after], label=label, icon=":material/arrow_forward:")
+                if on:
                     with st.container(key="shell-back", width="content"):
                         st.page_link(self.pages[before], label="Back", icon=":material/arrow_back:")
                     st.html('<button class="full-screen">Full screen (F)</button>', width="content")
-                label = "End presentation (P)" if presenting() else "Present (P)"
+                label = "End presentation (P)" if on else "Present (P)"
                 st.button(label, key="shell-present", icon=":material/slideshow:", on_click=_toggle)
             _link()
             _say_unknown()
-            _tell_keys()
-        with st.container(key="shell"):
+            _tell_keys(on)
             # Its key is the page's: what one page said last is no news on the next.
             _component()(
-                key=f"shell-{self.entries[place].file}",
-                data={"page": page.title, "said": st.session_state.get(_SAID) or "", "presenting": presenting()},
+                key=f"shell-unseen-{self.entries[place].file}",
+                data={"page": page.title, "said": st.session_state.get(_SAID) or "", "presenting": on},
                 on_toggled_change=_toggle,
             )
 
@@ -186,13 +184,13 @@ def _toggle() -> None:
     state.put(PRESENT, "1" if on else "0")
 
 
-def _tell_keys() -> None:
+def _tell_keys(on: bool) -> None:
     """Who presents is told the keys: once over the picture, as the foot is off the screen, and there for good."""
-    if presenting():
+    if on:
         st.caption(KEYS)
         if not st.session_state.get(_TOLD):
             st.toast(KEYS, icon=":material/slideshow:")
-    st.session_state[_TOLD] = presenting()
+    st.session_state[_TOLD] = on
 
 
 def _say_unknown() -> None:
