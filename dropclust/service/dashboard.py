@@ -21,6 +21,7 @@ from dropclust.core.paths import app_folder
 from dropclust.service import bounds
 from dropclust.service.cluster import check_address
 from dropclust.service.delivery import deliver_together
+from dropclust.service.steady import find_out_once
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -107,6 +108,7 @@ def start(
     if address in _LOOPBACK or hosts:
         options["server.allowedHosts"] = [*_LOOPBACK, *([] if address in (*_LOOPBACK, *_EVERYWHERE) else [address]), *hosts]
     bootstrap.load_config_options(flag_options=options)
+    find_out_once()
     token = secrets.token_urlsafe(12)
     _answer_beside_the_pages(token, base_path)
     here = url(address, port, base_path)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from dropclust.core.methods import Choice
+    from dropclust.service.files.scale import InputScale
 
 Found = TypeVar("Found")
 
@@ -376,8 +377,14 @@ def take_home(source: Source, small: Smaller) -> None:
         kept = st.radio("The files' network takes", ("pixels from 0 to 1", brought), index=1, key="file_takes", horizontal=True)
         taken = source.input_scale if kept == brought else None
     name = f"smaller-{small.network.digest[:12]}"
-    text = card(small.network, f"dropclust-{name}", sentence(small.proof), small.proof, taken)
-    controls.downloads(small.network, name, small.proof, taken, text)
+    controls.downloads(small.network, name, small.proof, taken, card_of(small.key, taken, small))
+
+
+@shared(most=24)
+def card_of(key: str, taken: InputScale | None, _small: Smaller) -> str:
+    """The model card beside its files, written once of one answer."""
+    name = f"dropclust-smaller-{_small.network.digest[:12]}"
+    return card(_small.network, name, sentence(_small.proof), _small.proof, taken)
 
 
 def sheet(merged: Merges) -> bytes:
@@ -435,10 +442,10 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
                 if not st.button("Draw accuracy against units", icon=":material/show_chart:", help=help_):
                     return tolerance, None
             asked.add(this)
-        choice = live.ask(source.chosen_units(layer, method, tolerance, seed), CURVE)
+        choice = live.ask(source.chosen_units(layer, method, tolerance, seed), CURVE, last=True)
         if choice is None:
             return tolerance, None
-        others = live.ask(source.controls_of(layer, method, seed, findings.widths(choice, width)), CURVE)
+        others = live.ask(source.controls_of(layer, method, seed, findings.widths(choice, width)), CURVE, last=True)
         if others is not None and left is not None:
             info = findings.held_curves(choice, others, method, left)
             controls.chart(info, lines.curves, "held-curve", height=CURVE)

@@ -75,7 +75,7 @@ def compressed(source: Source, layer: int, units: int, method: str, seed: int, h
         When MNIST is not there.
     """
     request = source.smaller(layer, units, method, seed)
-    found = live.ask(request, height, 0.3)
+    found = live.ask(request, height, 0.3, last=True)
     return None if found is None else Smaller(request.key, **found)
 
 

@@ -153,9 +153,8 @@ def seldom(label: str, key: str, parameters: Sequence[Parameter], icon: str | No
     They are while the line is open, and as long as one of them is not at its default, in the address or by hand, so that none
     forgets what was chosen.
     """
-    asked = any(
-        each.name in st.query_params or st.session_state.get(each.name, each.default) != each.default for each in parameters
-    )
+    held = set(st.query_params)
+    asked = any(each.name in held or st.session_state.get(each.name, each.default) != each.default for each in parameters)
     # To Streamlit a line that begins otherwise is another one.
     begins: dict[str, bool] = st.session_state.setdefault("lines begin", {})
     folded = st.expander(label, begins.setdefault(key, asked), icon=icon, key=f"{key}-fold", on_change="rerun")

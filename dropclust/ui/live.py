@@ -302,7 +302,7 @@ def origin(key: str) -> Origin:
     return Origin.stored(store(), key)
 
 
-def ask(request: Request[Answer], height: int = 64, patience: float = 0.0) -> Answer | None:
+def ask(request: Request[Answer], height: int = 64, patience: float = 0.0, last: bool = False) -> Answer | None:
     """The workers' answer; None while it is waited for, with its place held and said what it waits for.
 
     Parameters
@@ -313,6 +313,8 @@ def ask(request: Request[Answer], height: int = 64, patience: float = 0.0) -> An
         Pixels of what the answer will be drawn as, so that nothing jumps when it is there.
     patience
         Seconds to wait before the page goes on, for what is quick.
+    last
+        Whether its container holds nothing after it but what is made of the answer, which then stands in its place.
 
     Raises
     ------
@@ -320,7 +322,7 @@ def ask(request: Request[Answer], height: int = 64, patience: float = 0.0) -> An
         As the function raised it, with its sentence. Whatever else went wrong the page says, and None is returned.
     """
     # One place in the page, waiting or not: a widget after it that moved would be another to the browser, and lose its address.
-    place = st.empty()
+    place: Any = st if last else st.empty()
     try:
         task = tasks().ask(request, session(), patience)
     except BoundReached as reached:
@@ -357,15 +359,15 @@ def _wait(request: Request[Any]) -> None:
     st.caption(f":material/hourglass_top: {request.label}{where}")
 
 
-def similarity(key: str, layer: int, k: int, bias: bool = False) -> tuple[Similarity, list[bool]] | None:
+def similarity(key: str, layer: int, k: int, bias: bool = False, last: bool = False) -> tuple[Similarity, list[bool]] | None:
     """How far the two clusterings of a stored run's layer agree, and on which neurons."""
-    return ask(asked.similarity(origin(key), layer, k, bias), 96)
+    return ask(asked.similarity(origin(key), layer, k, bias), 96, last=last)
 
 
-def firing(key: str, layer: int, k: int, bias: bool = False) -> Firing | None:
+def firing(key: str, layer: int, k: int, bias: bool = False, last: bool = False) -> Firing | None:
     """What the neurons of a stored run's layer do; None also where that cannot be seen, and the page says why."""
     try:
-        return ask(asked.firing(origin(key), layer, k, bias))
+        return ask(asked.firing(origin(key), layer, k, bias), last=last)
     except FileNotFoundError as error:
         st.warning(f"Which neurons fire cannot be seen: {error}", icon=":material/image_not_supported:")
         return None

@@ -121,8 +121,8 @@ def neurons(shown: list[Stored]) -> None:
         if width < 2:
             st.info("One neuron alone cannot be clustered.")
             return
-        similar = live.similarity(one.key, layer, min(k, width))
-        firing = live.firing(one.key, layer, min(k, width))
+        similar = live.similarity(one.key, layer, min(k, width), last=True)
+        firing = live.firing(one.key, layer, min(k, width), last=True)
         if similar is None:
             return
         found, agree = similar

@@ -26,7 +26,7 @@ SETTLED = 15.0  # seconds after which the workers have started and tried their s
 def of_commit(commit: str) -> Iterator[Path]:
     """The project's files as they were at a commit."""
     packed = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # its server is still at work in it
         with tarfile.open(fileobj=BytesIO(packed)) as archive:
             archive.extractall(folder, filter="data")
         yield Path(folder)

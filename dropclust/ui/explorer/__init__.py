@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
-from streamlit.runtime import get_instance
 
 from dropclust.findings.explorer import Question
 from dropclust.findings.tour import PAPER, STEPS, TWINS
+from dropclust.service.media import Together
 from dropclust.ui.explorer.scene import Look, Scene, build_scene, look
 
 __all__ = ["SKIPPED", "Look", "Scene", "Seen", "build_scene", "explorer", "look"]
 
 SKIPPED = -1  # in place of a guess
+_served: WeakKeyDictionary[Scene, Together] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -129,19 +131,25 @@ def _index(scene: Scene, rate: float) -> int:
 
 def _addresses(scene: Scene, key: str, base: str) -> dict[str, Any]:
     """Where the scene's files are fetched; Streamlit keeps them as long as a session that asked for them is there."""
-    files = scene.files
+    paths = _together(scene).paths(key)
+    code, layer, clusters, *pictures = (f"/{base}{path}" for path in paths) if base else paths
+    # No list: Streamlit tries whether one is a table.
+    return {"code": code, "layer": layer, "clusters": clusters, "pictures": tuple(pictures)}
 
-    def address(content: bytes, kind: str, name: str) -> str:
-        path = get_instance().media_file_mgr.add(content, kind, f"{key}-{name}")
-        return f"/{base}{path}" if base else path
 
-    return {
-        "code": address(script().encode(), "text/javascript", "code"),
-        "layer": address(files.layer, "application/gzip", "layer"),
-        "clusters": address(files.clusters, "application/gzip", "clusters"),
-        # No list: Streamlit tries whether one is a table.
-        "pictures": tuple(address(content, "image/webp", f"picture-{rate}") for rate, content in enumerate(files.pictures)),
-    }
+def _together(scene: Scene) -> Together:
+    """A scene's files, as they are served."""
+    if scene not in _served:
+        files = scene.files
+        _served[scene] = Together(
+            [
+                (script().encode(), "text/javascript"),
+                (files.layer, "application/gzip"),
+                (files.clusters, "application/gzip"),
+                *((content, "image/webp") for content in files.pictures),
+            ]
+        )
+    return _served[scene]
 
 
 def _heard() -> None:

@@ -10,8 +10,10 @@ import hashlib
 import io
 import pickle
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +24,12 @@ from plotly.basedatatypes import BaseFigure
 LIMIT_BYTES = 32_000_000  # some thousand figures
 # How content is written for its digest: what is read-only to others is written as what it shows.
 _WRITTEN = {**copyreg.dispatch_table, MappingProxyType: lambda shown: (dict, (dict(shown),))}
+
+
+class Written(dict[str, Any]):
+    """A figure's plain data with the JSON that plotly writes of it, which `dropclust.service.steady` lets be sent as it is."""
+
+    written: str
 
 
 class Finished(BaseFigure):  # type: ignore[misc]
@@ -35,17 +43,16 @@ class Finished(BaseFigure):  # type: ignore[misc]
 
     def __init__(self, figure: go.Figure) -> None:
         # Not BaseFigure's own, which would build all its objects.
-        self.__dict__["_plain"] = plain = figure.to_dict()
-        self.__dict__["_bytes"] = len(plotly.io.to_json(plain, validate=False))
+        self.__dict__["_plain"] = plain = Written(figure.to_dict())
+        plain.written = plotly.io.to_json(dict(plain), validate=False)
 
     def __len__(self) -> int:
         """Bytes of it as JSON."""
-        size: int = self.__dict__["_bytes"]
-        return size
+        return len(self.to_dict().written)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Written:
         """The plain data, which must not be changed."""
-        plain: dict[str, Any] = self.__dict__["_plain"]
+        plain: Written = self.__dict__["_plain"]
         return plain
 
 
@@ -118,8 +125,32 @@ def draw_once(draw: Callable[..., Any], info: object, then: Callable[[Any], Any]
     Finished or bytes
         For `st.plotly_chart` or `st.image`. It must not be changed.
     """
-    key = draw.__module__, draw.__qualname__, then.__qualname__ if then else "", digest((info, options))
+    key = draw.__module__, draw.__qualname__, then.__qualname__ if then else "", digest_of(info), digest(options)
     return _KEPT.get(key, lambda: then(draw(info, **options)) if then else draw(info, **options))
+
+
+_digests: dict[int, tuple[weakref.ref[object], bytes]] = {}
+
+
+def digest_of(info: object) -> bytes:
+    """`digest`, of one object once: of a frozen dataclass, for what might be changed is looked at again."""
+    number = id(info)
+    known = _digests.get(number)
+    if known is not None and known[0]() is info:
+        return known[1]
+    made = digest(info)
+    parameters = getattr(type(info), "__dataclass_params__", None)
+    if parameters is not None and parameters.frozen:
+        with suppress(TypeError):  # of slots without a place for it
+            _digests[number] = weakref.ref(info, lambda gone: _forget(number, gone)), made
+    return made
+
+
+def _forget(number: int, gone: weakref.ref[object]) -> None:
+    """Another object may have the number of one that is gone."""
+    known = _digests.get(number)
+    if known is not None and known[0] is gone:
+        _digests.pop(number, None)
 
 
 def digest(content: object) -> bytes:

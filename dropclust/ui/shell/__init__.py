@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -32,7 +33,7 @@ KEYS = (
     "**P** or **Escape** ends the presentation · **L** link and QR code · **F** full screen · "
     "**Page Up**, **Page Down** other pages"
 )
-_ICON = Path(dropclust.ui.__file__).with_name("icon.png")
+_ICON = Path(dropclust.ui.__file__).with_name("icon.png").read_bytes()
 _HERE_ALONE = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
@@ -88,32 +89,30 @@ class Shell:
         st.set_page_config(f"{entry.title} · DropClust")
         enter()
         here = f'[data-testid="stHeader"]::after {{ content: "{entry.group}: {entry.title}"; }}'
-        st.html(f"<style>{_read('shell.css')}{here}{_read('present.css') if presenting() else ''}</style>")
+        st.html(f"<style>{_style('shell.css')}{here}{_style('present.css') if presenting() else ''}</style>")
         return page
 
     def close(self, page: StreamlitPage) -> None:
         """What stands at a page's end: the next question, presentation mode, the link to what is seen."""
-        place = self._place(page)
+        place, on = self._place(page), presenting()
         after, before = (place + 1) % len(self.pages), place - 1
         with st.container(key="shell-foot"):
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-                with st.container(key="shell-next", width="content"):
-                    label = f"Next: {self.entries[after].question}"
-                    st.page_link(self.pages[after], label=label, icon=":material/arrow_forward:")
-                if presenting():
+                label = f"Next: {self.entries[after].question}"
+                st.page_link(self.pages[after], label=label, icon=":material/arrow_forward:")
+                if on:
                     with st.container(key="shell-back", width="content"):
                         st.page_link(self.pages[before], label="Back", icon=":material/arrow_back:")
                     st.html('<button class="full-screen">Full screen (F)</button>', width="content")
-                label = "End presentation (P)" if presenting() else "Present (P)"
+                label = "End presentation (P)" if on else "Present (P)"
                 st.button(label, key="shell-present", icon=":material/slideshow:", on_click=_toggle)
             _link()
             _say_unknown()
-            _tell_keys()
-        with st.container(key="shell"):
+            _tell_keys(on)
             # Its key is the page's: what one page said last is no news on the next.
             _component()(
-                key=f"shell-{self.entries[place].file}",
-                data={"page": page.title, "said": st.session_state.get(_SAID) or "", "presenting": presenting()},
+                key=f"shell-unseen-{self.entries[place].file}",
+                data={"page": page.title, "said": st.session_state.get(_SAID) or "", "presenting": on},
                 on_toggled_change=_toggle,
             )
 
@@ -138,6 +137,12 @@ def configure() -> None:
 @cache
 def _read(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+@cache
+def _style(name: str) -> str:
+    """A style sheet in one line, without its comments: every run sends it, and Streamlit goes through each of its lines."""
+    return " ".join(re.sub(r"/\*.*?\*/", "", _read(name), flags=re.DOTALL).split())
 
 
 @cache
@@ -179,13 +184,13 @@ def _toggle() -> None:
     state.put(PRESENT, "1" if on else "0")
 
 
-def _tell_keys() -> None:
+def _tell_keys(on: bool) -> None:
     """Who presents is told the keys: once over the picture, as the foot is off the screen, and there for good."""
-    if presenting():
+    if on:
         st.caption(KEYS)
         if not st.session_state.get(_TOLD):
             st.toast(KEYS, icon=":material/slideshow:")
-    st.session_state[_TOLD] = presenting()
+    st.session_state[_TOLD] = on
 
 
 def _say_unknown() -> None:

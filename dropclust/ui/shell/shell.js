@@ -30,7 +30,7 @@ function key(event) {
   else if (letter === "l" && panel()) turnPanel();
   else if (shown.presenting && event.key === "Escape" && panel()?.open) turnPanel();
   else if (shown.presenting && event.key === "Escape" && !inFront()) toggle();
-  else if (shown.presenting && event.key === "PageDown") press(".st-key-shell-next a");
+  else if (shown.presenting && event.key === "PageDown") press(".st-key-shell-foot .stPageLink a");
   else if (shown.presenting && event.key === "PageUp") press(".st-key-shell-back a");
   else return;
   event.preventDefault();
