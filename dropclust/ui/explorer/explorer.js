@@ -545,7 +545,8 @@ function createExplorer(root) {
 
   /** Over each group how many it has. */
   function drawGroups(size) {
-    const height = Math.max(13, Math.min(24, size * 0.36));
+    // For a room they are as high as the line that is left for them.
+    const height = root.hasAttribute("data-present") ? Math.max(13, size * 0.46) : Math.max(13, Math.min(24, size * 0.36));
     context.font = `600 ${height}px ${theme.font}`;
     context.textAlign = "left";
     context.textBaseline = "middle";
