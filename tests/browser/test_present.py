@@ -99,6 +99,20 @@ def test_a_keyboard_comes_to_the_controls_and_no_skip_link_covers_the_title(visi
     assert page.evaluate("document.activeElement.shadowRoot?.activeElement?.id") == "rate"
 
 
+@pytest.mark.parametrize("query", ["", "?present=1"])
+def test_what_stands_where_a_live_run_will_is_plainly_a_preview(visit: Visit, address: str, query: str) -> None:
+    page = visit.page
+    settle(page, Seen(f"live{query}", ".st-key-live-before img", "[data-testid='stBaseButton-primary']"), address)
+    picture, words = page.locator(".st-key-live-before img"), page.get_by_text("Preview. Press Start")
+    expect(words).to_be_in_viewport()
+    assert float(picture.evaluate("image => getComputedStyle(image).opacity")) < 0.4
+    over, under = words.bounding_box(), picture.bounding_box()
+    assert over is not None
+    assert under is not None
+    assert under["y"] < over["y"]
+    assert over["y"] + over["height"] < under["y"] + under["height"]
+
+
 def test_a_key_and_a_button_give_the_page_the_whole_screen_and_take_it_back(visit: Visit, address: str) -> None:
     page = visit.page
     settle(page, PRESENTED, address)
