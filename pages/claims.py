@@ -27,7 +27,7 @@ st.title(questions.CLAIMS, anchor=False, help=glossary.explained("recipe"))
 headline = st.container()
 rows = claims.rows()
 recipes = list(MAIN_RECIPES) if (of := controls.choose(RECIPES)) == "both" else [of]
-headline.markdown(said := verdicts.headline(rows, recipes))
+headline.markdown(said := verdicts.headlines(rows, recipes))
 shell.say(said)
 row = claims.choose(verdicts.worst_first(rows))
 if row is not None:
@@ -38,7 +38,7 @@ else:
     missed = account.not_reproduced(rows)
     with st.expander("**What was not reproduced, and how it is judged**", expanded=bool(missed)):
         st.markdown("\n".join(f"- {sentence}" for sentence in missed))
-        st.markdown(f"{verdicts.summary(rows, recipes)} {verdicts.HOW}")
+        st.markdown(f"{verdicts.summary(rows, recipes)} {verdicts.HOW} {verdicts.tested(rows)}")
     left, right = st.columns(2)
     with left:
         verdict = controls.choose(VERDICT)

@@ -72,7 +72,7 @@ class Claim:
     key
         The experiment's name, a dot and a few words: stable, for links and tables.
     place
-        Where the paper says it; "ours" for what the paper does not say.
+        Where the paper says it; begins with "ours" for what the paper does not say.
     statement
         One sentence that holds or does not.
     statistic
@@ -119,6 +119,11 @@ class Claim:
     def experiment(self) -> str:
         """The experiment that measures it."""
         return self.key.partition(".")[0]
+
+    @property
+    def ours(self) -> bool:
+        """Whether we claim it, and not the paper."""
+        return self.place.startswith("ours")
 
     @property
     def bound(self) -> float:

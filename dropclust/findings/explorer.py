@@ -136,7 +136,7 @@ class Reading:
             "bridge": self._bridge,
             "counted": self._counted,
             "rand-note": _seeds(self.rand),
-            "adjusted-note": f"chance gives 0; {_seeds(self.adjusted)}",
+            "adjusted-note": f"rescaled: 0 is chance, 1 is perfect; {_seeds(self.adjusted)}",
             "accuracy-note": f"{_seeds(self.scaled, 3)}; sampled {bare(self.sampled.mean, 3)}"
             + ("" if math.isnan(self.sampled.low) else f", {_ends(self.sampled, 3)}"),
             "twins-note": (
@@ -171,12 +171,12 @@ class Reading:
         )
         if self.with_twin is None:
             return asked
-        pairs = f"of any two neurons, {100 * self.both_groups_pairs:.0f} in 100 are"
+        pairs = f"of all pairs of neurons, twins or not, {100 * self.both_groups_pairs:.0f} in 100 share both"
         if not self.with_twin:
-            return f"{asked} Here no neuron has a twin; {pairs} in one group both ways."
+            return f"{asked} Here no neuron has a twin; {pairs} groups."
         one = f"the {self.with_twin} neurons with a twin" if self.with_twin > 1 else "the one neuron with a twin"
-        verb = "is" if self.both_groups == 1 else "are"
-        return f"{asked} Here **{self.both_groups}** of {one} {verb} in its group both ways; {pairs}."
+        verb = "shares" if self.both_groups == 1 else "share"
+        return f"{asked} Here **{self.both_groups}** of {one} {verb} both groups with it; {pairs}."
 
     @property
     def _counted(self) -> str:
@@ -184,8 +184,9 @@ class Reading:
         part = "Most" if self.chance > self.rand.mean / 2 else "Some"
         return (
             f"The **Rand index** is the share of all pairs that both groupings treat alike, together or apart: "
-            f"**{bare(self.rand.mean)}**. {part} of it is chance: groups dealt at random give **{bare(self.chance)}**. What is "
-            f"beyond chance, **{bare(self.adjusted.mean)}**, is the adjusted Rand index: 0 is chance, 1 is equal groups."
+            f"**{bare(self.rand.mean)}**. {part} of it is chance: groups dealt at random give **{bare(self.chance)}**. The "
+            f"**adjusted Rand index**, **{bare(self.adjusted.mean)}**, is rescaled: 0 is chance, 1 is perfect. It is no share "
+            "of neurons, and not the difference of the two."
         )
 
     @property

@@ -84,7 +84,7 @@ def compare(
     Examples
     --------
     >>> compare("Neurons with a twin", 30, 44, None, (10, 20), digits=0).sentence
-    'You expected 30: 14 below the answer. Neurons with a twin: 44. 2 earlier guesses of this class lie around 15.'
+    'You expected 30: 14 below the answer. Neurons with a twin: 44. 2 guesses made here before lie around 15.'
     """
     sentence = ""
     if guess is not None:
@@ -97,5 +97,6 @@ def compare(
     if others:
         lie = "lies" if len(others) == 1 else "lie"
         middle = words.number(float(np.median(others)), digits)
-        sentence += f" {words.count(len(others), 'earlier guess', 'earlier guesses')} of this class {lie} around {middle}."
+        # Whose they are is not known: nobody else need have guessed but who asks, earlier.
+        sentence += f" {words.count(len(others), 'guess', 'guesses')} made here before {lie} around {middle}."
     return Compared(what, guess, answer, chance, others, sentence)

@@ -60,7 +60,7 @@ def _chance(by_rate: Mapping[float, Reading]) -> str:
     at = by_rate[0.5]
     return (
         f"The paper compares two clusterings of the neurons by the Rand index: {bare(at.rand.mean)}. Chance alone gives "
-        f"{bare(at.chance)}; what is left beyond it is {bare(at.adjusted.mean)} on a scale where 0 is chance and 1 is equal."
+        f"{bare(at.chance)}. Rescaled so that 0 is chance and 1 is perfect, it is {bare(at.adjusted.mean)}: adjusted Rand."
     )
 
 

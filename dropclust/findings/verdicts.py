@@ -95,7 +95,8 @@ class Finding:
             f"The claim asks for {requirement(claim)}"
         )
         if judged.tests > 1:
-            text += f" ({words.p_value(judged.p_adjusted)} after Holm's correction over {judged.tests} claims)"
+            which = f"the {judged.tests} claims with fresh seeds" if judged is self.fresh else f"{judged.tests} claims"
+            text += f" ({words.p_value(judged.p_adjusted)} after Holm's correction over {which})"
         text += "."
         if judged.control is not None and claim.control is not None:
             text += f" The same of {claim.control.name}: {words.brief(judged.control, claim.digits, signed=True)}."
@@ -279,10 +280,29 @@ def summary(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
     return " ".join(told)
 
 
-def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
-    """How the claims fare, in at most 18 words, what was not reproduced first; each counts once, by its worst recipe.
+def headlines(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
+    """How the paper's claims fare, and then our own: a `headline` each, where there are such."""
+    theirs, ours = ([row for row in found if row.claim.ours is of] for of in (False, True))
+    return " ".join(headline(rows, recipes, whose) for rows, whose in ((theirs, "the paper's "), (ours, "our own ")) if rows)
 
-    The counts add up to the number of claims; those without a result are told where there are some.
+
+def tested(found: Sequence[Row]) -> str:
+    """Over how many claims Holm's correction goes where that is not all of them, and which are left out."""
+    without = [row for row in found if all(finding.judged is not finding.fresh for finding in row.findings.values())]
+    if not without or len(without) == len(found):
+        return ""
+    names = words.listed(sorted({experiments.get(row.claim.experiment).title for row in without}))
+    return (
+        f"The {len(found) - len(without)} claims with fresh seeds are corrected together; the other {len(without)} "
+        f"({names}) have none, and are judged by their first seeds, corrected over all {len(found)}."
+    )
+
+
+def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES, whose: str = "") -> str:
+    """How the claims fare, in at most 20 words, what was not reproduced first; each counts once, by its worst recipe.
+
+    The counts add up to the number of claims; those without a result are told where there are some. ``whose`` stands before
+    their number.
     """
     worst = Counter(min((row.findings[recipe].verdict for recipe in recipes), key=ORDER.index) for row in found)
     told = [
@@ -294,7 +314,7 @@ def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str
     if worst[Verdict.NO_RESULT]:
         told.append((worst[Verdict.NO_RESULT], ("has", "have"), " no result"))
     counts = "; ".join(f"{n} {one if n == 1 else many}{rest}" for n, (one, many), rest in told)
-    of = f"f {words.count(len(found), 'claim')}, {counts}."
+    of = f"f {whose}{words.count(len(found), 'claim')}, {counts}."
     return f"O{of}" if len(recipes) > 1 else f"{words.capital(recipe_name(recipes[0]))}: o{of}"
 
 

@@ -54,7 +54,10 @@ def before() -> None:
             one = np.zeros_like(number)  # cluster, as yet
             drawn = network.Neurons(pictures, number, one, one, one.astype(bool), "The neurons of a network that has learnt.")
             st.image(draw_once(neuron_sheet, drawn, None, narrow=True), alt=drawn.sentence, width="stretch")
-        st.caption("Here your network's neurons will stand: each as its weights from the image, in clusters, and twins joined.")
+        st.caption(
+            "**Preview. Press Start:** here your network's neurons will stand, each as its weights from the image, in "
+            "clusters, and twins joined."
+        )
 
 
 def token(name: str) -> str:

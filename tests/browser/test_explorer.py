@@ -498,6 +498,32 @@ def test_keys_change_an_expected_number_and_skip_nothing(open_page: Open):
     expect(slider(page)).to_be_hidden()
 
 
+def test_escape_ends_the_tour_and_the_address_forgets_its_step(open_page: Open):
+    page = open_page("start=8")
+    page.get_by_role("button", name="Guided tour").click()
+    expect(page.get_by_text("View twins, step 1")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("group", name="Guided tour")).to_be_hidden()
+    expect(page.get_by_text("View twins, step 0")).to_be_visible()
+    expect(slider(page)).to_be_focused()
+
+
+def test_on_a_phone_a_step_puts_the_neuron_away_and_shows_what_it_speaks_of(open_page: Open):
+    page = open_page("start=8", 390, 844, has_touch=True)
+    page.get_by_role("button", name="Guided tour").tap()
+    expect(page.get_by_text("View twins, step 1")).to_be_visible()
+    place = next(each for each in places(page) if 500 < each["y"] < 800)
+    page.touchscreen.tap(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
+    expect(page.locator(".pair")).to_have_attribute("data-lit", "")
+    for _ in range(3):
+        page.get_by_role("button", name="Next").tap()
+        expect(page.locator(".pair")).not_to_have_attribute("data-lit", "")
+    expect(page.get_by_role("option", selected=True)).to_have_count(0)
+    expect(page.locator(".explorer")).to_have_attribute("data-view", "paper")
+    expect(slider(page)).to_be_in_viewport(ratio=1)
+    expect(page.locator('[data-chart="rand"] svg')).to_be_in_viewport(ratio=1)
+
+
 def test_the_tour_sets_the_controls_and_is_turned_by_arrow_keys_and_a_clicker(open_page: Open, scene: Scene):
     page = open_page("start=8")
     page.get_by_role("button", name="Guided tour").click()

@@ -73,6 +73,42 @@ def test_the_slider_moves_all_four_by_keyboard_and_says_when(page: Page, address
     expect(slider).to_have_attribute("aria-valuetext", "After 160,000 images: the switch")
 
 
+def test_a_moment_looks_the_same_whichever_way_one_comes_to_it(page: Page, address: str) -> None:
+    page.goto(f"{address}/onset?copies_guess=off")
+    slider = page.get_by_label("Moment of the training")
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("after the switch"), timeout=WAIT)
+    slider.scroll_into_view_if_needed()
+    page.wait_for_function(f"() => ({_INK})().every(Boolean)")
+    slider.press("ArrowLeft")
+    page.wait_for_timeout(500)
+    back = page.evaluate(_INK)
+    slider.press("Home")
+    page.wait_for_function(f"back => ({_INK})().every((ink, at) => ink && ink !== back[at])", arg=back)
+    for _ in range(int(slider.get_attribute("max") or 0) - 1):
+        slider.press("ArrowRight")
+    page.wait_for_function(f"back => ({_INK})().every((ink, at) => ink === back[at])", arg=back)
+
+
+def test_the_switch_is_marked_under_the_slider_and_tiles_are_explained(page: Page, address: str) -> None:
+    page.goto(f"{address}/onset?copies_guess=off")
+    slider = page.get_by_label("Moment of the training")
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("after the switch"), timeout=WAIT)
+    expect(page.locator(".moments .tile-words")).to_contain_text("drawn as its weights to the next layer")
+    slider.scroll_into_view_if_needed()
+    marks, rail = page.locator(".moments .marks i"), slider.bounding_box()
+    expect(marks).to_have_count(int(slider.get_attribute("max") or 0) + 1)
+    switch = page.locator(".moments .marks .switch").bounding_box()
+    assert rail is not None
+    assert switch is not None
+    place = moments.read().examples.index(moments.read().switch) / (len(moments.read().examples) - 1)
+    expected = rail["x"] + 8 + place * (rail["width"] - 16)  # the thumb is 16 wide
+    assert abs(switch["x"] + switch["width"] / 2 - expected) < 2
+    slider.focus()
+    when = page.locator(".moments .when").bounding_box()
+    assert when is not None
+    assert when["y"] + when["height"] <= rail["y"]  # its frame lies within
+
+
 def test_it_plays_to_the_end_and_stops(page: Page, address: str) -> None:
     page.goto(f"{address}/onset?copies_guess=off")
     slider = page.get_by_label("Moment of the training")

@@ -26,9 +26,16 @@ def test_presenting_begins_at_the_pages_top_tells_its_keys_and_escape_ends_it(vi
     page.locator("#stMain").evaluate("main => main.scrollTo(0, main.scrollHeight)")
     page.keyboard.press("p")
     presents(page)
-    expect(page.get_by_test_id("stToast")).to_contain_text("Escape ends the presentation")
+    keys = page.locator(".lecture-keys")
+    expect(keys).to_contain_text("Escape ends the presentation")
     page.wait_for_function("document.getElementById('stMain').scrollTop === 0")
     expect(page.get_by_text("F full screen").last).to_be_attached()
+    box, title = keys.bounding_box(), page.locator("h1").bounding_box()
+    assert box is not None
+    assert title is not None
+    assert box["y"] >= 0
+    assert box["x"] + box["width"] <= 1400
+    assert box["y"] + box["height"] <= title["y"] + title["height"]  # beside the title, over nothing else
     page.keyboard.press("Escape")
     expect(page.get_by_test_id("stHeader")).to_be_visible(timeout=60_000)
     expect(page).not_to_have_url(re.compile("present=1"))
@@ -55,6 +62,55 @@ def test_a_key_shows_the_link_and_its_code_in_front_and_escape_takes_only_that_a
     expect(code).to_be_visible(timeout=60_000)
     page.keyboard.press("l")
     expect(code).to_be_hidden()
+
+
+def test_the_link_is_in_view_on_any_page_says_who_can_open_it_and_leaves_a_presentation_alone(
+    visit: Visit, address: str
+) -> None:
+    page = visit.page
+    settle(page, EXPLORE, address)
+    page.keyboard.press("l")
+    code = page.get_by_role("img", name="QR code of the link")
+    expect(code).to_be_visible(timeout=60_000)
+    box = code.bounding_box()
+    assert box is not None
+    assert box["width"] >= 500
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 900
+    alone = page.get_by_text("Only this machine can open this address")
+    expect(alone).to_contain_text("python -m dropclust dashboard --address 0.0.0.0")
+    expect(alone).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(code).to_be_hidden()
+    page.keyboard.press("l")
+    expect(code).to_be_visible(timeout=60_000)
+    page.keyboard.press("p")
+    presents(page)
+    expect(code).to_be_hidden()
+
+
+def test_a_keyboard_comes_to_the_controls_and_no_skip_link_covers_the_title(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, PRESENTED, address)
+    presents(page)
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        expect(page.get_by_test_id("stSkipToContent")).to_be_hidden()
+    assert page.evaluate("document.activeElement.shadowRoot?.activeElement?.id") == "rate"
+
+
+@pytest.mark.parametrize("query", ["", "?present=1"])
+def test_what_stands_where_a_live_run_will_is_plainly_a_preview(visit: Visit, address: str, query: str) -> None:
+    page = visit.page
+    settle(page, Seen(f"live{query}", ".st-key-live-before img", "[data-testid='stBaseButton-primary']"), address)
+    picture, words = page.locator(".st-key-live-before img"), page.get_by_text("Preview. Press Start")
+    expect(words).to_be_in_viewport()
+    assert float(picture.evaluate("image => getComputedStyle(image).opacity")) < 0.4
+    over, under = words.bounding_box(), picture.bounding_box()
+    assert over is not None
+    assert under is not None
+    assert under["y"] < over["y"]
+    assert over["y"] + over["height"] < under["y"] + under["height"]
 
 
 def test_a_key_and_a_button_give_the_page_the_whole_screen_and_take_it_back(visit: Visit, address: str) -> None:

@@ -63,6 +63,29 @@ def test_of_the_claims_those_that_fail_are_counted_first_each_by_its_worst_recip
         assert failed + undecided + held + in_controls == claims
 
 
+@pytest.mark.parametrize("recipes", [["modern"], ["paper"], list(MAIN_RECIPES)], ids="-".join)
+def test_the_papers_claims_and_our_own_are_counted_apart(recipes):
+    rows = verdicts.rows(with_variations=False)
+    text = verdicts.headlines(rows, recipes)
+    theirs, ours = text.split(". ")
+    assert len(theirs.split()) <= 20
+    for said, whose, kept in ((f"{theirs}.", "the paper's", False), (ours, "our own", True)):
+        of = [row for row in rows if row.claim.place.startswith("ours") is kept]
+        assert f"f {whose} {len(of)} claims, " in said
+        assert said.replace(f"{whose} ", "") == verdicts.headline(of, recipes)
+    assert verdicts.headlines(rows[:1], recipes) == verdicts.headline(rows[:1], recipes, "the paper's ")
+
+
+def test_which_claims_holms_correction_leaves_out_is_told():
+    rows = verdicts.rows(with_variations=False)
+    fresh = [row for row in rows if all(finding.judged is finding.fresh for finding in row.findings.values())]
+    assert f"The {len(fresh)} claims with fresh seeds" in verdicts.tested(rows)
+    assert f"the other {len(rows) - len(fresh)} (" in verdicts.tested(rows)
+    assert verdicts.tested(fresh) == ""
+    assert {finding.judged.tests for row in fresh for finding in row.findings.values()} == {len(fresh)}
+    assert f"over the {len(fresh)} claims with fresh seeds)" in fresh[0].findings["modern"].sentence
+
+
 def test_claims_without_a_result_are_counted_too(tmp_path):
     rows = verdicts.rows(tmp_path, with_variations=False)
     assert verdicts.headline(rows, ["modern"]).endswith(f" {len(rows)} have no result.")

@@ -76,19 +76,19 @@ def test_what_twins_have_to_do_with_the_rand_index():
     }
     assert texts["bridge"] == (
         "Twins act alike. The paper asks: do neurons grouped by what they receive (incoming weights) fall into the same groups "
-        "as by what they send (outgoing)? Copies would. Here 17 of the 31 neurons with a twin are in its group both ways; of "
-        "any two neurons, 4 in 100 are."
+        "as by what they send (outgoing)? Copies would. Here 17 of the 31 neurons with a twin share both groups with it; of "
+        "all pairs of neurons, twins or not, 4 in 100 share both."
     )
     assert texts["counted"] == (
         "The Rand index is the share of all pairs that both groupings treat alike, together or apart: .79. Most of it is "
-        "chance: groups dealt at random give .75. What is beyond chance, .18, is the adjusted Rand index: 0 is chance, 1 is "
-        "equal groups."
+        "chance: groups dealt at random give .75. The adjusted Rand index, .18, is rescaled: 0 is chance, 1 is perfect. "
+        "It is no share of neurons, and not the difference of the two."
     )
     none = reading(with_twin=0, both_groups_pairs=0.02).texts["bridge"]
-    assert none.endswith("Here no neuron has a twin; of any two neurons, 2 in 100 are in one group both ways.")
+    assert none.endswith("Here no neuron has a twin; of all pairs of neurons, twins or not, 2 in 100 share both groups.")
     assert reading().texts["bridge"].endswith("Copies would.")
     assert (
-        "Here **1** of the one neuron with a twin is in"
+        "Here **1** of the one neuron with a twin shares both groups with it"
         in reading(with_twin=1, both_groups=1, both_groups_pairs=0).texts["bridge"]
     )
 

@@ -14,8 +14,8 @@ from dropclust.findings import guess
         (0.7, (), "You expected 0.70: 0.13 below the answer. Rand: 0.83; by chance alone 0.77."),
         (0.84, (), "You expected 0.84: almost exactly. Rand: 0.83; by chance alone 0.77."),
         (None, (), "Rand: 0.83; by chance alone 0.77."),
-        (None, (0.6,), "Rand: 0.83; by chance alone 0.77. 1 earlier guess of this class lies around 0.60."),
-        (None, (0.6, 0.8, 0.7), "Rand: 0.83; by chance alone 0.77. 3 earlier guesses of this class lie around 0.70."),
+        (None, (0.6,), "Rand: 0.83; by chance alone 0.77. 1 guess made here before lies around 0.60."),
+        (None, (0.6, 0.8, 0.7), "Rand: 0.83; by chance alone 0.77. 3 guesses made here before lie around 0.70."),
     ],
 )
 def test_the_sentence_says_guess_answer_chance_and_class(value, others, sentence):

@@ -27,7 +27,7 @@ def test_the_numbers_are_those_of_the_readings(readings):
     assert "50 of 100 neurons have a twin" in half["sentence"]
     assert [RATES[step["index"]] for step in (without, half, too_much, chance)] == [0.0, 0.5, 0.8, 0.5]
     assert "95 % of the digits right" in too_much["sentence"]
-    assert ".79. Chance alone gives .75; what is left beyond it is .18" in chance["sentence"]
+    assert ".79. Chance alone gives .75. Rescaled so that 0 is chance and 1 is perfect, it is .18" in chance["sentence"]
 
 
 def test_the_last_steps_lead_on(readings):

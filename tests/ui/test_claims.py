@@ -70,7 +70,7 @@ def test_all_claims_are_shown_what_failed_first(root):
     places = [html.index(f'claim={row.claim.key}"') for row in rows]
     assert places == sorted(places)
     assert verdicts.summary(rows) in said(app)
-    assert verdicts.headline(rows) in said(app)
+    assert verdicts.headlines(rows) in said(app)
     places = [tiles_of(app).index(f'claim={row.claim.key}"') for row in rows]
     assert places == sorted(places)
     for sentence in account.not_reproduced(rows):

@@ -179,7 +179,7 @@ def test_a_class_sees_what_others_guessed(shipped, hand):
     hand["seen"] = {"guess": 61}
     app.run()
     assert "You expected 61" in said(app)
-    assert "2 earlier guesses of this class lie around 20." in said(app)
+    assert "2 guesses made here before lie around 20." in said(app)
 
 
 def test_who_skips_the_question_sees_no_guess_and_is_asked_nothing_more(shipped, hand):

@@ -516,7 +516,8 @@ function createExplorer(root) {
 
   /** Over each group how many it has. */
   function drawGroups(size) {
-    const height = Math.max(13, Math.min(24, size * 0.36));
+    // For a room they are as high as the line that is left for them.
+    const height = root.hasAttribute("data-present") ? Math.max(13, size * 0.46) : Math.max(13, Math.min(24, size * 0.36));
     context.font = `600 ${height}px ${theme.font}`;
     context.textAlign = "left";
     context.textBaseline = "middle";
@@ -831,11 +832,25 @@ function createExplorer(root) {
       buttons.back.disabled = step === 1;
       buttons.next.disabled = step === scene.steps.length;
       if (tell) {
+        if (lit() >= 0) putAway(); // it would cover what the step speaks of
         if (now.index !== null) show(now.index);
         setView(now.view);
       }
     }
     if (tell) onChange();
+  }
+
+  /** No neuron is kept, pointed at or focused any more. */
+  function putAway() {
+    if (pinned >= 0) pin(pinned);
+    const active = root.getRootNode().activeElement;
+    if (tiles.contains(active)) active.blur();
+    light(() => (hovered = focused = -1));
+  }
+
+  function endTour() {
+    goStep(0);
+    input.focus({ preventScroll: true });
   }
 
   function pageLink(text, address) {
@@ -856,6 +871,10 @@ function createExplorer(root) {
     const clicker = event.key.startsWith("Page");
     if (question && clicker && root.hasAttribute("data-present")) return stay(event);
     if (!step) return;
+    if (event.key === "Escape" && pinned < 0) {
+      event.preventDefault();
+      return endTour();
+    }
     if (!TURNS[event.key] || (!clicker && target.closest?.("input, textarea, select, [contenteditable], .tiles, [role=radiogroup]"))) return;
     const next = step + TURNS[event.key];
     event.preventDefault();
@@ -1171,7 +1190,7 @@ function createExplorer(root) {
     [buttons.tour, "click", () => scene && (goStep(1), buttons.next.focus())],
     [buttons.back, "click", () => goStep(step - 1)],
     [buttons.next, "click", () => goStep(step + 1)],
-    [buttons.end, "click", () => (goStep(0), input.focus({ preventScroll: true }))],
+    [buttons.end, "click", endTour],
     [document, "keydown", onAnyKey, true], // before whoever else turns pages by these keys
     [canvas, "pointermove", onPointerMove],
     [canvas, "pointerleave", onPointerLeave],

@@ -24,7 +24,8 @@ KEY = (
     "line zero; shaded is where the claim holds."
 )
 _LINE = 38  # letters of a label that a phone shows in one line
-_BAND, _ABOVE, _LETTERS = 84, 13, 25  # pixels of a row, from its middle up to its label, and of a label's line
+_ABOVE, _LETTERS = 13, 25  # pixels from a row's middle up to its label, and of a label's line
+_BAND, _CLEAR = 84, 22  # pixels of a row at the least, and between a label and the interval of the row before
 
 
 def forest(info: Forest) -> go.Figure:
@@ -33,7 +34,8 @@ def forest(info: Forest) -> go.Figure:
     zone = style(Meaning.CLAIM)
     figure.add_vrect(*info.zone, fillcolor=zone.colour, opacity=0.16, line_width=0, layer="below")
     labels = [wrap(escape(info.text(mark)), _LINE) for mark in info.marks]
-    lines.upright(figure, 0, _beside(labels), {"color": style(Meaning.CHANCE).colour, "width": 1})
+    band = max(_BAND, _ABOVE + _CLEAR + _LETTERS * max(map(len, labels), default=1))
+    lines.upright(figure, 0, _beside(labels, band), {"color": style(Meaning.CHANCE).colour, "width": 1})
     for place, mark in enumerate(info.marks):
         look = style(mark.meaning)
         known = not math.isnan(mark.interval.low)
@@ -51,17 +53,17 @@ def forest(info: Forest) -> go.Figure:
             x=0, xref="paper", xanchor="left", y=-place, yshift=_ABOVE, yanchor="bottom", text="<br>".join(labels[place]),
             align="left", showarrow=False, font={"size": lines.TEXT},
         )  # fmt: skip
-    lines.lay_out(figure, "", "<br>".join(wrap(info.axis, _LINE - 6)), "", 130 + _BAND * max(1, len(info.marks)))
+    lines.lay_out(figure, "", "<br>".join(wrap(info.axis, _LINE - 6)), "", 130 + band * max(1, len(info.marks)))
     figure.update_layout(hovermode="closest")
     figure.update_xaxes(range=[info.low, info.high], zeroline=False)
     figure.update_yaxes(range=[0.6 - len(info.marks), 0.85], showticklabels=False, showgrid=False, zeroline=False)
     return figure
 
 
-def _beside(labels: Sequence[Sequence[str]]) -> list[tuple[float, float]]:
+def _beside(labels: Sequence[Sequence[str]], band: int) -> list[tuple[float, float]]:
     """The part of each row that neither its own label, above it, nor the next row's reaches; rows stand at 0, -1, -2."""
-    own = 0.8 * _ABOVE / _BAND
-    tops = [(_ABOVE + _LETTERS * len(label)) / _BAND for label in labels[1:]]
+    own = 0.8 * _ABOVE / band
+    tops = [(_ABOVE + _LETTERS * len(label)) / band for label in labels[1:]]
     ends = [min(own, top - 1) for top in [*tops, 0.65]]
     return [(own - place, end - place) for place, end in enumerate(ends[: len(labels)])]
 

@@ -59,6 +59,12 @@ function createMoments(root) {
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");
       const [title, counts] = [document.createElement("b"), document.createElement("span")];
+      const lying = new Map(); // by the field's aspect, where the neurons of each look lie
+      const lies = (look, aspect) => {
+        const { looks } = told.courses[at];
+        if (!lying.has(aspect)) lying.set(aspect, arrangedInOrder(looks, aspect));
+        return lying.get(aspect)[looks.indexOf(look)];
+      };
       const box = document.createElement("div");
       const canvas = document.createElement("canvas");
       figure.className = "course";
@@ -69,7 +75,8 @@ function createMoments(root) {
       caption.append(title, counts);
       box.append(canvas);
       figure.append(caption, box);
-      return { figure, counts, canvas, field: createField(canvas, () => theme, (wide) => (wide < 420 ? 1.25 : 2)), drawn: -1 };
+      const field = createField(canvas, () => theme, (wide) => (wide < 420 ? 1.25 : 2), lies);
+      return { figure, counts, canvas, field, drawn: -1 };
     });
     find(".fields").replaceChildren(...courses.map(({ figure }) => figure));
     find(".which").replaceChildren(
@@ -86,6 +93,18 @@ function createMoments(root) {
       }),
     );
     for (const { canvas } of courses) resized.observe(canvas.parentElement);
+    find(".tile-words").textContent = tileWords(told.layer);
+    const last = told.examples.length - 1;
+    find(".marks").replaceChildren(
+      ...told.examples.map((images, at) => {
+        const mark = document.createElement("i");
+        mark.style.left = `${(100 * at) / last}%`;
+        mark.classList.toggle("switch", images === told.switch);
+        const named = { 0: whole(images), [last]: `${whole(images)} images` }[at];
+        mark.textContent = images === told.switch ? "switch" : (named ?? "");
+        return mark;
+      }),
+    );
   }
 
   function when(at) {

@@ -28,10 +28,15 @@ PRESENT = Parameter("present", "Presentation mode", "0", ("0", "1"))
 HIDE = "hide"  # names of controls that a link leaves out, with commas between: each keeps the value that the link gives it
 state.declare(HIDE)
 # In the session: pages change, these stay.
-_PRESENTING, _HIDDEN, _SAID, _TOLD = "presenting", "hidden controls", "said aloud", "keys of a presentation told"
+_PRESENTING, _HIDDEN, _SAID = "presenting", "hidden controls", "said aloud"
+# Who presents sees them all the time, in the corner that no title reaches.
 KEYS = (
-    "**P** or **Escape** ends the presentation · **L** link and QR code · **F** full screen · "
-    "**Page Up**, **Page Down** other pages"
+    '<p class="lecture-keys"><b>P</b> or <b>Escape</b> ends the presentation · <b>L</b> link and QR code · '
+    "<b>F</b> full screen · <b>Page Up</b>, <b>Page Down</b> other pages</p>"
+)
+ALONE = (
+    "Only this machine can open this address: for a class, start the app with "
+    "`python -m dropclust dashboard --address 0.0.0.0`."
 )
 _ICON = Path(dropclust.ui.__file__).with_name("icon.png").read_bytes()
 _HERE_ALONE = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -90,6 +95,8 @@ class Shell:
         enter()
         here = f'[data-testid="stHeader"]::after {{ content: "{entry.group}: {entry.title}"; }}'
         st.html(f"<style>{_style('shell.css')}{here}{_style('present.css') if presenting() else ''}</style>")
+        if presenting():
+            st.html(KEYS)
         return page
 
     def close(self, page: StreamlitPage) -> None:
@@ -108,7 +115,6 @@ class Shell:
                 st.button(label, key="shell-present", icon=":material/slideshow:", on_click=_toggle)
             _link()
             _say_unknown()
-            _tell_keys(on)
             # Its key is the page's: what one page said last is no news on the next.
             _component()(
                 key=f"shell-unseen-{self.entries[place].file}",
@@ -184,15 +190,6 @@ def _toggle() -> None:
     state.put(PRESENT, "1" if on else "0")
 
 
-def _tell_keys(on: bool) -> None:
-    """Who presents is told the keys: once over the picture, as the foot is off the screen, and there for good."""
-    if on:
-        st.caption(KEYS)
-        if not st.session_state.get(_TOLD):
-            st.toast(KEYS, icon=":material/slideshow:")
-    st.session_state[_TOLD] = on
-
-
 def _say_unknown() -> None:
     """Once a page has run, its controls are known; what the link hides beside them is said, and once."""
     unknown = sorted(st.session_state.get(_HIDDEN, frozenset()) - state.declared())
@@ -253,8 +250,8 @@ def _link() -> None:
     with folded:
         # Who scans the code of a lecture is no lecturer.
         query: dict[str, list[str]] = {name: st.query_params.get_all(name) for name in st.query_params if name != PRESENT.name}
-        left, right = st.columns(2)
-        with left:
+        left, right = st.columns([3, 2])
+        with right:
             if st.toggle("Opens in presentation mode", key="shell-link-present"):
                 query[PRESENT.name] = ["1"]
             names = st.multiselect(
@@ -266,8 +263,8 @@ def _link() -> None:
             place = address(str(st.context.url or ""), query, st.get_option("server.address"), dashboard.lan_address())
             st.code(place, language=None, wrap_lines=True)
             if urlsplit(place).hostname in _HERE_ALONE:
-                st.caption("It opens on this machine alone. Started with --address 0.0.0.0, the app gives one for the class.")
-        with right:
+                st.warning(ALONE)
+        with left:  # on a phone it comes first
             st.image(qr(place), alt="QR code of the link", width=420)
 
 

@@ -11,10 +11,7 @@ const press = (selector) => document.querySelector(selector)?.click();
 const panel = () => document.querySelector(".st-key-shell-link details");
 const inFront = () => document.querySelector("[data-testid='stDialog'], [data-testid='stPopoverBody'], [role='listbox'], [role='menu']");
 
-const turnPanel = () => {
-  press(".st-key-shell-link summary");
-  document.querySelector(".st-key-shell-link summary")?.scrollIntoView({ block: "center" });
-};
+const turnPanel = () => press(".st-key-shell-link summary");
 
 function fillScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
@@ -25,10 +22,13 @@ function fillScreen() {
 function key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || typing(event.composedPath()[0])) return;
   const letter = event.key.toLowerCase();
-  if (letter === "p") toggle();
+  if (letter === "p") {
+    if (panel()?.open) turnPanel(); // it would stand before the presentation
+    toggle();
+  }
   else if (letter === "f") fillScreen();
   else if (letter === "l" && panel()) turnPanel();
-  else if (shown.presenting && event.key === "Escape" && panel()?.open) turnPanel();
+  else if (event.key === "Escape" && panel()?.open && !inFront()) turnPanel();
   else if (shown.presenting && event.key === "Escape" && !inFront()) toggle();
   else if (shown.presenting && event.key === "PageDown") press(".st-key-shell-foot .stPageLink a");
   else if (shown.presenting && event.key === "PageUp") press(".st-key-shell-back a");

@@ -129,6 +129,12 @@ function arrange(clusters, agree, places, aspect, usual) {
   return { cell, regions, goals };
 }
 
+/** Where the neurons of looks lie that follow each other: each near to its place in the look before, whichever is seen first. */
+function arrangedInOrder(looks, aspect) {
+  let before = null;
+  return looks.map(({ clusters, agree }) => (before = arrange(clusters, agree, before?.goals, aspect, before?.cell)));
+}
+
 function fit(canvas, wide, high) {
   const scale = Math.min(2, devicePixelRatio || 1);
   const [w, h] = [Math.round(wide * scale), Math.round(high * scale)];
@@ -152,6 +158,12 @@ function unpacked(look) {
   };
 }
 
+/** What a tile shows: of the first layer the weights from the image, of the others those to what comes after. */
+const tileWords = (layer) =>
+  layer === 1
+    ? "a tile is a neuron, drawn as its weights from the image: ink on orange excites it, on blue calms it"
+    : `a tile is a neuron, drawn as its weights to the ${layer === 3 ? "digits" : "next layer"}: orange excites, blue calms`;
+
 /** What a look says, for who cannot see it. */
 const spoken = (seen, layer) =>
   `Layer ${layer}: ${seen.twins} of ${seen.clusters.length} neurons have a twin; ` +
@@ -160,9 +172,10 @@ const spoken = (seen, layer) =>
 /**
  * A field of neurons on a canvas.
  *
- * `theme` gives the colours that hold, as `readTheme` has them; `aspect` width over height of the field for its width in CSS pixels.
+ * `theme` gives the colours that hold, as `readTheme` has them; `aspect` width over height of the field for its width in CSS pixels;
+ * `lies` where a look's neurons lie at an aspect, where that is known beforehand: else near to where they are.
  */
-function createField(canvas, theme, aspect) {
+function createField(canvas, theme, aspect, lies = null) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let seen = null; // the last look, unpacked
   let atlas = null;
@@ -177,7 +190,8 @@ function createField(canvas, theme, aspect) {
   function place() {
     if (!seen || !width()) return;
     if (places && places.length !== 2 * seen.clusters.length) places = placed = null;
-    placed = arrange(seen.clusters, seen.agree, places, aspect(width()), placed?.cell);
+    const wanted = aspect(width());
+    placed = lies ? lies(seen, wanted) : arrange(seen.clusters, seen.agree, places, wanted, placed?.cell);
     if (!places || calm.matches) places = Float64Array.from(placed.goals);
     request();
   }

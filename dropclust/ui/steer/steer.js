@@ -246,6 +246,7 @@ function createLive(root) {
     put(find('[data-number="accuracy"]'), share(seen.accuracy, 3));
     put(find('[data-number="dead"]'), String(seen.dead.reduce((sum, each) => sum + each, 0)));
     canvas.setAttribute("aria-label", spoken(seen, layer));
+    put(find(".tile-words"), tileWords(layer));
   }
 
   /** Where a saved run leads on to. */

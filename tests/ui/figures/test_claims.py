@@ -51,6 +51,16 @@ def test_the_line_at_zero_crosses_no_label(finding):
             assert pixels * (piece.y1 + place + 1) >= min(high, pixels * (piece.y0 + place + 1))
 
 
+@pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: f"{finding.claim.key}-{finding.recipe}")
+def test_no_label_reaches_the_interval_of_the_row_before(finding):
+    figure = figures.forest(forest.forest(verdicts.with_choices(finding)))
+    row = (figure.layout.height - 130) / max(1, len(figure.data))
+    for label in figure.layout.annotations:
+        if label.text:
+            top = label.yshift + 1.5 * lines.TEXT * (1 + label.text.count("<br>"))
+            assert row - top >= 1.25 * figure.data[0].marker.size
+
+
 def test_a_control_is_a_square_and_an_estimate_a_dot():
     finding = next(finding for finding in FINDINGS if finding.judged.control is not None)
     drawn = figures.small(forest.small(finding))
