@@ -174,7 +174,8 @@ class Scene:
     readings
         The numbers, one a rate, in the order of rates.
     pictures
-        The ink that excites a neuron, ``[rates, h, 28, 28]``: 128 is as much as in the mean image, 255 the neuron's own most.
+        The ink that excites a neuron, ``[h, 28, 28]`` for each rate: 128 is as much as in the mean image, 255 the neuron's own
+        most. The scenes of all numbers of clusters share them.
     by_digit
         Mean activation for each digit, of the neuron's own largest, ``[rates, h, 10]``, 0 to 1.
     incoming, outgoing
@@ -203,7 +204,7 @@ class Scene:
     k: int
     recipe: str
     readings: tuple[Reading, ...]
-    pictures: Bytes
+    pictures: tuple[Bytes, ...]
     by_digit: Floats
     incoming: Ints
     outgoing: Ints
@@ -240,7 +241,7 @@ class Scene:
             "rates": list(self.rates),
             "looks": {name: {"colour": style(of).colour, "dash": style(of).dash} for name, of in MEANINGS.items()},
             "paper": [[rate, rand] for rate, rand in TABLE_2.items()],
-            "picture": {"rows": self.pictures.shape[2], "columns": self.pictures.shape[3], "across": ACROSS},
+            "picture": {"rows": self.pictures[0].shape[1], "columns": self.pictures[0].shape[2], "across": ACROSS},
             "dead": _base64(self.dead),
             "twin": None if self.twin is None else _base64(self.twin),
             "partner": _base64(self.partner),
@@ -677,7 +678,7 @@ def build_scene(
         k=k,
         recipe=said.recipe,
         readings=tuple(readings),
-        pictures=np.stack([found.picture for found in looked]),
+        pictures=tuple(found.picture for found in looked),
         by_digit=np.stack([found.by_digit for found in looked]),
         incoming=first,
         outgoing=second,
