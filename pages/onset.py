@@ -28,8 +28,12 @@ with middle:
     layer = controls.choose(LAYER)
 with pictures:
     still_open = state.value(ASK) == "on" and onset.ask()
-if not still_open:
-    said = live.told(lambda: onset.found(recipe, layer, switched))
+said = live.told(lambda: onset.found(recipe, layer, switched))
+if still_open:
+    if said:
+        with pictures:
+            controls.chart(said.before_switch, over_time, "onset-before", said.command, height=300)
+else:
     if said:
         with pictures:
             onset.answered(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -102,6 +102,21 @@ class Onset:
     def courses(self) -> str:
         """The courses that were measured, in words."""
         return ", ".join(NAMES[course] for course in self.measured)
+
+    @property
+    def before_switch(self) -> Curves:
+        """The agreement of the two clusterings until the switch, beside the whole time and what chance gives in it.
+
+        It is what somebody sees who guesses what the switch will do.
+        """
+        chart = self.charts[f"adjusted_rand_{onset.MAIN_CLUSTERS}"]
+        switch = chart.marker or math.inf
+        courses = [line.until(switch) for line in chart.series if line.meaning is not Meaning.CHANCE]
+        courses = [line for line in courses if len(line.x) > 1]  # one that begins at the switch has nothing before it
+        chance = [line for line in chart.series if line.meaning is Meaning.CHANCE]
+        ends = ", ".join(f"{words.number(line.mean[-1], 3)} {line.name}" for line in courses)
+        sentence = f"Until the switch, adjusted Rand index of layer {self.layer}: {ends}. What comes then?"
+        return replace(chart, series=(*courses, *chance), sentence=sentence, brief=sentence)
 
     def table(self) -> pd.DataFrame:
         """A row a quantity and course."""

@@ -46,6 +46,11 @@ class Series:
         nothing = (math.nan,) * len(values)
         return cls(name, tuple(values), tuple(values.values()), nothing, nothing, 1, meaning)
 
+    def until(self, x: float) -> Series:
+        """The part of the line that does not lie beyond an x."""
+        kept = sum(at <= x for at in self.x)
+        return replace(self, x=self.x[:kept], mean=self.mean[:kept], low=self.low[:kept], high=self.high[:kept])
+
     def at(self, x: float) -> Interval:
         """Mean and interval at one of its x.
 

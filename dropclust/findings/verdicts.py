@@ -301,7 +301,7 @@ def tested(found: Sequence[Row]) -> str:
 def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES, whose: str = "") -> str:
     """How the claims fare, in at most 20 words, what was not reproduced first; each counts once, by its worst recipe.
 
-    The counts add up to the number of claims; those without a result are told where there are some. ``whose`` stands before
+    The counts add up to the number of claims; a verdict that none has is left out. ``whose`` stands before
     their number.
     """
     worst = Counter(min((row.findings[recipe].verdict for recipe in recipes), key=ORDER.index) for row in found)
@@ -311,9 +311,8 @@ def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES, whose:
         (worst[Verdict.HOLDS], ("holds", "hold"), ""),
         (worst[Verdict.CONTROL_TOO], ("holds", "hold"), " in controls too"),
     ]
-    if worst[Verdict.NO_RESULT]:
-        told.append((worst[Verdict.NO_RESULT], ("has", "have"), " no result"))
-    counts = "; ".join(f"{n} {one if n == 1 else many}{rest}" for n, (one, many), rest in told)
+    told.append((worst[Verdict.NO_RESULT], ("has", "have"), " no result"))
+    counts = "; ".join(f"{n} {one if n == 1 else many}{rest}" for n, (one, many), rest in told if n)
     of = f"f {whose}{words.count(len(found), 'claim')}, {counts}."
     return f"O{of}" if len(recipes) > 1 else f"{words.capital(recipe_name(recipes[0]))}: o{of}"
 

@@ -89,5 +89,4 @@ def test_which_claims_holms_correction_leaves_out_is_told():
 def test_claims_without_a_result_are_counted_too(tmp_path):
     rows = verdicts.rows(tmp_path, with_variations=False)
     assert verdicts.headline(rows, ["modern"]).endswith(f" {len(rows)} have no result.")
-    assert verdicts.headline(rows[:1], ["modern"]).startswith("Modern recipe: of 1 claim, 0 fail;")
-    assert verdicts.headline(rows[:1], ["modern"]).endswith(" 1 has no result.")
+    assert verdicts.headline(rows[:1], ["modern"]) == "Modern recipe: of 1 claim, 1 has no result."

@@ -35,6 +35,18 @@ def test_four_lines_share_the_network_until_the_switch(table):
     assert {line.n for line in lines.values()} == {6}
 
 
+def test_before_a_guess_nothing_is_told_of_what_the_switch_does(table):
+    said = onset.findings(table, "modern", 2, Setting())
+    *courses, chance = said.before_switch.series
+    assert [line.name for line in courses] == [onset.NAMES[OFF], onset.NAMES[ON]]
+    whole = {line.name: line for line in said.charts["adjusted_rand_10"].series}
+    for line in courses:
+        assert line.x[-1] == 160_000
+        assert [line.at(x) for x in line.x] == [whole[line.name].at(x) for x in line.x]
+    assert chance == whole[chance.name]
+    assert said.before_switch.sentence.endswith("What comes then?")
+
+
 def test_the_chance_band_stands_beside_the_adjusted_rand_index(table):
     chance = onset.findings(table, "modern", 2, Setting()).charts["adjusted_rand_10"].series[-1]
     assert chance.mean == pytest.approx([0.1] * 24)  # (.73 - .7) / (1 - .7)

@@ -50,6 +50,9 @@ def test_the_guess_comes_first_and_is_held_against_the_answer(cache):
     assert not app.exception
     assert "Guess first" in said(app)
     assert "is switched on, the share" not in said(app)
+    [figure] = app.get("plotly_chart")
+    ends = [max(line["x"]) for line in json.loads(figure.proto.spec)["data"] if line.get("name") and len(line["x"]) > 1]
+    assert sorted(set(ends)) == [160_000, 320_000]  # what was there until the switch, and chance all along
     [button] = [button for button in app.button if button.label == "They agree less"]
     button.click().run()
     shown = findings.read()
