@@ -36,8 +36,10 @@ else:
     kept = [RECIPES, VERDICT, EXPERIMENT]
     claims.tiles(verdicts.worst_first(verdicts.chosen(rows, recipes)), kept)
     missed = account.not_reproduced(rows)
-    with st.expander("**What was not reproduced, and how it is judged**", expanded=bool(missed)):
-        st.markdown("\n".join(f"- {sentence}" for sentence in missed))
+    if missed:
+        with st.expander("**What was not reproduced**", expanded=True):
+            st.markdown("\n".join(f"- {sentence}" for sentence in missed))
+    with st.expander("**How it is judged**"):
         st.markdown(f"{verdicts.summary(rows, recipes)} {verdicts.HOW} {verdicts.tested(rows)}")
     left, right = st.columns(2)
     with left:

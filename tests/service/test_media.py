@@ -9,7 +9,7 @@ from streamlit.runtime import media_file_manager, memory_media_file_storage
 from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 
-from dropclust.service import media
+from dropclust.service import dashboard, media
 
 FILES = [(b"code", "text/javascript"), (b"layer", "application/gzip"), (b"picture", "image/webp"), (b"picture", "image/webp")]
 
@@ -18,6 +18,7 @@ FILES = [(b"code", "text/javascript"), (b"layer", "application/gzip"), (b"pictur
 def served(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A manager, the session whose page runs, and how many files were looked at."""
     made = SimpleNamespace(manager=MediaFileManager(MemoryMediaFileStorage("/media")), session="a", looked=0)
+    monkeypatch.setattr(dashboard, "KEPT_SECONDS", 0.0)  # where another test has had files kept longer
     monkeypatch.setattr(media, "get_instance", lambda: SimpleNamespace(media_file_mgr=made.manager))
     for owner in (media, media_file_manager):
         monkeypatch.setattr(owner, "_get_session_id", lambda: made.session)
