@@ -301,8 +301,7 @@ def tested(found: Sequence[Row]) -> str:
 def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES, whose: str = "") -> str:
     """How the claims fare, in at most 20 words, what was not reproduced first; each counts once, by its worst recipe.
 
-    The counts add up to the number of claims; a verdict that none has is left out. ``whose`` stands before
-    their number.
+    The counts add up to the number of claims; a verdict that none has is left out. ``whose`` stands before their number.
     """
     worst = Counter(min((row.findings[recipe].verdict for recipe in recipes), key=ORDER.index) for row in found)
     told = [

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Any
 
-IMAGES = 128  # pictures of which the kind is remembered, and none larger than this: the memory holds them
-IMAGE_BYTES = 1 << 20
+IMAGES = 64  # pictures of which the kind is remembered, and none larger than this: the memory holds them, 16 MiB at most
+IMAGE_BYTES = 1 << 18  # a hundred neurons have 180 kB
 
 
 def find_out_once() -> None:

@@ -22,7 +22,7 @@ from dropclust.findings.outside import as_text
 from dropclust.findings.reading_file import ReadFile
 from dropclust.service import files
 from dropclust.service.bounds import MIB, UPLOAD_BYTES
-from dropclust.service.compressing import Images, Smaller, Source
+from dropclust.service.compressing import Images, Smaller, Source, check_outputs, read_file
 from dropclust.service.files.card import card
 from dropclust.service.files.look import ACTIVATIONS
 from dropclust.service.files.scale import BY_PIXEL, PIXELS, SCALES, describe
@@ -233,10 +233,11 @@ def own_file(file: UploadedFile, images: Images | None) -> Source | None:
     chosen = {"--input-scale": input_scale, "--activation": activation, "--order": order or None}
 
     def read() -> tuple[Source, ReadFile] | None:
-        found = compressing.read(file.getvalue(), file.name, input_scale, activation, order or None, images)
+        found = live.ask(read_file(file.getvalue(), file.name, input_scale, activation, order or None, images))
         if found is None:
             return None
         network, said, scale = found
+        check_outputs(network, file.name, images)
         options = "".join(f"{option} {shlex.quote(value)} " for option, value in chosen.items() if value)
         begins = f"python -m dropclust compress {shlex.quote(file.name)} {options}{'--data FOLDER ' if images else ''}"
         source = Source.of(network, file.name, begins, scale if scale.name != PIXELS else None)

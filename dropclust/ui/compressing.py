@@ -1,4 +1,4 @@
-"""What the Compress page asks the workers for: files read, networks made smaller, timed and proven."""
+"""What the Compress page asks the workers for and gets as one thing: pictures brought along, networks made smaller."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import numpy as np
 
 from dropclust.core.uncertainty import Image
 from dropclust.service import runs
-from dropclust.service.compressing import Images, Smaller, Source, check_outputs, read_file, read_images
+from dropclust.service.compressing import Images, Smaller, Source, read_images
 from dropclust.service.plain import Plain
 from dropclust.service.shared import shared
 from dropclust.ui import live
 
 if TYPE_CHECKING:
-    from dropclust.findings.reading_file import ReadFile
-    from dropclust.service.files.scale import InputScale
     from dropclust.service.stored import Stored
 
 AUTOMATIC = 200  # units: up to so many the curve is drawn without being asked for
@@ -43,27 +41,6 @@ def images_of(uploaded: Sequence[tuple[str, bytes]]) -> Images | None:
     found = live.ask(request)
     name = uploaded[0][0] if len(uploaded) == 1 else f"{uploaded[0][0]} and {len(uploaded) - 1} files with it"
     return None if found is None else Images(name, request.content, request.stamp, **found)
-
-
-def read(
-    content: bytes,
-    name: str,
-    input_scale: str | None = None,
-    activation: str | None = None,
-    order: str | None = None,
-    images: Images | None = None,
-) -> tuple[Plain, ReadFile, InputScale] | None:
-    """The network of an uploaded file, as `read_file` asks for it; None while a worker reads it.
-
-    Raises
-    ------
-    ValueError
-        One sentence, whatever is wrong with the file.
-    """
-    found = live.ask(read_file(content, name, input_scale, activation, order, images))
-    if found is not None:
-        check_outputs(found[0], name, images)
-    return found
 
 
 def compressed(source: Source, layer: int, units: int, method: str, seed: int, height: int = 64) -> Smaller | None:

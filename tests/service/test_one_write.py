@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
-from tests.browser.conftest import free_port
+from tests.load.server import Server
 from tests.load.viewer import Viewer
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = 5
 # The server's own process, with a line for each write to a websocket: how many messages it holds and who asked for it.
 PROGRAM = """
-import sys
+import os, sys
 from dropclust.service import delivery
 written = delivery._written
 async def counted(protocol, payloads):
@@ -35,7 +31,8 @@ async def counted(protocol, payloads):
             transport = Counting()
         protocol = Seen()
     done = await written(protocol, payloads)
-    print("wrote", done, len(writes), len(payloads), file=sys.stderr, flush=True)
+    with open(os.environ["WRITES"], "a") as log:
+        print(done, len(writes), len(payloads), file=log)
     return done
 delivery._written = counted
 from dropclust.__main__ import main
@@ -66,33 +63,15 @@ async def visit(port: int) -> int:
 
 
 def test_the_dashboard_writes_the_messages_of_a_run_together(tmp_path: Path) -> None:
-    port, log = free_port(), tmp_path / "log"
-    with log.open("w") as heard:
-        server = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(port)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=heard,
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
-        )  # fmt: skip
+    log = tmp_path / "writes"
+    server = Server("counted", [sys.executable, "-c", PROGRAM, "{port}"], ROOT, {"WRITES": str(log)})
     try:
-        until = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, log.read_text()
-                assert time.monotonic() < until, "it did not start"
-                time.sleep(0.1)
-        came = asyncio.run(visit(port))
+        came = asyncio.run(visit(server.port))
     finally:
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-    lines = [line.split()[1:] for line in log.read_text().splitlines() if line.startswith("wrote ")]
+        server.stop()
+    lines = [line.split() for line in log.read_text().splitlines()]
     writes = [(taken, int(count), int(messages)) for taken, count, messages in lines]
-    assert writes, log.read_text()
+    assert writes
     assert all(taken == "True" and count == 1 for taken, count, _ in writes), (
         "each handful goes by uvicorn's own way, in one write"
     )

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dropclust.service.bounds import UPLOAD_BYTES
+from dropclust.service.compressing import Source, read_file
 from dropclust.service.plain import Plain
-from dropclust.ui import compressing
-from dropclust.ui.compressing import Source
+from dropclust.ui import compressing, live
 from tests.findings.test_compressing import made
 
 
@@ -31,5 +31,5 @@ def test_a_picture_has_ten_pixels_a_pixel():
 def test_a_file_beyond_the_bound_goes_to_no_worker(tasks, monkeypatch):
     monkeypatch.setenv(UPLOAD_BYTES.variable, "1")
     with pytest.raises(ValueError, match=r"an uploaded file must have at most 1 MiB; this one has 1\.1"):
-        compressing.read(bytes(1_150_000), "net.npz")
+        live.ask(read_file(bytes(1_150_000), "net.npz"))
     assert not tasks.asked
