@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import stdtr
 
 from dropclust.core.intervals import Interval, mean_interval
 
@@ -245,4 +245,4 @@ def _p_value_of_zero(values: Floats) -> float:
     if np.abs(values).max() < 1e-10:
         return 1.0
     error = values.std(ddof=1) / math.sqrt(len(values))
-    return float(2 * stats.t.sf(abs(values.mean()) / error, len(values) - 1)) if error > 0 else 0.0
+    return float(2 * stdtr(len(values) - 1, -abs(values.mean()) / error)) if error > 0 else 0.0

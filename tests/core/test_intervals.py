@@ -267,3 +267,53 @@ def test_a_ratio_without_spread_or_without_a_base_has_no_interval():
     assert math.isnan(one.low)
     for a, b in (([1.0, 2.0], [0.0, 0.0]), ([-1.0, 0.5], [1.0, 1.0])):
         assert math.isnan(intervals.ratio_interval(a, b).mean)
+
+
+class TestAgainstScipyStats:
+    """`scipy.stats` is the oracle here; the library itself has the formulas, so as not to import it."""
+
+    @given(
+        st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+        st.sampled_from([0.5, 0.9, 0.95, 0.999]),
+    )
+    @examples
+    def test_share_is_wilsons(self, count_of, level):
+        count, n = count_of
+        wilson = stats.binomtest(count, n).proportion_ci(level, method="wilson")
+        found = intervals.share_interval(count, n, level)
+        assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
+
+    @pytest.mark.parametrize(("count", "n"), [(-1, 3), (4, 3), (0, 0)])
+    def test_share_refuses_what_is_no_count(self, count, n):
+        with pytest.raises(ValueError, match="a count must be from 0 to n"):
+            intervals.share_interval(count, n)
+
+    @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
+    @pytest.mark.parametrize("n", [1, 2, 5, 6, 7, 20, 21, 100, 501])
+    def test_median_takes_the_order_statistics_of_the_quantile_test(self, n, level):
+        values = np.random.default_rng(n).normal(size=n)
+        theirs = stats.quantile_test(values).confidence_interval(level)
+        found = intervals.median_interval(values, level)
+        assert (found.mean, found.low, found.high) == pytest.approx((np.median(values), theirs.low, theirs.high), nan_ok=True)
+
+    @given(st.integers(3, 30), st.integers(0, 10**6), st.sampled_from([0.5, 0.95, 0.999]))
+    @examples
+    def test_slope_is_linregress(self, n, seed, level):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=n), rng.normal(size=n)
+        fit = stats.linregress(x, y)
+        half = stats.t.ppf(0.5 + level / 2, n - 2) * fit.stderr
+        found = intervals.slope_interval(x, y, level)
+        assert (found.mean, found.low, found.high) == pytest.approx(
+            (fit.slope, fit.slope - half, fit.slope + half), rel=1e-6, abs=1e-9
+        )
+
+    def test_a_slope_through_two_points_has_no_interval(self):
+        found = intervals.slope_interval([0.0, 2.0], [1.0, 2.0])
+        assert found.mean == 0.5
+        assert math.isnan(found.low)
+        assert math.isnan(found.high)
+
+    def test_a_slope_refuses_one_x_alone(self):
+        with pytest.raises(ValueError, match="two different x"):
+            intervals.slope_interval([1.0, 1.0, 1.0], [0.0, 1.0, 2.0])
