@@ -230,7 +230,7 @@ class Scene:
         """Neurons of the layer."""
         return int(self.incoming.shape[1])
 
-    @cached_property
+    @property
     def layer_part(self) -> dict[str, Any]:
         """What depends on recipe, seed and layer alone, as plain lists, numbers and text."""
         return {
@@ -254,7 +254,7 @@ class Scene:
             "shuffled": np.round(self.shuffled, 4).tolist(),
         }
 
-    @cached_property
+    @property
     def clusters_part(self) -> dict[str, Any]:
         """What depends on the number of clusters as well: labels, places and what is said."""
 
