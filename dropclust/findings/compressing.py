@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dropclust.core.methods import Choice, CurvePoint
 
 TRIED = 8  # numbers of units on the curve, before the gap is closed
+STEPS = 65_534  # of which a probability that is kept is a whole number; two bytes hold one more
 
 
 # ---- how few units will do -------------------------------------------------------------------------------------------------
@@ -93,20 +94,49 @@ def _kept(point: CurvePoint, method: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Probabilities float32 ``[n, classes]`` of both networks for the test images, and what these show ``[n]``."""
+    """What two networks say of the test images, in two bytes a probability: a server keeps one of these for every choice made.
 
-    before: npt.NDArray[np.float32]
-    after: npt.NDArray[np.float32]
-    truth: npt.NDArray[np.int64]
+    Parameters
+    ----------
+    levels
+        Probabilities, the original's and the smaller one's, as whole steps of 1 / `STEPS`: uint16 ``[2, n, classes]``. The
+        class that a network chooses has the highest level, and alone.
+    truth
+        What the images show: whole numbers ``[n]``.
+    """
+
+    levels: npt.NDArray[np.uint16]
+    truth: npt.NDArray[Any]
+
+    @classmethod
+    def of(cls, before: npt.NDArray[Any], after: npt.NDArray[Any], truth: npt.NDArray[Any]) -> Answers:
+        """From both networks' probabilities, ``[n, classes]`` each, and what the images show, ``[n]``."""
+        both = np.nan_to_num(np.stack([before, after]))  # a network of somebody's own may overflow
+        levels = np.rint(both * STEPS).astype(np.uint16)
+        # One step more for what is chosen: two probabilities may share a level, and the choice must stay what it was.
+        chosen = both.argmax(2)[..., None]
+        np.put_along_axis(levels, chosen, np.take_along_axis(levels, chosen, 2) + np.uint16(1), 2)
+        return cls(levels, truth.astype(np.min_scalar_type(int(truth.max(initial=0)))))
+
+    @property
+    def chosen(self) -> npt.NDArray[np.int64]:
+        """The class that each network gives each image: ``[2, n]``."""
+        chosen: npt.NDArray[np.int64] = self.levels.argmax(2)
+        return chosen
+
+    def probabilities(self, image: int) -> npt.NDArray[np.float64]:
+        """Of one image, by both: ``[2, classes]``, each true to 2 / `STEPS`."""
+        return np.minimum(self.levels[:, image] / STEPS, 1.0)
 
     @property
     def differing(self) -> npt.NDArray[np.int64]:
         """Images that the two networks classify differently, ascending."""
-        return np.flatnonzero(self.before.argmax(1) != self.after.argmax(1))
+        before, after = self.chosen
+        return np.flatnonzero(before != after)
 
     def first(self, n: int) -> Answers:
         """Those to the first images alone."""
-        return Answers(self.before[:n], self.after[:n], self.truth[:n])
+        return Answers(self.levels[:, :n], self.truth[:n])
 
 
 @dataclass(frozen=True)
@@ -157,7 +187,7 @@ def effect(proof: Mapping[str, Any], found: Answers, times: Sequence[tuple[float
     images
         How many images a pass is over.
     """
-    before, after = (probabilities.argmax(1) == found.truth for probabilities in (found.before, found.after))
+    before, after = found.chosen == found.truth
     worse, better = int((before & ~after).sum()), int((after & ~before).sum())
     change, n = Interval(**proof["change"]), len(found.truth)
     medians = [1000 * statistics.median(column) for column in zip(*times, strict=True)]
@@ -286,8 +316,8 @@ def merges(old: npt.NDArray[Any], new: npt.NDArray[Any], labels: npt.NDArray[np.
 class Digit:
     """What both networks say of one test image."""
 
-    before: npt.NDArray[np.float32]  # [classes]
-    after: npt.NDArray[np.float32]
+    before: npt.NDArray[np.float64]  # [classes]
+    after: npt.NDArray[np.float64]
     truth: int
     sentence: str
 
@@ -298,7 +328,7 @@ class Digit:
 
 def digit(found: Answers, image: int) -> Digit:
     """One test image through both."""
-    before, after, truth = found.before[image], found.after[image], int(found.truth[image])
+    (before, after), truth = found.probabilities(image), int(found.truth[image])
     said = [f"{int(each.argmax())} ({each.max():.1%})" for each in (before, after)]
     return Digit(
         before, after, truth,

@@ -286,7 +286,7 @@ def both_answers(before: Network, after: Network, data: Data) -> BothAnswers:
     from dropclust.findings.compressing import Answers
 
     first, second = (scaled_logits(network, data.test_x).softmax(1).cpu().numpy() for network in (before, after))
-    return Answers(first, second, data.test_y.numpy())
+    return Answers.of(first, second, data.test_y.numpy())
 
 
 def timed(first: Callable[[], object], second: Callable[[], object], pairs: int = PAIRS) -> list[tuple[float, float]]:

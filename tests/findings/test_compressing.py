@@ -9,6 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dropclust.core import compression
 from dropclust.core.intervals import Interval
@@ -34,7 +36,31 @@ def answers(n: int = 100, lost: int = 7, gained: int = 3) -> compressing.Answers
     before, after = (np.full((n, 10), 0.01, np.float32) for _ in range(2))
     before[np.arange(n), first] = 0.91
     after[np.arange(n), second] = 0.91
-    return compressing.Answers(before, after, truth)
+    return compressing.Answers.of(before, after, truth)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([2, 10, 47, 300]), st.sampled_from([0.01, 1.0, 30.0]))
+@settings(max_examples=60, deadline=None)
+def test_kept_probabilities_are_true_to_a_step_and_choices_exactly(seed, classes, sharpness):
+    rng = np.random.default_rng(seed)
+    logits = (sharpness * rng.normal(size=(2, 40, classes))).astype(np.float32)
+    logits[:, :5] = 0  # all alike: the first is chosen
+    logits[:, 5, : classes // 2] = 1 + 1e-7 * rng.normal(size=classes // 2)  # nearly alike
+    before, after = (torch.tensor(part).softmax(1).numpy() for part in logits)
+    truth = rng.integers(0, classes, 40)
+    kept = compressing.Answers.of(before, after, truth)
+    assert kept.chosen.tolist() == [before.argmax(1).tolist(), after.argmax(1).tolist()]
+    assert kept.truth.tolist() == truth.tolist()
+    for image in range(40):
+        assert np.abs(kept.probabilities(image) - [before[image], after[image]]).max() < 2 / compressing.STEPS
+    assert kept.differing.tolist() == np.flatnonzero(before.argmax(1) != after.argmax(1)).tolist()
+    assert kept.first(7).chosen.tolist() == kept.chosen[:, :7].tolist()
+
+
+def test_a_network_that_overflows_is_kept_and_chooses_the_first_class():
+    kept = compressing.Answers.of(np.full((3, 10), np.nan), np.full((3, 10), 0.1), np.arange(3))
+    assert kept.chosen[0].tolist() == [0, 0, 0]
+    assert np.isfinite(kept.probabilities(0)).all()
 
 
 def test_what_is_lost_and_gained_is_counted_on_the_same_images():
