@@ -9,6 +9,7 @@ import pytest
 
 from dropclust.core.intervals import side
 from dropclust.core.spec import MAIN_RECIPES
+from dropclust.experiments import results
 from dropclust.experiments.claim import Verdict
 from dropclust.findings import figure1, figure2, table2, verdicts
 
@@ -76,14 +77,25 @@ def test_the_papers_claims_and_our_own_are_counted_apart(recipes):
     assert verdicts.headlines(rows[:1], recipes) == verdicts.headline(rows[:1], recipes, "the paper's ")
 
 
-def test_which_claims_holms_correction_leaves_out_is_told():
-    rows = verdicts.rows(with_variations=False)
+def test_which_claims_holms_correction_leaves_out_is_told(tmp_path):
+    shipped = results.place("table1-modern.csv").parent
+    for path in shipped.glob("*.*"):
+        if not path.name.startswith("onset-") or "from-100" not in path.name:
+            (tmp_path / path.name).symlink_to(path)
+    rows = verdicts.rows(tmp_path, with_variations=False)
     fresh = [row for row in rows if all(finding.judged is finding.fresh for finding in row.findings.values())]
+    assert 0 < len(fresh) < len(rows)
     assert f"The {len(fresh)} claims with fresh seeds" in verdicts.tested(rows)
     assert f"the other {len(rows) - len(fresh)} (" in verdicts.tested(rows)
     assert verdicts.tested(fresh) == ""
     assert {finding.judged.tests for row in fresh for finding in row.findings.values()} == {len(fresh)}
     assert f"over the {len(fresh)} claims with fresh seeds)" in fresh[0].findings["modern"].sentence
+
+
+def test_every_shipped_claim_is_judged_by_fresh_seeds():
+    rows = verdicts.rows(with_variations=False)
+    assert all(finding.judged is finding.fresh for row in rows for finding in row.findings.values())
+    assert verdicts.tested(rows) == ""
 
 
 def test_claims_without_a_result_are_counted_too(tmp_path):
