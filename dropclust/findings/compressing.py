@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,7 +99,7 @@ class Answers:
     after: npt.NDArray[np.float32]
     truth: npt.NDArray[np.int64]
 
-    @property
+    @cached_property
     def differing(self) -> npt.NDArray[np.int64]:
         """Images that the two networks classify differently, ascending."""
         return np.flatnonzero(self.before.argmax(1) != self.after.argmax(1))
