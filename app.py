@@ -4,7 +4,7 @@ from dropclust.experiments import figure1, figure2, figure3, onset, table1
 from dropclust.findings import explorer, questions
 from dropclust.service import dashboard
 from dropclust.ui import live
-from dropclust.ui.shell import Entry, Shell, configure
+from dropclust.ui.shell import Entry, Shell
 
 PAGES = (
     Entry("See", "explore", "Explore", "bubble_chart", explorer.QUESTION),
@@ -24,9 +24,9 @@ PAGES = (
 dashboard.ask_nobody()  # `streamlit run` too must not freeze for all when a foreign page knocks
 dashboard.keep_files()
 dashboard.look_up_alone()
-configure()
-live.admit()
 shell = Shell(PAGES)
+shell.configure()
+live.admit()
 page = shell.open()
 page.run()
 shell.close(page)

@@ -1,20 +1,23 @@
 """Train: choose a network, train it on MNIST in the background, watch it learn, take it home."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dropclust.core.spec import RunSpec
 from dropclust.findings import glossary, questions, words
 from dropclust.service import runs
 from dropclust.service.jobs import ENDED
+from dropclust.service.stored import Summary
 from dropclust.ui import controls, live, state, trained, training
 
 
-def shown_keys(specs: list[RunSpec]) -> list[str]:
+def shown_keys(specs: list[RunSpec], summaries: Sequence[Summary]) -> list[str]:
     """Keys of the runs that the address carries, else of what is chosen, where that was trained before."""
     asked = list(dict.fromkeys(st.query_params.get_all("run")))
     if asked:
         return asked
-    stored = {summary.key for summary in live.store().list()}
+    stored = {summary.key for summary in summaries}
     return [spec.key for spec in specs if spec.key in stored]
 
 
@@ -48,7 +51,8 @@ with left:
         st.caption(f"Expected time on this machine: about {runs.duration(seconds)}, once its turn has come.")
     elif specs:
         st.caption("The workers are starting; the expected time follows.")
-keys = shown_keys(specs)
+summaries = live.store().list()
+keys = shown_keys(specs, summaries)
 last = trained.before(keys)
 running = any(run.state not in ENDED for key in keys if (run := live.run(key)))
 with right:
@@ -60,14 +64,14 @@ with curve:
         with st.container():  # as a fragment's, so that nothing moves when it ends
             trained.progress(keys, last)
     trained.stop_all()
-    controls.compare(live.store().list())
+    controls.compare(summaries)
 trained.unstored(keys)
 stored = trained.finished(keys)
 with sheet:
     trained.neurons(stored or trained.finished(last))
 if stored:
     trained.results(stored)
-controls.finished(live.store().list())
+controls.finished(summaries)
 with headline:
     if running:
         st.markdown("It learns now, in the background; the dotted line is what was shown before.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,7 +128,7 @@ class Answers:
         """Of one image, by both: ``[2, classes]``, each true to 2 / `STEPS`."""
         return np.minimum(self.levels[:, image] / STEPS, 1.0)
 
-    @property
+    @cached_property
     def differing(self) -> npt.NDArray[np.int64]:
         """Images that the two networks classify differently, ascending."""
         before, after = self.chosen

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-GATHERED_SECONDS = 0.004  # what a running page says within it goes on together; Streamlit itself sends every 10 ms
+GATHERED_SECONDS = 0.01  # what a running page says within it goes on together, as often as Streamlit itself sends
 MOST = 100  # messages that go on together: a browser's own queue holds five hundred, and is emptied in between
 _UVICORN = "uvicorn.protocols.websockets.websockets_sansio_impl"  # what Streamlit's server speaks websockets with
 _WIRE = "dropclust.wire"  # where a websocket's scope keeps the way out that no middleware lies in

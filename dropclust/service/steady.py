@@ -21,6 +21,7 @@ def find_out_once() -> None:
     from streamlit import config
     from streamlit.delta_generator import DeltaGenerator
     from streamlit.elements.lib import image_utils
+    from streamlit.runtime import memory_media_file_storage
 
     if not config.get_option("browser.gatherUsageStats"):
         for owner in (*DeltaGenerator.__mro__, streamlit):
@@ -29,6 +30,9 @@ def find_out_once() -> None:
     if not hasattr(utils._validate_image_format_string, "__wrapped__"):
         utils._validate_image_format_string = _of_picture(utils._validate_image_format_string)
         utils._ensure_image_size_and_format = _sized(utils._ensure_image_size_and_format)
+    storage: Any = memory_media_file_storage
+    if not hasattr(storage._calculate_file_id, "__wrapped__"):
+        storage._calculate_file_id = _of_file(storage._calculate_file_id)
     if not hasattr(plotly.io.to_json, "__wrapped__"):
         plotly.io.to_json = _written(plotly.io.to_json)
 
@@ -83,6 +87,17 @@ def _sized(fit: Callable[[bytes, Any, str], bytes]) -> Callable[[bytes, Any, str
         return known(image, layout.width, kind) if len(image) <= IMAGE_BYTES else fit(image, layout, kind)
 
     return fitted
+
+
+def _of_file(name_of: Callable[..., str]) -> Callable[..., str]:
+    """The name of a file by its content, for which all of it is hashed; a quarter as many are remembered."""
+    known = lru_cache(maxsize=IMAGES // 4)(name_of)
+
+    @wraps(name_of)
+    def name(data: bytes, *told: Any) -> str:
+        return known(data, *told) if type(data) is bytes and len(data) <= IMAGE_BYTES else name_of(data, *told)
+
+    return name
 
 
 def _written(write: Callable[..., str]) -> Callable[..., str]:

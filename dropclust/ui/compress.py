@@ -78,21 +78,20 @@ def named(names: Mapping[str, str], shown: str) -> str:
 
 def page() -> None:
     """A network made smaller, with the picture first; below it what is chosen, what goes home, and the paper's table."""
-    finding, main, below = st.container(), st.container(), st.container()
-    with below:
-        source = choose_source()
-        if source is not None:
-            try:
-                one_network(source, finding, main)
-            except FileNotFoundError as error:
-                st.warning(f"Nothing can be merged without images: {error}", icon=":material/image_not_supported:")
-        folded = st.expander(
-            "Table 3, made again: every method and control, over seeds", any(name in st.query_params for name in OF_TABLE),
-            icon=":material/table_chart:", key="table-3-again", on_change="rerun",
-        )  # fmt: skip
-        if folded.open:
-            with folded:
-                paper_again()
+    finding, main = st.container(), st.container()
+    source = choose_source()
+    if source is not None:
+        try:
+            one_network(source, finding, main)
+        except FileNotFoundError as error:
+            st.warning(f"Nothing can be merged without images: {error}", icon=":material/image_not_supported:")
+    folded = st.expander(
+        "Table 3, made again: every method and control, over seeds", any(name in st.query_params for name in OF_TABLE),
+        icon=":material/table_chart:", key="table-3-again", on_change="rerun",
+    )  # fmt: skip
+    if folded.open:
+        with folded:
+            paper_again()
 
 
 def paper_again() -> None:
@@ -415,7 +414,7 @@ def one_digit(found: Answers | None, brought: Images | None) -> None:
         if found is None:
             return
         info = findings.digit(found, image)
-        if images := brought or live.test_images():
+        if images := brought or live.test_images(last=True):
             st.image(
                 draw_once(compressing.picture, images.pixels(image)), alt=f"Test image {image}: a {info.truth}.", width=160
             )

@@ -19,10 +19,11 @@ from dropclust.core import receptive
 from dropclust.core.cost import Calibration
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
+from dropclust.findings import network as findings_of_network
 from dropclust.findings import table2 as findings_of_table2
 from dropclust.findings import words
 from dropclust.findings.guess import Guesses
-from dropclust.findings.network import Firing
+from dropclust.findings.network import Firing, Neurons
 from dropclust.findings.outside import as_text
 from dropclust.findings.reading import TestImages
 from dropclust.service import asked, overview
@@ -373,7 +374,37 @@ def firing(key: str, layer: int, k: int, bias: bool = False, last: bool = False)
         return None
 
 
-def test_images() -> TestImages | None:
+def sheet(
+    run: Stored,
+    layer: int,
+    k: int,
+    similar: tuple[Similarity, list[bool]],
+    dead: int | None = None,
+    silent: tuple[int, ...] = (),
+    bias: bool = False,
+) -> Neurons:
+    """A layer's neurons as pictures in their clusters, made once of one answer of `similarity`."""
+    return _sheet(run.key, run.created, layer, k, bias, dead, silent, run, similar)
+
+
+@shared(most=8)
+def _sheet(
+    key: str,
+    created: str,  # tells a run from another training of the same spec
+    layer: int,
+    k: int,
+    bias: bool,
+    dead: int | None,
+    silent: tuple[int, ...],
+    _run: Stored,
+    _similar: tuple[Similarity, list[bool]],
+) -> Neurons:
+    found, agree = _similar
+    labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
+    return findings_of_network.neurons(_run.weights, layer, *labels, agree, dead, silent)
+
+
+def test_images(last: bool = False) -> TestImages | None:  # noqa: PT028
     """MNIST's test images; None while they are waited for.
 
     Raises
@@ -381,7 +412,7 @@ def test_images() -> TestImages | None:
     FileNotFoundError
         When MNIST is not there.
     """
-    found = ask(asked.test_images(), patience=0.5)
+    found = ask(asked.test_images(), patience=0.5, last=last)
     return None if found is None else TestImages(*found)
 
 

@@ -78,11 +78,10 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
     controls.metrics(network.numbers(similar[0] if similar else None, firing))
     command = runs.command(run.spec)
     if similar:
-        found, agree = similar
-        labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
-        sheet = network.neurons(stored.weights, layer, *labels, agree, firing.dead if firing else None)
+        found = similar[0]
+        sheet = live.sheet(stored, layer, k, similar, firing.dead if firing else None, bias=bias)
         controls.picture(sheet, neuron_sheet, "similar-neurons", command)
-        chance = by_chance(*map(tuple, labels))
+        chance = by_chance(tuple(found.incoming_labels.tolist()), tuple(found.outgoing_labels.tolist()))
         st.caption(f"By chance the two clusterings would agree on {chance:.0f}. {network.AGREE}")
         controls.fold(
             "**What do shuffled weights give?**", "nulls", lambda: beside_chance(run.key, layer, k, bias, found, command)

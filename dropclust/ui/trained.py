@@ -125,7 +125,7 @@ def neurons(shown: list[Stored]) -> None:
         firing = live.firing(one.key, layer, min(k, width), last=True)
         if similar is None:
             return
-        found, agree = similar
+        found = similar[0]
         st.markdown(
             f"**{runs.title(one)}, layer {layer}.** {firing.brief if firing else ''} Adjusted Rand {found.adjusted_rand:.3f}, "
             f"where chance gives 0.",
@@ -133,9 +133,8 @@ def neurons(shown: list[Stored]) -> None:
             f"{found.chance_low:.3f} to {found.chance_high:.3f}; p = {found.p_value:.3f} against permuted labels. "
             f"{network.AGREE}",
         )  # fmt: skip
-        labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
         dead, silent = (firing.dead, firing.silent) if firing else (int(one.metrics.get(f"dead_{layer}", 0)), ())
-        sheet = network.neurons(one.weights, layer, *labels, agree, dead, silent)
+        sheet = live.sheet(one, layer, min(k, width), similar, dead, silent)
         controls.picture(sheet, neuron_sheet, "run-neurons", runs.command(one.spec), narrow=True)
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from streamlit.elements.lib import image_utils
 from streamlit.elements.lib.layout_utils import LayoutConfig
+from streamlit.runtime import memory_media_file_storage
 from streamlit.runtime.metrics_util import gather_metrics
 
 from dropclust.service import steady
@@ -82,6 +83,25 @@ def test_a_picture_that_is_large_or_no_bytes_is_looked_at_each_time(monkeypatch:
     assert len(calls) == 6
 
 
+def test_a_file_has_the_name_that_streamlit_gives_it_and_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = memory_media_file_storage._calculate_file_id
+    calls: list[bytes] = []
+
+    def name_of(data: bytes, *told: Any) -> str:
+        calls.append(data)
+        return hashed(data, *told)
+
+    name, content = steady._of_file(name_of), picture("PNG", "L")
+    for told in ("image/png",), ("image/png", "a.png"), ("image/jpeg", None):
+        assert {name(content, *told) for _ in range(3)} == {hashed(content, *told)}
+    assert len(calls) == 3
+    monkeypatch.setattr(steady, "IMAGE_BYTES", 10)
+    large, changing = bytes(11), bytearray(3)
+    for data in large, large, changing, changing:
+        assert name(data, "image/png") == hashed(bytes(data), "image/png")
+    assert calls[3:] == [large, large, changing, changing]
+
+
 def test_only_what_carries_its_json_is_not_written_again() -> None:
     to_json = steady._written(lambda figure, *args, **options: f"written {sorted(options)}")
     carried: Any = type("Carried", (dict,), {})()
@@ -96,6 +116,7 @@ def test_streamlits_commands_pictures_and_plotlys_json_are_found_and_replaced_on
     program = """
 import streamlit, plotly.io
 from streamlit.elements.lib import image_utils
+from streamlit.runtime import memory_media_file_storage
 from streamlit.delta_generator import DeltaGenerator
 from dropclust.service import steady
 streamlit.config.set_option("browser.gatherUsageStats", True)
@@ -107,10 +128,13 @@ steady.find_out_once()
 for command in (streamlit.markdown, streamlit.container, DeltaGenerator.button, streamlit.set_page_config, streamlit.fragment):
     assert "metrics_util" not in command.__code__.co_filename, command
 assert streamlit.markdown.__self__ is before.__self__
-first = image_utils._validate_image_format_string, image_utils._ensure_image_size_and_format, plotly.io.to_json
+def replaced():
+    images = image_utils._validate_image_format_string, image_utils._ensure_image_size_and_format
+    return *images, memory_media_file_storage._calculate_file_id, plotly.io.to_json
+first = replaced()
 assert all(function.__module__ != steady.__name__ and function.__wrapped__ for function in first)
 steady.find_out_once()
-assert first == (image_utils._validate_image_format_string, image_utils._ensure_image_size_and_format, plotly.io.to_json)
+assert first == replaced()
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

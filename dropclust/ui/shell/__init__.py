@@ -83,6 +83,12 @@ class Shell:
         # Copies, for Streamlit marks the page that it shows.
         script = context.pages_manager.main_script_path if context else ""
         self.pages = [copy.copy(page) for page in _pages(script, self.entries)]
+        shown = context.page_script_hash if context else ""
+        self._title = next((_title(page) for page in self.pages if page._script_hash == shown), "DropClust")
+
+    def configure(self) -> None:
+        """The browser's title, the app's icon and width: before the navigation, which else fetches an icon elsewhere."""
+        st.set_page_config(self._title, page_icon=_ICON, layout="wide")
 
     def open(self) -> StreamlitPage:
         """Navigation, style and the browser's title; returns the page to run."""
@@ -91,7 +97,8 @@ class Shell:
             groups.setdefault(entry.group, []).append(page)
         page = st.navigation(groups, position="top")
         entry = self.entries[self._place(page)]
-        st.set_page_config(f"{entry.title} · DropClust")
+        if _title(page) != self._title:  # what was asked for is no page's address
+            st.set_page_config(_title(page))
         enter()
         here = f'[data-testid="stHeader"]::after {{ content: "{entry.group}: {entry.title}"; }}'
         st.html(f"<style>{_style('shell.css')}{here}{_style('present.css') if presenting() else ''}</style>")
@@ -135,9 +142,9 @@ def _pages(script: str, entries: tuple[Entry, ...]) -> tuple[StreamlitPage, ...]
     )
 
 
-def configure() -> None:
-    """The app's icon and width; before the navigation, which else fetches an icon of its own from the internet."""
-    st.set_page_config("DropClust", page_icon=_ICON, layout="wide")
+def _title(page: StreamlitPage) -> str:
+    """What the browser calls a page."""
+    return f"{page.title} · DropClust"
 
 
 @cache
