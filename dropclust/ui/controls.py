@@ -20,7 +20,7 @@ from dropclust.service.parameter import Parameter
 from dropclust.service.store import Store
 from dropclust.service.stored import Summary
 from dropclust.ui import shell, state
-from dropclust.ui.figures.lines import fitted, projected
+from dropclust.ui.figures.fit import fitted, projected
 from dropclust.ui.figures.once import draw_once
 
 # Of every chart: buttons for the full screen and a picture, nothing that zooms: a finger scrolls the page.

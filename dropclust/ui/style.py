@@ -20,6 +20,8 @@ def palette() -> tuple[str, ...]:
 
 BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, WINE, OLIVE, TEAL, GREY = range(10)  # the palette's order
 
+INK = 0.7  # how much of a colour letters have: more would be too pale on one of the grounds
+
 
 @dataclass(frozen=True)
 class Style:
@@ -38,6 +40,11 @@ def tint(colour: str, opacity: float) -> str:
     """A colour ``#rrggbb`` made translucent."""
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def ink(colour: str) -> str:
+    """A colour ``#rrggbb`` mixed with that of the page's text, in CSS: letters of it are read in light and in dark."""
+    return f"color-mix(in srgb, {colour} {100 * INK:.0f}%, currentColor)"
 
 
 # Dash and marker together tell each meaning from all others, without the colour: in grey, and to eyes that mix colours up.

@@ -247,3 +247,43 @@ def test_a_page_on_every_screen(visit: Visit, address: str, folder: Path, seen: 
 def test_the_pages_of_the_navigation_are_all_looked_at() -> None:
     files = {path.stem for path in (ROOT / "pages").glob("*.py")}
     assert {seen.address.split("?")[0] or "explore" for seen in PAGES} == files
+
+
+# Of each chart in view: its plot's box within it, whether names stand at its lines' ends, its legend's top, its axis's end.
+_LAID_OUT = """() => [...document.querySelectorAll("[data-testid='stMain'] .js-plotly-plot")].filter(chart => chart.checkVisibility())
+  .map(chart => {
+    const top = chart.getBoundingClientRect().top, box = selector => chart.querySelector(selector)?.getBoundingClientRect();
+    const { width, height } = box(".cartesianlayer .plot");
+    return { high: chart.clientHeight, plot: [Math.round(width), Math.round(height)], axis: box(".g-xtitle")?.bottom - top,
+      named: chart.querySelectorAll(".annotation").length, legend: (box(".legend")?.top ?? NaN) - top,
+      end: (box(".legend")?.bottom ?? NaN) - top };
+  })"""
+
+
+def laid_out(page: Page, width: int) -> list[dict[str, float]]:
+    """How charts are laid out at a width, once they have followed it."""
+    page.set_viewport_size({"width": width, "height": 900})
+    before: list[dict[str, float]] = []
+    for _ in range(40):
+        page.wait_for_timeout(500)
+        now = page.evaluate(_LAID_OUT)
+        if now == before:
+            break
+        before = now
+    return before
+
+
+def test_names_at_the_ends_of_lines_become_a_legend_on_a_phone_and_nothing_moves(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, Seen("similar"), address)
+    wide, phone = laid_out(page, 1400), laid_out(page, 390)
+    assert len(wide) == len(phone) == 2
+    assert [chart["named"] for chart in wide] == [3, 3]
+    assert [chart["legend"] for chart in wide] == [None, None]
+    assert [chart["named"] for chart in phone] == [0, 0]
+    for chart, before in zip(phone, wide, strict=True):
+        assert chart["high"] == before["high"]
+        assert chart["axis"] <= chart["legend"] <= chart["end"] <= chart["high"]
+    assert laid_out(page, 1400) == wide
+    assert laid_out(page, 390) == phone
+    assert visit.wrong == []

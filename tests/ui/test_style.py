@@ -9,6 +9,8 @@ from dropclust.ui import style
 
 BACKGROUNDS = {"light": "#FFFFFF", "dark": "#171614"}  # Streamlit's own
 
+TEXTS = {"light": "#2F2D2B", "dark": "#EDEBE8"}
+
 
 def luminance(colour: str) -> float:
     """Relative luminance of ``#rrggbb``, as WCAG 2.2 defines it."""
@@ -39,6 +41,16 @@ def test_what_is_drawn_is_seen(theme: str):
     assert {colour: contrast(colour, BACKGROUNDS[theme]) >= 3 for colour in style.palette()} == dict.fromkeys(
         style.palette(), True
     )
+
+
+@pytest.mark.parametrize("theme", BACKGROUNDS)
+def test_what_is_written_in_a_colour_is_read(theme: str):
+    for colour in style.palette():
+        share = int(re.fullmatch(rf"color-mix\(in srgb, {colour} (\d+)%, currentColor\)", style.ink(colour))[1]) / 100
+        mixed = [
+            round(share * int(colour[at : at + 2], 16) + (1 - share) * int(TEXTS[theme][at : at + 2], 16)) for at in (1, 3, 5)
+        ]
+        assert contrast("#" + bytes(mixed).hex(), BACKGROUNDS[theme]) >= 4.5
 
 
 def test_the_palette_is_the_configurations():

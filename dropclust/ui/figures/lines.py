@@ -17,14 +17,10 @@ from dropclust.findings.series import Curves, Series
 from dropclust.ui.style import style
 
 TEXT, TITLE = 16, 18  # pixels, at the least, on any screen
-PROJECTED = 1.5  # how much larger all is in presentation mode
 ROW = 64  # pixels of a row with its name above it
 BESIDE_ROW = -0.17, 0.34  # the part of a row, from its middle down, that no name reaches: not its own, nor the next row's
 _BESIDE_BUTTONS = 34  # letters of a title that stand beside a chart's buttons on a phone
-_ENTRY, _ENTRIES = 26, 2  # pixels of a legend's entry, and how many a chart has room for
-_BELOW_AXIS = 84  # pixels from an axis to the legend below its ticks and its title
 _LINE = 38  # letters that a phone shows in one line
-_GROWING = frozenset({"size", "width", "thickness", "t", "b", "yshift"})  # of fonts, markers, lines, margins
 
 
 def curves(info: Curves, height: int = 380) -> go.Figure:
@@ -152,36 +148,3 @@ def lay_out(figure: go.Figure, title: str, x_title: str, y_title: str, height: i
     axis = {"title": {"font": {"size": TEXT}}, "tickfont": {"size": TEXT}, "automargin": True, "fixedrange": True}
     figure.update_xaxes(title_text=x_title, **axis)
     figure.update_yaxes(title_text=y_title, **axis)
-
-
-def fitted(figure: go.Figure) -> go.Figure:
-    """The chart with room for its legend, which stands below the axis's title: on a phone each entry takes a line, or more."""
-    entries = [trace for trace in figure.data if trace.showlegend is not False and trace.name]
-    shown = figure.layout.showlegend is not False and len(entries) > 1 and figure.layout.legend.y < 0
-    if shown:
-        for trace in entries:
-            trace.name = "<br>".join(wrap(trace.name, _LINE))
-    named = sum(1 + trace.name.count("<br>") for trace in entries)
-    if shown and figure.layout.legend.yref != "container":
-        figure.layout.height += _ENTRY * max(0, named - _ENTRIES)
-        figure.layout.legend.y = -_BELOW_AXIS / (figure.layout.height - figure.layout.margin.t - _BELOW_AXIS - _ENTRY * named)
-    return figure
-
-
-def projected(figure: go.Figure) -> go.Figure:
-    """The chart as the back row reads it: all text, lines and markers larger, and so the chart."""
-
-    def grow(node: Any) -> Any:
-        if isinstance(node, list | tuple):
-            return [grow(each) for each in node]
-        if not isinstance(node, dict):
-            return node
-        return {
-            name: value * PROJECTED if name in _GROWING and isinstance(value, int | float) else grow(value)
-            for name, value in node.items()
-        }
-
-    plain = fitted(figure).to_dict()
-    plain["layout"].pop("template", None)
-    plain["layout"]["height"] *= 1.2
-    return go.Figure(grow(plain))

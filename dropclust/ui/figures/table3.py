@@ -33,7 +33,7 @@ def losses(info: Losses) -> go.Figure:
         hovertemplate="%{customdata[0]:.1f} points lost %{customdata[1]}",
     )  # fmt: skip
     lay_out(figure, info.title, "points lost (root scale)", "", 640)
-    figure.update_layout(hovermode="closest", legend={"y": -0.12})
+    figure.update_layout(hovermode="closest")
     figure.update_xaxes(tickvals=[at for at, _ in info.ticks], ticktext=[str(points) for _, points in info.ticks])
     name_rows(figure, {name: row for row, name in info.methods}, 190, row=84, above=30)  # trainings one below the other
     return figure

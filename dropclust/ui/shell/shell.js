@@ -1,5 +1,5 @@
 // What no element of Streamlit does: keys for a lecture, the whole screen, a skip link that moves the focus, one live region,
-// a chart as a file.
+// a chart as a file, names at the ends of its lines or in a legend.
 
 let toggle = () => {}; // of the component that stands on the page now
 let shown = { page: null, said: null, presenting: false };
@@ -56,6 +56,23 @@ function click(event) {
   window.Plotly.downloadImage(drawn, { format, filename: chart, width, height, scale: 2 });
 }
 
+/** Show that of a chart's two layouts which suits its size (dropclust/ui/figures/fit.py lays them out). */
+function suit(chart) {
+  const { meta, width, height } = chart.layout ?? {};
+  if (!meta?.least || !window.Plotly) return;
+  const wanted = width >= meta.least[0] && height >= meta.least[1] ? "wide" : "narrow";
+  if (meta.shown !== wanted) window.Plotly.relayout(chart, meta[wanted]);
+}
+
+function suitNew() {
+  for (const chart of document.querySelectorAll(".js-plotly-plot:not([data-suited])")) {
+    if (!chart.on) continue;
+    chart.dataset.suited = "on";
+    chart.on("plotly_afterplot", () => suit(chart));
+    suit(chart);
+  }
+}
+
 function region() {
   let said = document.querySelector(".dropclust-said");
   if (!said) {
@@ -82,5 +99,7 @@ export default function ({ data, setTriggerValue }) {
     document.documentElement.dataset.dropclust = "on";
     document.addEventListener("keydown", key);
     document.addEventListener("click", click);
+    new MutationObserver(suitNew).observe(document.body, { childList: true, subtree: true });
+    suitNew();
   }
 }
