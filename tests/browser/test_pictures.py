@@ -250,13 +250,15 @@ def test_the_pages_of_the_navigation_are_all_looked_at() -> None:
 
 
 # Of each chart in view: its plot's box within it, whether names stand at its lines' ends, its legend's top, its axis's end.
-_LAID_OUT = """() => [...document.querySelectorAll("[data-testid='stMain'] .js-plotly-plot")].filter(chart => chart.checkVisibility())
-  .map(chart => {
-    const top = chart.getBoundingClientRect().top, box = selector => chart.querySelector(selector)?.getBoundingClientRect();
-    const { width, height } = box(".cartesianlayer .plot");
-    return { high: chart.clientHeight, plot: [Math.round(width), Math.round(height)], axis: box(".g-xtitle")?.bottom - top,
-      named: chart.querySelectorAll(".annotation").length, legend: (box(".legend")?.top ?? NaN) - top,
-      end: (box(".legend")?.bottom ?? NaN) - top };
+_LAID_OUT = """() => [...document.querySelectorAll("[data-testid='stMain'] .js-plotly-plot")]
+  .filter(chart => chart.checkVisibility()).map(chart => {
+    const top = chart.getBoundingClientRect().top, { w, h } = chart._fullLayout._size;
+    const at = (selector, edge) => {
+      const found = chart.querySelector(selector);
+      return found && found.getBoundingClientRect()[edge] - top;
+    };
+    return { high: chart.clientHeight, plot: [Math.round(w), Math.round(h)], axis: at(".g-xtitle", "bottom"),
+      named: chart.querySelectorAll(".annotation").length, legend: at(".legend", "top"), end: at(".legend", "bottom") };
   })"""
 
 
