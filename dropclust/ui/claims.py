@@ -12,7 +12,6 @@ from dropclust.experiments import results
 from dropclust.experiments.claim import Claim
 from dropclust.experiments.experiment import Settings
 from dropclust.findings import forest, glossary, verdicts, words
-from dropclust.findings.outside import as_text
 from dropclust.findings.verdicts import Finding, Row
 from dropclust.service import fresh
 from dropclust.service.parameter import Parameter
@@ -35,24 +34,12 @@ def rows() -> list[Row]:
 def choose(found: list[Row]) -> Row | None:
     """The claim that is open, held by the address; None for the table of all."""
     listed = {row.claim.key: row for row in found}
-    asked = st.query_params.get(KEY)
-    if asked is not None and asked not in listed:
-        st.warning(f"{as_text(f'No claim is called {asked[:60]!r}')}. Shown instead: all of them.", icon=":material/link_off:")
-    st.session_state["open_claim"] = asked if asked in listed else None
-
-    def put() -> None:
-        chosen = st.session_state["open_claim"]
-        st.query_params.pop(YOURS, None)
-        if chosen is None:
-            st.query_params.pop(KEY, None)
-        else:
-            st.query_params[KEY] = chosen
-
-    st.selectbox(
-        "Open a claim", list(listed), index=None, format_func=lambda key: listed[key].claim.statement, key="open_claim",
-        on_change=put, placeholder="All of them, in the table below",
+    statements = {key: row.claim.statement for key, row in listed.items()}
+    chosen = controls.one_of(
+        "Open a claim", statements, KEY, None, lambda key: f"No claim is called {key[:60]!r}. Shown instead: all of them.",
+        "All of them, in the table below", (YOURS,),
     )  # fmt: skip
-    return listed.get(st.session_state["open_claim"])
+    return listed.get(chosen)
 
 
 def tiles(found: list[Row], kept: Sequence[Parameter]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -285,19 +285,37 @@ def choose_run(summaries: Sequence[Summary], default: str) -> Summary | None:
     if not listed:
         st.info("No network is stored yet: train one on the Train page.")
         return None
-    asked = st.query_params.get("run")
-    if asked is not None and asked not in listed:
-        st.warning(f"No run {as_text(asked[:12])} is known here. Shown instead: another.", icon=":material/link_off:")
-        state.drop("run")
+    titles = {key: runs.title(summary) for key, summary in listed.items()}
     usual = default if default in listed else next(iter(listed))
-    st.session_state["network"] = asked if asked in listed else usual
+    chosen = one_of("Network", titles, "run", usual, lambda run: f"No run {run[:12]} is known here. Shown instead: another.")
+    return listed[chosen]
+
+
+def one_of(
+    label: str, listed: Mapping[str, str], name: str, usual: Any, unknown: Callable[[str], str], placeholder: str | None = None,
+    with_it: Collection[str] = (),
+) -> Any:  # fmt: skip
+    """One of many, shown by what stands beside each key and held by the address as ``name``; the usual one leaves that clean.
+
+    ``unknown`` says what is shown instead of one that is not listed. ``with_it`` are other names that a choice takes out of the
+    address. ``usual`` may be None, none of them, for which ``placeholder`` stands.
+    """
+    asked = st.query_params.get(name)
+    if asked is not None and asked not in listed:
+        st.warning(as_text(unknown(asked)), icon=":material/link_off:")
+        state.drop(name)
+    key = f"one of {name}"
+    st.session_state[key] = asked if asked in listed else usual
 
     def put() -> None:
-        # The usual one leaves the address clean: writing it there would add an entry to the browser's history.
-        if st.session_state["network"] == usual:
-            st.query_params.pop("run", None)
+        for other in with_it:
+            st.query_params.pop(other, None)
+        # Writing the usual one there would add an entry to the browser's history.
+        if (chosen := st.session_state[key]) == usual:
+            st.query_params.pop(name, None)
         else:
-            st.query_params["run"] = st.session_state["network"]
+            st.query_params[name] = chosen
 
-    st.selectbox("Network", list(listed), format_func=lambda key: runs.title(listed[key]), key="network", on_change=put)
-    return listed[st.session_state["network"]]
+    index = None if usual is None else 0
+    st.selectbox(label, list(listed), index, listed.__getitem__, key=key, on_change=put, placeholder=placeholder)
+    return st.session_state[key]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dropclust.ui.figures.lines import TEXT
@@ -212,15 +213,10 @@ def apart(places: Sequence[float], heights: Sequence[float], low: float, high: f
     >>> apart([1, 2], [8, 8], 0, 100)
     [4.0, 12.0]
     """
-    # Less the room of the boxes above it, a place may not come before the one above: the nearest such places are means of those
-    # that would (pool adjacent violators; Barlow et al. 1972), and with limits these cut at the limits.
-    above = [sum(heights[:number]) + heights[number] / 2 for number in range(len(heights))]
-    pools: list[tuple[float, int]] = []
-    for place, room in zip(places, above, strict=True):
-        mean, count = float(place - room), 1
-        while pools and pools[-1][0] > mean:
-            before, more = pools.pop()
-            mean, count = (mean * count + before * more) / (count + more), count + more
-        pools.append((mean, count))
-    free = [min(max(mean, low), high - sum(heights)) for mean, count in pools for _ in range(count)]
-    return [start + room for start, room in zip(free, above, strict=True)]
+    from scipy.optimize import isotonic_regression
+
+    # Less the room of the boxes above it, a place may not come before the one above; with limits the nearest such places are
+    # those without, cut at the limits.
+    above = np.cumsum(heights) - np.asarray(heights) / 2
+    free = isotonic_regression(np.asarray(places) - above).x
+    return list(np.clip(free, low, high - sum(heights)) + above) if len(places) else []
