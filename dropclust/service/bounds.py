@@ -57,7 +57,7 @@ class Bound:
 WAITING_OF_ONE = Bound("DROPCLUST_MAX_WAITING", 20, "runs, and as many other tasks, that one session may have waiting")
 WAITING_IN_ALL = Bound("DROPCLUST_MAX_WAITING_IN_ALL", 500, "runs, and as many other tasks, that may wait in all")
 TASK_SECONDS = Bound("DROPCLUST_MAX_TASK_SECONDS", 300, "seconds that a task other than a training may take")
-ANSWER_BYTES = Bound("DROPCLUST_MAX_ANSWERS_MIB", 32, "MiB of finished answers that the server keeps in memory", MIB)
+ANSWER_BYTES = Bound("DROPCLUST_MAX_ANSWERS_MIB", 24, "MiB of finished answers that the server keeps in memory", MIB)
 UPLOAD_BYTES = Bound("DROPCLUST_MAX_UPLOAD_MIB", 64, "MiB of an uploaded file", MIB)
 STORE_BYTES = Bound(
     "DROPCLUST_MAX_STORE_MIB", 2_000, "MiB of stored networks on disk; beyond it the oldest of one's own go", MIB

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
+from dropclust.core.apart import apart
 from dropclust.ui.figures.lines import TEXT
 from dropclust.ui.style import ink
 
@@ -192,31 +192,3 @@ def _drawn(trace: Any, letter: str) -> list[float]:
     ups = [value + (bar or 0) for value, bar in zip(values, up, strict=True)] if up is not None else []
     downs = [value - (bar or 0) for value, bar in zip(values, down, strict=True)] if down is not None else []
     return [*values, *ups, *downs]
-
-
-def apart(places: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
-    """Middles of boxes moved as little as possible, in the sum of squares, so that none lies over another or beyond a limit.
-
-    Parameters
-    ----------
-    places
-        Where the boxes would stand, in ascending order, which they keep.
-    heights
-        Of the boxes, which fit between the limits together.
-    low, high
-        Between which they stand.
-
-    Examples
-    --------
-    >>> apart([10, 12, 50], [8, 8, 8], 0, 100)
-    [7.0, 15.0, 50.0]
-    >>> apart([1, 2], [8, 8], 0, 100)
-    [4.0, 12.0]
-    """
-    from scipy.optimize import isotonic_regression
-
-    # Less the room of the boxes above it, a place may not come before the one above; with limits the nearest such places are
-    # those without, cut at the limits.
-    above = np.cumsum(heights) - np.asarray(heights) / 2
-    free = isotonic_regression(np.asarray(places) - above).x
-    return list(np.clip(free, low, high - sum(heights)) + above) if len(places) else []

@@ -5,25 +5,18 @@ Building plotly's objects takes a hundred times as long as sending what they hol
 
 from __future__ import annotations
 
-import copyreg
-import hashlib
-import io
-import pickle
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
-from types import MappingProxyType
 from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io
 from plotly.basedatatypes import BaseFigure
 
+from dropclust.service.digest import digest, digest_of
+
 LIMIT_BYTES = 32_000_000  # some thousand figures
-# How content is written for its digest: what is read-only to others is written as what it shows.
-_WRITTEN = {**copyreg.dispatch_table, MappingProxyType: lambda shown: (dict, (dict(shown),))}
 
 
 class Written(dict[str, Any]):
@@ -127,42 +120,3 @@ def draw_once(draw: Callable[..., Any], info: object, then: Callable[[Any], Any]
     """
     key = draw.__module__, draw.__qualname__, then.__qualname__ if then else "", digest_of(info), digest(options)
     return _KEPT.get(key, lambda: then(draw(info, **options)) if then else draw(info, **options))
-
-
-_digests: dict[int, tuple[weakref.ref[object], bytes]] = {}
-
-
-def digest_of(info: object) -> bytes:
-    """`digest`, of one object once: of a frozen dataclass, for what might be changed is looked at again."""
-    number = id(info)
-    known = _digests.get(number)
-    if known is not None and known[0]() is info:
-        return known[1]
-    made = digest(info)
-    parameters = getattr(type(info), "__dataclass_params__", None)
-    if parameters is not None and parameters.frozen:
-        with suppress(TypeError):  # of slots without a place for it
-            _digests[number] = weakref.ref(info, lambda gone: _forget(number, gone)), made
-    return made
-
-
-def _forget(number: int, gone: weakref.ref[object]) -> None:
-    """Another object may have the number of one that is gone."""
-    known = _digests.get(number)
-    if known is not None and known[0] is gone:
-        _digests.pop(number, None)
-
-
-def digest(content: object) -> bytes:
-    """A name for content, of 16 bytes: what differs has another, and what is made in the same way has the same.
-
-    Examples
-    --------
-    >>> digest(("a", 1)) == digest(("a", 1)), digest(("a", 1)) == digest(("a", 2))
-    (True, False)
-    """
-    written = io.BytesIO()
-    pickler = pickle.Pickler(written, protocol=5)
-    pickler.dispatch_table = _WRITTEN
-    pickler.dump(content)
-    return hashlib.blake2b(written.getbuffer(), digest_size=16).digest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import plotly.graph_objects as go
 import plotly.io
@@ -87,31 +86,6 @@ def test_what_fails_is_tried_again():
     with pytest.raises(ZeroDivisionError):
         kept.get("a", lambda: 1 // 0)
     assert kept.get("a", lambda: b"1") == b"1"
-
-
-def test_read_only_mappings_have_a_digest_of_what_they_show():
-    assert once.digest(MappingProxyType({"a": 1})) == once.digest(MappingProxyType({"a": 1}))
-    assert once.digest(MappingProxyType({"a": 1})) != once.digest(MappingProxyType({"a": 2}))
-
-
-def test_a_frozen_object_is_gone_through_once_and_another_of_equal_content_has_its_digest(monkeypatch: pytest.MonkeyPatch):
-    seen: list[object] = []
-    whole = once.digest
-    monkeypatch.setattr(once, "digest", lambda content: seen.append(content) or whole(content))
-    info = replace(CURVES, title="Gone through")
-    assert once.digest_of(info) == once.digest_of(info) == whole(info)
-    assert len(seen) == 1
-    assert once.digest_of(replace(info)) == whole(info)
-    assert len(seen) == 2
-    changed = [1]
-    first = once.digest_of(changed)
-    changed.append(2)
-    assert once.digest_of(changed) != first
-    number = id(info)
-    assert number in once._digests
-    del info
-    seen.clear()
-    assert number not in once._digests
 
 
 def test_a_finished_figure_carries_what_is_sent_of_it():
