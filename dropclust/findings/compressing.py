@@ -156,16 +156,13 @@ class Effect:
         """What was lost and what was gained, one by one."""
         original, smaller = self.rows
         accuracy, held = (f"{smaller[f'{of} accuracy']:.4f}" for of in ("test", "held-out"))
-        sizes = {name: (smaller[name], 100 * (smaller[name] / original[name] - 1)) for name in ("parameters", "bytes")}
+        less = 100 * (smaller["parameters"] / original["parameters"] - 1)  # of the bytes, too: four a parameter
         return (
             words.Number("Neurons left", f"{self.left[0]} of {self.left[1]}"),
             words.Number("Test accuracy", accuracy, change=f"{100 * self.change.mean:+.2f} points", better="normal"),
             words.Number("Held-out accuracy", held, change=f"{self.held:+.2f} points", better="normal"),
             words.Number("Speed", f"{self.speed.mean:.2f} x", change=words.ends(self.speed)),
-            *(
-                words.Number(name.capitalize(), f"{size:,}", change=f"{change:+.0f} %", better="inverse")
-                for name, (size, change) in sizes.items()
-            ),
+            words.Number("Parameters", f"{smaller['parameters']:,}", change=f"{less:+.0f} %", better="inverse"),
         )
 
     def table(self) -> pd.DataFrame:

@@ -88,7 +88,6 @@ def test_what_is_lost_and_gained_is_counted_on_the_same_images():
         ("Held-out accuracy", "0.6100", "-1.00 points", "normal"),
         ("Speed", "2.00 x", "2.00 to 2.00", "off"),
         ("Parameters", "1,000", "-50 %", "inverse"),
-        ("Bytes", "4,000", "-50 %", "inverse"),
     ]
 
 
