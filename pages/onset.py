@@ -27,11 +27,12 @@ with left:
 with middle:
     layer = controls.choose(LAYER)
 with pictures:
+    picture = st.container()  # before the guess, so that a phone shows both
     still_open = state.value(ASK) == "on" and onset.ask()
 said = live.told(lambda: onset.found(recipe, layer, switched))
 if still_open:
     if said:
-        with pictures:
+        with picture:
             controls.chart(said.before_switch, over_time, "onset-before", said.command, height=300)
 else:
     if said:

@@ -169,7 +169,14 @@ def choose_source() -> Source | None:
 
 def choose_images() -> Images | None:
     """Pictures other than MNIST's to choose and to prove on, where the viewer brings some."""
-    with st.expander("Other pictures than MNIST's, to choose and to prove on", icon=":material/image:"):
+    folded = st.expander(
+        "Other pictures than MNIST's, to choose and to prove on", icon=":material/image:", key="other-pictures",
+        on_change="rerun",
+    )  # fmt: skip
+    if not folded.open and not st.session_state.get("pictures"):  # what is there stays, for a widget not drawn forgets
+        st.session_state.pop("compress_images", None)
+        return None
+    with folded:
         uploaded = st.file_uploader(
             "IDX files (train-images, train-labels, t10k-images, t10k-labels, also .gz), or one .npz",
             key="pictures", accept_multiple_files=True,

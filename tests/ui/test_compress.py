@@ -299,6 +299,8 @@ def test_letters_are_chosen_and_proved_on_pictures_that_are_brought_too(cache):
     network = made((12,))
     letters = Network([network.weights[0], torch.ones(12, 26)], [network.biases[0], torch.arange(26.0)])
     app = open_page(method="prune", image="7", units="5")
+    app.session_state["other-pictures"] = True
+    app.run()
     app.file_uploader(key="pictures").upload("letters.npz", pictures_npz(), "application/octet-stream").run()
     text = said(app)
     assert "220 that a network may have learned from, 20 to choose on and 120 to prove on, with 26 labels" in text
@@ -316,6 +318,9 @@ def test_letters_are_chosen_and_proved_on_pictures_that_are_brought_too(cache):
 
 def test_a_stored_network_is_proved_on_other_pictures_and_says_so(cache):
     app = open_page(method="prune")
+    assert "pictures" not in [uploader.key for uploader in app.file_uploader]  # folded, and made when opened
+    app.session_state["other-pictures"] = True
+    app.run()
     app.file_uploader(key="pictures").upload("fashion.npz", pictures_npz(10), "application/octet-stream").run()
     assert "over the same 120 images" in said(app)
     assert not app.error
@@ -323,6 +328,16 @@ def test_a_stored_network_is_proved_on_other_pictures_and_says_so(cache):
     [error] = [error.value for error in app.error]
     assert error == "Data must be IDX files or an npz; fashion.npz could not be read."
     assert "over the same 10,000 images" in said(app)
+
+
+def test_pictures_that_were_brought_stay_when_their_fold_is_closed(cache):
+    app = open_page(method="prune")
+    app.session_state["other-pictures"] = True
+    app.run()
+    app.file_uploader(key="pictures").upload("fashion.npz", pictures_npz(10), "application/octet-stream").run()
+    app.session_state["other-pictures"] = False
+    app.run().run()
+    assert "over the same 120 images" in said(app)
 
 
 def test_layers_stand_in_the_order_that_the_viewer_says(cache):
