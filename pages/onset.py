@@ -33,7 +33,7 @@ said = live.told(lambda: onset.found(recipe, layer, switched))
 if still_open:
     if said:
         with picture:
-            controls.chart(said.before_switch, over_time, "onset-before", said.command, height=300)
+            controls.chart(said.before_switch, over_time, "onset-before", said.command, height=350)
 else:
     if said:
         with pictures:
