@@ -141,6 +141,7 @@ class Reading:
             + ("" if math.isnan(self.sampled.low) else f", {_ends(self.sampled, 3)}"),
             "twins-note": (
                 f"mean share of the living neurons{_within(self.twins)}; the {self.units} neurons drawn are of one network"
+                f"{f', {self.dead} of them dead' if self.dead else ''}"
                 if self.twins
                 else ""
             ),

@@ -114,7 +114,8 @@ TERMS = (
     ),
     Term(
         "twins", "", OURS, "dropclust:twins",
-        "The share of living neurons that have another in their layer whose activations correlate with theirs above .9.",
+        "Two neurons of a layer that act alike: their activations on the same images correlate above .9. What is counted is the "
+        "neurons that have one; shares are of the living neurons.",
     ),
     Term(
         "compressed units", "C", "section 4.4, Table 3", "dropclust:compress",

@@ -81,7 +81,7 @@ STEPS: tuple[Step, ...] = (
     Step("What chance alone would do", _chance, "Drag: do the blue curve and the grey one ever part for good?", 0.5, PAPER),
     Step(
         "Switch it off again",
-        lambda _: "Do the copies stay when dropout is taken away? A network that is still learning can tell.",
+        lambda _: "Do the twins stay when dropout is taken away? A network that is still learning can tell.",
         "Open Live, let it learn with dropout 0.5, then switch dropout off.",
         0.5,
         links=(("Live", "live"),),

@@ -68,7 +68,7 @@ def opened(row: Row) -> None:
     st.header(claim.statement)
     experiment = experiments.get(claim.experiment)
     st.markdown(f"{words.capital(claim.place)}. It asks for **{verdicts.requirement(claim)}**. {claim.reason}")
-    st.markdown(f"[{experiment.title} on its own page: {experiment.question}]({PAGES[claim.experiment]})")
+    st.markdown(f"[{experiment.title}, all of it, on its own page]({PAGES[claim.experiment]})")
     for recipe, finding in row.findings.items():
         st.subheader(
             f"{verdicts.SHAPES[finding.verdict]} {words.capital(verdicts.recipe_name(recipe))}: {finding.verdict.value}"

@@ -46,6 +46,9 @@ function click(event) {
     main.focus();
     return;
   }
+  // On a phone the list of pages lies over the page that was just chosen.
+  if (event.target.closest?.("[data-testid='stSidebarNavLink']") && innerWidth < 768)
+    setTimeout(() => press("[data-testid='stSidebarCollapseButton'] button"), 0);
   if (event.target.closest?.(".full-screen")) return fillScreen();
   const button = event.target.closest?.(".picture-of");
   if (!button) return;
