@@ -273,7 +273,7 @@ class Merges:
         )
 
 
-def merges(old: npt.NDArray[Any], new: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> Merges:
+def merges(old: npt.NDArray[Any], new: npt.NDArray[Any], labels: npt.NDArray[np.int64], shows: str) -> Merges:
     """The new neurons made of most old ones first, as many as a sheet holds.
 
     Parameters
@@ -282,6 +282,8 @@ def merges(old: npt.NDArray[Any], new: npt.NDArray[Any], labels: npt.NDArray[np.
         Pictures of the layer's neurons before and after, ``[h, height, width]`` and ``[C, height, width]``.
     labels
         The new unit of each old neuron, integers ``[h]``, -1 where it was dropped.
+    shows
+        What a tile shows, a sentence: `dropclust.findings.network.tile_shows`.
     """
     sizes = np.bincount(labels[labels >= 0], minlength=len(new))
     drawn: list[npt.NDArray[Any]] = []
@@ -301,7 +303,8 @@ def merges(old: npt.NDArray[Any], new: npt.NDArray[Any], labels: npt.NDArray[np.
         + (f"Made of two or more: {several}, the largest of {sizes.max()}. " if several else "Each of these is an old one. ")
         + (f"Dropped: {dropped}. " if dropped else "")
         + ("Each new neuron" if shown == len(new) else f"Each of the first {shown} new neurons")
-        + " has a broad frame, and those it was made of follow it in the same colour."
+        + " has a broad frame, and those it was made of follow it in the same colour. "
+        + shows
     )
     return Merges(np.stack(drawn), np.array(number), np.array(unit), sentence, labels)
 

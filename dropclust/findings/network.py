@@ -15,6 +15,7 @@ from dropclust.core.clustering import Choice
 from dropclust.core.intervals import Interval, mean_interval
 from dropclust.core.similarity import ShuffledWeights, Similarity
 from dropclust.core.spec import RunSpec
+from dropclust.core.tiles import SIDE, lines_of
 from dropclust.findings import words
 
 AGREE = (
@@ -94,15 +95,32 @@ class Neurons:
 def pictures(weights: Sequence[npt.NDArray[Any]], layer: int) -> npt.NDArray[Any]:
     """A layer's neurons as pictures ``[h, height, width]`` in [-1, 1], each by its own largest weight.
 
-    Layer 1: incoming weights as the 28 x 28 image they look at. Other layers: outgoing weights, as a strip.
+    Layer 1: incoming weights as the 28 x 28 image they look at. Other layers: outgoing weights, in the lines of
+    `dropclust.core.tiles.lines_of`, an entry a weight.
+    """
+    drawn = weights[0].T.reshape(-1, SIDE, SIDE) if layer == 1 else lines_of(weights[layer])
+    return np.asarray(drawn / np.maximum(np.abs(drawn).max(axis=(1, 2), keepdims=True), 1e-12))
+
+
+def tile_shows(weights: Sequence[npt.NDArray[Any]], layer: int) -> str:
+    """What a tile of `pictures` shows, said to who looks at it.
+
+    Examples
+    --------
+    >>> weights = [np.ones((784, 3)), np.ones((3, 100)), np.ones((100, 10))]
+    >>> print(tile_shows(weights, 1))
+    A tile is a neuron's weights from the 28 x 28 pixels of an image: orange above 0, blue below, palest near 0.
+    >>> print(tile_shows(weights, 2))
+    A tile is a neuron's weights to the 10 outputs, side by side: orange above 0, blue below, palest near 0.
     """
     if layer == 1:
-        drawn = weights[0].T.reshape(-1, 28, 28)
+        ends = f"from the {SIDE} x {SIDE} pixels of an image"
     else:
-        strips = weights[layer]  # [h, out]
-        drawn = np.repeat(strips[:, None, :], 12, axis=1)
-        drawn = np.repeat(drawn, max(1, 100 // strips.shape[1]), axis=2)
-    return np.asarray(drawn / np.maximum(np.abs(drawn).max(axis=(1, 2), keepdims=True), 1e-12))
+        lines, n = lines_of(weights[layer][:1]).shape[1], weights[layer].shape[1]
+        after = "output" if layer == len(weights) - 1 else "neuron"
+        into = words.count(n, after) + (f" of layer {layer + 1}" if after == "neuron" else "")
+        ends = f"to the {into}, {f'in {lines} lines' if lines > 1 else 'side by side'}"
+    return f"A tile is a neuron's weights {ends}: orange above 0, blue below, palest near 0."
 
 
 def neurons(
@@ -124,7 +142,8 @@ def neurons(
         f"outgoing weights agrees on {agreeing.sum()} of them"
         + ("." if dead is None else f". Never active on the held-out images: {dead}.")
         + " A frame has the colour of the cluster by incoming weights, and is broad where the other clustering agrees."
-        + (" Crossed out: those that never fire." if silent else "")
+        + (" Crossed out: those that never fire. " if silent else " ")
+        + tile_shows(weights, layer)
     )
     return Neurons(
         pictures(weights, layer)[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence,

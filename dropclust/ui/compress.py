@@ -17,7 +17,7 @@ from dropclust.experiments.results import ResultError
 from dropclust.findings import compressing as findings
 from dropclust.findings import table3, words
 from dropclust.findings.compressing import Answers, Effect, Merges
-from dropclust.findings.network import Neurons, pictures
+from dropclust.findings.network import Neurons, pictures, tile_shows
 from dropclust.findings.outside import as_text
 from dropclust.findings.reading_file import ReadFile
 from dropclust.service import files
@@ -373,7 +373,7 @@ def effect_of(key: str, _small: Smaller) -> Effect:
 def merges_of(key: str, layer: int, _network: Plain, _small: Smaller) -> Merges:
     """Which neurons merged, seen once of one answer."""
     old, new = (pictures(each.weights, layer) for each in (_network, _small.network))
-    return findings.merges(old, new, _small.labels)
+    return findings.merges(old, new, _small.labels, tile_shows(_network.weights, layer))
 
 
 def take_home(source: Source, small: Smaller) -> None:

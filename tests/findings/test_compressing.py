@@ -210,7 +210,7 @@ def tiles(weights) -> np.ndarray:
 
 
 def merges(before, after, labels) -> compressing.Merges:
-    return compressing.merges(tiles(before), tiles(after), labels)
+    return compressing.merges(tiles(before), tiles(after), labels, "A tile is its weights.")
 
 
 def test_merged_neurons_are_followed_by_what_they_are_made_of():
@@ -223,7 +223,7 @@ def test_merged_neurons_are_followed_by_what_they_are_made_of():
     assert np.array_equal(info.pictures[0], np.ones((28, 28)))
     assert info.sentence == (
         "5 neurons become 2. Made of two or more: 1, the largest of 3. Dropped: 1. Each new neuron has a broad frame, and "
-        "those it was made of follow it in the same colour."
+        "those it was made of follow it in the same colour. A tile is its weights."
     )
     kept = merges(before, after, np.array([1, 0, -1, -1, -1]))
     assert kept.sentence.startswith("5 neurons become 2. Each of these is an old one. Dropped: 3.")

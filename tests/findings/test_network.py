@@ -29,9 +29,27 @@ def test_neurons_are_sorted_by_cluster_and_scaled_by_their_own_largest_weight():
     assert info.sentence == (
         "4 neurons in 2 clusters by incoming weights, the largest of 2; the clustering by outgoing weights agrees on 2 of "
         "them. Never active on the held-out images: 1. A frame has the colour of the cluster by incoming weights, and is broad "
-        "where the other clustering agrees."
+        "where the other clustering agrees. A tile is a neuron's weights from the 28 x 28 pixels of an image: orange above 0, "
+        "blue below, palest near 0."
     )
     assert info.table()["neuron"].tolist() == [1, 3, 0, 2]
+
+
+def test_neurons_of_later_layers_are_their_outgoing_weights_in_lines():
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=shape) for shape in ((784, 6), (6, 8), (8, 100), (100, 10))]
+    four, one = network.pictures(weights, 2), network.pictures(weights, 3)
+    assert (four.shape, one.shape) == ((8, 4, 25), (100, 1, 10))
+    for drawn, sent in ((four, weights[2]), (one, weights[3])):
+        expected = sent / np.abs(sent).max(axis=1, keepdims=True)
+        np.testing.assert_allclose(drawn.reshape(sent.shape), expected)
+    assert network.tile_shows(weights, 2) == (
+        "A tile is a neuron's weights to the 100 neurons of layer 3, in 4 lines: orange above 0, blue below, palest near 0."
+    )
+    labels = [0] * 8
+    assert network.neurons(weights, 2, labels, labels, labels, silent=[1]).sentence.endswith(
+        "Crossed out: those that never fire. " + network.tile_shows(weights, 2)
+    )
 
 
 def test_a_neuron_of_zeros_is_drawn():

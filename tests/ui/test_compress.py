@@ -452,5 +452,5 @@ def test_one_neuron_alone_stays(cache):
 
 def test_the_sheet_has_a_tile_a_neuron_new_or_old():
     before, after = (np.ones((n, 28, 28)) for n in (5, 2))
-    png = compress.sheet(findings.merges(before, after, np.array([1, 0, 1, -1, 1])))
+    png = compress.sheet(findings.merges(before, after, np.array([1, 0, 1, -1, 1]), "A tile is its weights."))
     assert Image.open(io.BytesIO(png)).size == (2 * 6 * 36, 2 * 36)

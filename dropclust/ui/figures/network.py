@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from dropclust.core.tiles import SIDE
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.network import Learning, Neurons, Nulls
 from dropclust.ui.figures.lines import TEXT, lay_out, name_rows
@@ -27,8 +28,9 @@ def neuron_sheet(info: Neurons, narrow: bool = False) -> bytes:
     """
     from PIL import Image
 
-    n, height, width = info.pictures.shape
-    columns = min((20 if width == height else 5) // (2 if narrow else 1), n)
+    pictures = _squares(info.pictures)
+    n, height, width = pictures.shape
+    columns = min((20 if width < 2 * height else 5) // (2 if narrow else 1), n)
     rows, gap = math.ceil(n / columns), 4
     cell_h, cell_w = height + 2 * gap, width + 2 * gap
     sheet = np.zeros((rows * cell_h, columns * cell_w, 4), np.uint8)
@@ -40,7 +42,7 @@ def neuron_sheet(info: Neurons, narrow: bool = False) -> bytes:
         frame[...] = (*colours[info.incoming[i] % len(colours)], 255)
         if not info.agree[i]:
             frame[1:-1, 1:-1] = 0  # a thin frame
-        tile[gap:-gap, gap:-gap] = diverging(info.pictures[i])
+        tile[gap:-gap, gap:-gap] = diverging(pictures[i])
         if info.silent is not None and info.silent[i]:
             cross = [np.linspace(gap, size - gap - 1, 4 * (height + width)).round().astype(int) for size in (cell_h, cell_w)]
             tile[cross[0], cross[1]] = tile[cross[0], cross[1][::-1]] = _CROSSED
@@ -48,6 +50,16 @@ def neuron_sheet(info: Neurons, narrow: bool = False) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(sheet).resize((sheet.shape[1] * 2, sheet.shape[0] * 2), Image.Resampling.NEAREST).save(buffer, "png")
     return buffer.getvalue()
+
+
+def _squares(pictures: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Few lines of weights stretched to about a square with room between them, as on Live; an image stays as it is."""
+    down, across = (max(1, round(SIDE / size)) for size in pictures.shape[1:])
+    drawn = pictures.repeat(down, axis=1).repeat(across, axis=2)
+    if drawn.shape[1] > down > 1:
+        drawn[:, down - 1 :: down] = 0
+        drawn = drawn[:, :-1]
+    return drawn
 
 
 def diverging(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -23,12 +23,28 @@ def test_a_sheet_shows_every_neuron(layer, units):
     labels = np.unique(labels, return_inverse=True)[1]
     info = network.neurons(weights, layer, labels, labels, [True] * units)
     sheet = Image.open(io.BytesIO(neuron_sheet(info)))
-    columns = min(units, 20 if layer == 1 else 5)
-    height, width = info.pictures.shape[1] + 8, info.pictures.shape[2] + 8
+    columns = min(units, 20)
+    lines, entries = info.pictures.shape[1:]
+    # pixels that a weight is high and wide, and those between lines
+    down, across, room = {
+        (28, 28): (1, 1, 0), (4, 25): (6, 1, 1), (1, 10): (28, 3, 0), (1, 3): (28, 9, 0), (1, 1): (28, 28, 0),
+    }[lines, entries]  # fmt: skip
+    height, width = (down + room) * lines - room + 8, across * entries + 8
     assert sheet.size == (2 * width * columns, 2 * height * -(-units // columns))
-    # the middle of the first tile is the middle of the first neuron's picture
-    first = diverging(info.pictures[0])[(height - 8) // 2, (width - 8) // 2]
-    assert sheet.getpixel((2 * (4 + (width - 8) // 2), 2 * (4 + (height - 8) // 2))) == tuple(first.tolist())
+    pixels = np.asarray(sheet)[::2, ::2]
+    for neuron, shown in enumerate(diverging(info.pictures)):
+        top, left = 4 + height * (neuron // columns), 4 + width * (neuron % columns)
+        tile = pixels[top : top + height - 8, left : left + width - 8]
+        for line in range(lines):  # each weight fills its rectangle
+            at = (down + room) * line
+            np.testing.assert_array_equal(tile[at : at + down], shown[line].repeat(across, axis=0)[None].repeat(down, axis=0))
+            assert not tile[at + down : at + down + room, :, 3].any()  # the page's ground
+
+
+def test_tiles_of_a_very_wide_layer_stand_five_in_a_row():
+    weights = [np.ones((784, 7)), np.ones((7, 7)), np.ones((7, 2_000)), np.ones((2_000, 10))]
+    sheet = Image.open(io.BytesIO(neuron_sheet(network.neurons(weights, 2, [0] * 7, [0] * 7, [True] * 7))))
+    assert sheet.size == (2 * 5 * (500 + 8), 2 * 2 * (27 + 8))
 
 
 def test_blue_is_below_zero_and_orange_above():
