@@ -114,8 +114,8 @@ TERMS = (
     ),
     Term(
         "twins", "", OURS, "dropclust:twins",
-        "Two neurons of a layer that act alike: their activations on the same images correlate above .9. What is counted is the "
-        "neurons that have one; shares are of the living neurons.",
+        "Two neurons of a layer that act alike: their activations on the same images correlate above .9; shares are of the "
+        "living neurons.",
     ),
     Term(
         "compressed units", "C", "section 4.4, Table 3", "dropclust:compress",

@@ -169,3 +169,13 @@ def test_a_finger_finds_everything(phone: Page, address: str, seen: Seen) -> Non
     if (long := phone.locator("[data-testid='stMain']").evaluate("main => main.scrollHeight / innerHeight")) > SCREENS:
         found["screens"] = long
     assert found == {}
+
+
+def test_the_list_of_pages_goes_from_a_phone_when_one_is_chosen(phone: Page, address: str) -> None:
+    settle(phone, next(seen for seen in PAGES if seen.address.startswith("power")), address)
+    phone.get_by_test_id("stExpandSidebarButton").tap()
+    link = phone.get_by_test_id("stSidebarNavLink").filter(has_text="Batch size")
+    link.tap()
+    phone.wait_for_url("**/batch*")
+    expect(link).not_to_be_in_viewport()
+    expect(phone.get_by_role("heading", level=1)).to_be_in_viewport()
