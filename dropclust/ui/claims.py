@@ -35,11 +35,8 @@ def choose(found: list[Row]) -> Row | None:
     """The claim that is open, held by the address; None for the table of all."""
     listed = {row.claim.key: row for row in found}
     statements = {key: row.claim.statement for key, row in listed.items()}
-    chosen = controls.one_of(
-        "Open a claim", statements, KEY, None, lambda key: f"No claim is called {key[:60]!r}. Shown instead: all of them.",
-        "All of them, in the table below", (YOURS,),
-    )  # fmt: skip
-    return listed.get(chosen)
+    unknown, instead = (lambda key: f"No claim is called {key[:60]!r}"), "All of them, in the table below"
+    return listed.get(controls.one_of("Open a claim", statements, KEY, None, unknown, instead, (YOURS,)))
 
 
 def tiles(found: list[Row], kept: Sequence[Parameter]) -> None:

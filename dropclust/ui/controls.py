@@ -287,8 +287,7 @@ def choose_run(summaries: Sequence[Summary], default: str) -> Summary | None:
         return None
     titles = {key: runs.title(summary) for key, summary in listed.items()}
     usual = default if default in listed else next(iter(listed))
-    chosen = one_of("Network", titles, "run", usual, lambda run: f"No run {run[:12]} is known here. Shown instead: another.")
-    return listed[chosen]
+    return listed[one_of("Network", titles, "run", usual, lambda run: f"No run {run[:12]} is known here")]
 
 
 def one_of(
@@ -297,12 +296,13 @@ def one_of(
 ) -> Any:  # fmt: skip
     """One of many, shown by what stands beside each key and held by the address as ``name``; the usual one leaves that clean.
 
-    ``unknown`` says what is shown instead of one that is not listed. ``with_it`` are other names that a choice takes out of the
-    address. ``usual`` may be None, none of them, for which ``placeholder`` stands.
+    ``unknown`` says that one is not listed. ``with_it`` are other names that a choice takes out of the address. A usual one of
+    None is all of them, for which ``placeholder`` stands.
     """
     asked = st.query_params.get(name)
     if asked is not None and asked not in listed:
-        st.warning(as_text(unknown(asked)), icon=":material/link_off:")
+        instead = "another" if usual else "all of them"
+        st.warning(f"{as_text(unknown(asked))}. Shown instead: {instead}.", icon=":material/link_off:")
         state.drop(name)
     key = f"one of {name}"
     st.session_state[key] = asked if asked in listed else usual
@@ -316,6 +316,6 @@ def one_of(
         else:
             st.query_params[name] = chosen
 
-    index = None if usual is None else 0
+    index = 0 if usual else None
     st.selectbox(label, list(listed), index, listed.__getitem__, key=key, on_change=put, placeholder=placeholder)
     return st.session_state[key]
