@@ -214,12 +214,20 @@ def put(parameter: Parameter, new: Any) -> None:
 
 
 def put_all(values: Mapping[Parameter, Any]) -> None:
-    """Write several parameters into the address, as one entry of the browser's history."""
-    held = {name: st.query_params.get_all(name) for name in st.query_params}
-    wanted = {name: texts for name, texts in held.items() if name not in {parameter.name for parameter in values}}
-    wanted |= {p.name: [p.show(new)] for p, new in values.items() if new != p.default}
-    if wanted != held:
-        st.query_params.from_dict(wanted)
+    """Write several parameters into the address, as one entry of the browser's history; what widgets hold there stays.
+
+    `st.query_params` takes several at once only as all of the address, and refuses that where a widget holds a part of it.
+    """
+    wanted = {p.name: [] if new == p.default else [p.show(new)] for p, new in values.items()}
+    if all(st.query_params.get_all(name) == texts for name, texts in wanted.items()):
+        return
+    with get_session_state().query_params() as parameters:
+        for name, texts in wanted.items():
+            if texts:
+                parameters.set_with_no_forward_msg(name, texts)
+            else:
+                parameters.discard_param_no_forward_msg(name)
+        parameters._send_query_param_msg()
 
 
 def asks(parameter: Parameter) -> bool:

@@ -205,3 +205,12 @@ def test_in_the_frame_of_a_page_of_its_site_it_works_and_takes_files(behind: Pro
     expect(inside.get_by_role("heading", name="Can neurons that act alike be merged?")).to_be_visible(timeout=WAIT)
     inside.locator("input[type=file]").first.set_input_files(tmp_path / "mine.npz")
     expect(inside.get_by_text(re.compile(r"Your file: hidden layers 9 - 8 - 7"))).to_be_visible(timeout=WAIT)
+
+
+@pytest.mark.parametrize("held", ["recipe=paper", "layer=1", "k=20", "recipe=paper&layer=3"])
+def test_the_rate_goes_into_an_address_that_widgets_hold_a_part_of(app: App, page: Page, held: str) -> None:
+    visit(page, f"{app.url}/?guess=off&{held}", EXPLORE_TITLE)
+    let_go_at(page, "0.50")
+    let_go_at(page, "0.80")
+    for part in held.split("&"):
+        assert part in page.url

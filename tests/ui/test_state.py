@@ -202,3 +202,25 @@ def test_a_rate_that_the_next_page_does_not_have_is_left_behind(two_pages):
     assert shown(go(app, "other.py")) == "[0.4]"
     assert not app.warning
     assert shown(go(app, "one.py")) == '[0.45,"a"]'
+
+
+def test_what_a_widget_holds_of_the_address_stays_when_other_parameters_are_written():
+    def script():
+        import streamlit as st
+
+        from dropclust.service.parameter import Parameter
+        from dropclust.ui import controls, state
+
+        noise = Parameter("noise", "Noise", "a", ("a", "b"))
+        rate, step = Parameter("rate", "Rate", 0.4, (0.4, 0.5)), Parameter("step", "Step", 0, (0, 1))
+        controls.choose(noise)
+        with st.container():
+            state.put_all({rate: 0.5, step: 0} if st.button("go") else {rate: state.value(rate), step: state.value(step)})
+
+    app = AppTest.from_function(script, default_timeout=60)
+    app.query_params |= {"noise": "b", "step": "1"}
+    app.run().run()
+    assert not app.exception
+    app.button[0].click().run()
+    assert not app.exception
+    assert {name: "".join(texts) for name, texts in app.query_params.items()} == {"noise": "b", "rate": "0.5"}

@@ -170,11 +170,11 @@ function createChart(svg, scene, { name, series, points = [], zero = false, tigh
   svg.innerHTML = `${grid}${below}
     ${named ? `<text x="${width - margin.right}" y="${height - 5 * em}" text-anchor="end">dropout rate</text>` : ""}
     ${zero ? `<line class="zero" x1="${margin.left}" x2="${width - margin.right}" y1="${y(0)}" y2="${y(0)}"/>` : ""}
-    ${curves.join("")}${marks}
+    ${curves.join("")}
     <g class="marker"><line class="now" style="--colour:${scene.looks.now.colour}" y1="${margin.top - 4}" y2="${bottom}"/>
     ${series
       .map(({ kind }) => `<circle class="dot" style="--colour:${scene.looks[kind].colour}" r="${kind === "chance" ? 6 : 8}"/>`)
-      .join("")}</g>`;
+      .join("")}</g>${marks}`; // the paper's values last, which are compared with where the marker stands
   const marker = svg.querySelector(".marker");
   const dots = [...marker.querySelectorAll(".dot")];
   return {
