@@ -296,8 +296,7 @@ def one_of(
 ) -> Any:  # fmt: skip
     """One of many, shown by what stands beside each key and held by the address as ``name``; the usual one leaves that clean.
 
-    ``unknown`` says that one is not listed. ``with_it`` are other names that a choice takes out of the address. A usual one of
-    None is all of them, for which ``placeholder`` stands.
+    ``unknown`` says that one is not listed; ``with_it`` leaves the address with each choice; no usual one means all of them.
     """
     asked = st.query_params.get(name)
     if asked is not None and asked not in listed:
@@ -310,8 +309,7 @@ def one_of(
     def put() -> None:
         for other in with_it:
             st.query_params.pop(other, None)
-        # Writing the usual one there would add an entry to the browser's history.
-        if (chosen := st.session_state[key]) == usual:
+        if (chosen := st.session_state[key]) == usual:  # which, written there, would add an entry to the browser's history
             st.query_params.pop(name, None)
         else:
             st.query_params[name] = chosen

@@ -214,20 +214,16 @@ def put(parameter: Parameter, new: Any) -> None:
 
 
 def put_all(values: Mapping[Parameter, Any]) -> None:
-    """Write several parameters into the address, as one entry of the browser's history; what widgets hold there stays.
-
-    `st.query_params` takes several at once only as all of the address, and refuses that where a widget holds a part of it.
-    """
+    """Write several parameters into the address, as one entry of the browser's history; what widgets hold there stays."""
     wanted = {p.name: [] if new == p.default else [p.show(new)] for p, new in values.items()}
-    if all(st.query_params.get_all(name) == texts for name, texts in wanted.items()):
-        return
-    with get_session_state().query_params() as parameters:
-        for name, texts in wanted.items():
-            if texts:
-                parameters.set_with_no_forward_msg(name, texts)
-            else:
+    if any(st.query_params.get_all(name) != texts for name, texts in wanted.items()):
+        # `st.query_params` takes several only as all of the address, and refuses that where a widget holds a part of it.
+        with get_session_state().query_params() as parameters:
+            for name, texts in wanted.items():
                 parameters.discard_param_no_forward_msg(name)
-        parameters._send_query_param_msg()
+                if texts:
+                    parameters.set_with_no_forward_msg(name, texts)
+            parameters._send_query_param_msg()
 
 
 def asks(parameter: Parameter) -> bool:
