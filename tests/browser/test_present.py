@@ -41,6 +41,26 @@ def test_presenting_begins_at_the_pages_top_tells_its_keys_and_escape_ends_it(vi
     expect(page).not_to_have_url(re.compile("present=1"))
 
 
+def test_a_tour_goes_on_in_a_presentation_and_after_it(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, EXPLORE, address)
+    page.locator("[data-do=tour]").click()
+    page.keyboard.press("ArrowRight")
+    at = page.locator(".tour-at")
+    expect(at).to_have_text("2 of 7")
+    expect(page).to_have_url(re.compile(r"rate=0\.50&step=2"), timeout=60_000)
+    page.keyboard.press("p")
+    presents(page)
+    expect(at).to_have_text("2 of 7", timeout=60_000)
+    expect(at).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(at).to_have_text("3 of 7")
+    expect(page).to_have_url(re.compile("step=3"), timeout=60_000)
+    page.keyboard.press("p")
+    expect(page.get_by_test_id("stHeader")).to_be_visible(timeout=60_000)
+    expect(at).to_have_text("3 of 7", timeout=60_000)
+
+
 def test_a_key_shows_the_link_and_its_code_in_front_and_escape_takes_only_that_away(visit: Visit, address: str) -> None:
     page = visit.page
     settle(page, PRESENTED, address)
