@@ -42,9 +42,9 @@ class Shown(NamedTuple):
 def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: Parameter, asking: Parameter) -> None:
     """Show the explorer as the address says, and write into the address what the viewer let go at.
 
-    A component on the page keeps what it was let go at. After Back or Forward, and as a presentation begins or ends, the address
-    decides, for a new one takes its place. Who comes from another page, whose address has no rate, finds it as it was left. A
-    link that says what is shown asks for no guess, which would show something else.
+    A component keeps what it was let go at. After Back or Forward, and as a presentation begins or ends, the address decides,
+    for a new one takes its place. Who comes from another page, whose address has no rate, finds it as it was left; a link that
+    says what is shown asks for no guess.
     """
     before, presented = st.session_state.get("explorer's turn", (0, shell.presenting()))
     turn = before + (state.by_history() or presented != shell.presenting())

@@ -6,6 +6,7 @@ import atexit
 import gc
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from types import MappingProxyType
@@ -324,15 +325,13 @@ def ask(request: Request[Answer], height: int = 64, patience: float = 0.0, last:
     """
     # One place in the page, waiting or not: a widget after it that moved would be another to the browser, and lose its address.
     place: Any = st if last else st.empty()
-    try:
+    task = None
+    with suppress(BoundReached):  # what waits says it, and asks again
         task = tasks().ask(request, session(), patience)
-    except BoundReached as reached:
-        place.warning(f"{request.label}: {reached}", icon=":material/hourglass_disabled:")
-        return None
-    if task.state == "done":
+    if task and task.state == "done":
         answer: Answer = task.answer
         return answer
-    if task.state == "failed":
+    if task and task.state == "failed":
         if task.error in _ERRORS:
             raise _ERRORS[task.error](task.message)
         place.error(f"{request.label}: {task.message}.", icon=":material/error:")
@@ -343,11 +342,12 @@ def ask(request: Request[Answer], height: int = 64, patience: float = 0.0, last:
 
 
 def _wait(request: Request[Any]) -> None:
-    """Say what is waited for; once it is there, run the page again."""
+    """Say what is waited for, or why it cannot be yet; once it is there, run the page again."""
     try:
         task = tasks().ask(request, session())
-    except BoundReached:  # the page says it
-        st.rerun()
+    except BoundReached as reached:  # who moved a slider by many keys asked for as much; what nobody waits for is dropped soon
+        st.warning(f"{request.label}: {reached}", icon=":material/hourglass_disabled:")
+        return
     if task.state in ("done", "failed"):
         st.rerun()
     where = ""

@@ -72,12 +72,12 @@ def test_the_verdict_follows_the_choice_and_the_address_keeps_it(address: str, p
 
 def test_the_papers_values_are_drawn_and_can_be_left_out(address: str, page: Page) -> None:
     visit(page, address, "batch")
-    legend = page.locator(".legendtext", has_text="paper, dropout 0.4")
+    legend = page.locator(".js-plotly-plot").get_by_text("paper, dropout 0.4").filter(visible=True)  # or at its line's end
     expect(legend).to_be_visible(timeout=60_000)
     page.get_by_role("radio", name="left out").click()
     expect(legend).to_have_count(0, timeout=60_000)
-    expect(page.locator(".legendtext", has_text="no dropout").first).to_be_visible()
-    expect(page.locator(".legendtext", has_text="paper")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".js-plotly-plot").get_by_text("no dropout").filter(visible=True).first).to_be_visible()
+    expect(page.locator(".js-plotly-plot text", has_text="paper,")).to_have_count(0, timeout=60_000)
     expect(page.get_by_text("0.697")).to_have_count(0)
 
 

@@ -86,7 +86,8 @@ def test_a_control_is_hidden_by_its_toggle_and_the_link_keeps_it(page: Page):
     expect(chart.get_by_text("not trained")).to_be_visible(timeout=PATIENCE)
     page.get_by_text("Not trained", exact=True).click()
     expect(chart.get_by_text("not trained")).to_have_count(0, timeout=PATIENCE)
-    expect(chart.get_by_text("trained without dropout")).to_be_visible(timeout=PATIENCE)
+    named = chart.get_by_text(re.compile(r"trained without\s*dropout"))  # at its line's end, in two lines
+    expect(named.filter(visible=True).first).to_be_visible(timeout=PATIENCE)
     expect(page).to_have_url(re.compile("untrained=false"), timeout=PATIENCE)
 
 
