@@ -455,8 +455,9 @@ def _print(measured: dict[str, float], test: int = TEST_IMAGES, held_out: int = 
 
 
 def _reproduce(parsed: argparse.Namespace) -> None:
+    from dropclust.experiments import table2
     from dropclust.experiments.experiment import Settings
-    from dropclust.service import own, reproduce
+    from dropclust.service import drawn, own, reproduce
     from dropclust.service.pool import processes
     from dropclust.service.store import open_store
 
@@ -510,6 +511,9 @@ def _reproduce(parsed: argparse.Namespace) -> None:
                 bars[name].end()
 
         written = reproduce.reproduce(names, settings, executor, None, open_store(), progress, parsed.replace, device)
+    for one in settings:  # what the explorer shows of them
+        if table2.EXPERIMENT.name in names and not one.quick and not one.first_seed:
+            written += drawn.make(one.recipe, open_store())
     print(*written, sep="\n")
     told = [name for name in names if name in experiments.NAMES]
     for one in settings:

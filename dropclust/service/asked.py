@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dropclust.findings.reading import Answers
     from dropclust.findings.reliability import Reliability
     from dropclust.findings.series import Curves
+    from dropclust.service.drawn import Grouping, Layer
 
 IMAGES = 500  # test images that masks are tried on
 
@@ -52,6 +53,11 @@ def firing(network: Origin, layer: int, k: int, bias: bool) -> Request[Firing]:
 def neurons(networks: Sequence[Origin], layer: int, k: int) -> Request[pd.DataFrame]:
     """The clusters of a layer's neurons in several networks."""
     return Request("neurons", {"layer": layer, "k": k}, tuple(networks), "Laying out the neurons")
+
+
+def drawing(networks: Sequence[Origin], layer: int, k: int) -> Request[tuple[Layer, Grouping]]:
+    """What the explorer draws of a layer in several networks, one a rate."""
+    return Request("drawing", {"layer": layer, "k": k}, tuple(networks), "Laying out the neurons")
 
 
 def images_for(hidden: Sequence[int]) -> int:

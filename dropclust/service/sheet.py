@@ -17,13 +17,15 @@ def sheet(vectors: Floats) -> bytes:
     return written(shades_of(vectors))
 
 
-def written(shades: Ints) -> bytes:
+def written(shades: Ints, most: int = SHADES) -> bytes:
     """Pictures of few shades, a neuron each, as one picture.
 
     Parameters
     ----------
     shades
         ``[h, rows, columns]``, as `dropclust.core.tiles.shades_of` makes them.
+    most
+        The outermost shade, either way from 0.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def written(shades: Ints) -> bytes:
 
     h, rows, columns = shades.shape
     page = np.full((-(-h // ACROSS) * ACROSS, rows, columns), 128, np.uint8)
-    page[:h] = 128 + np.rint(shades * 127 / SHADES)
+    page[:h] = 128 + np.rint(shades * 127 / most)
     page = page.reshape(-1, ACROSS, rows, columns).transpose(0, 2, 1, 3).reshape(-1, ACROSS * columns)
     found = io.BytesIO()
     Image.fromarray(page).convert("RGB").save(found, "webp", lossless=True, method=1)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from dropclust.findings.reading_file import ReadFile
     from dropclust.findings.reliability import Reliability
     from dropclust.findings.series import Curves
+    from dropclust.service.drawn import Grouping, Layer
     from dropclust.service.files.scale import InputScale
 
 Rates = float | Sequence[float] | None
@@ -180,6 +181,17 @@ def neurons(*networks: Network, layer: int, k: int) -> pd.DataFrame:
     from dropclust.experiments import table2
 
     return pd.concat([table2.neurons(network, mnist.load(), layer, k) for network in networks], ignore_index=True)
+
+
+def drawing(*networks: Network, layer: int, k: int) -> tuple[Layer, Grouping]:
+    """What the explorer draws of a layer in several networks, one a rate (`dropclust.service.drawn.draw`)."""
+    from dropclust.core.receptive import held_out
+    from dropclust.experiments.experiment import spec_of
+    from dropclust.service import drawn
+
+    by_rate = {spec_of(network).dropout[layer - 1]: network for network in networks}
+    looks = {rate: drawn.look(network, layer, held_out()) for rate, network in by_rate.items()}
+    return drawn.draw(neurons(*networks, layer=layer, k=k), by_rate, looks, layer, k)
 
 
 # ---- masks
@@ -350,6 +362,7 @@ FUNCTIONS: MappingProxyType[str, Callable[..., Any]] = MappingProxyType(
             choices,
             firing,
             neurons,
+            drawing,
             settling,
             confidence,
             read_images,

@@ -16,7 +16,6 @@ import pandas as pd
 import streamlit as st
 from streamlit import runtime
 
-from dropclust.core import receptive
 from dropclust.core.cost import Calibration
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import results, table2
@@ -27,14 +26,14 @@ from dropclust.findings.guess import Guesses
 from dropclust.findings.network import Firing, Neurons
 from dropclust.findings.outside import as_text
 from dropclust.findings.reading import TestImages
-from dropclust.service import asked, overview
+from dropclust.service import asked, drawn, overview
 from dropclust.service.bounds import SESSIONS, BoundReached
 from dropclust.service.requests import Answer, Origin, Request
 from dropclust.service.shared import shared
 from dropclust.service.store import Store, open_store
 from dropclust.service.stored import Stored
 from dropclust.service.tasks import Tasks
-from dropclust.ui.explorer import Look, Scene, build_scene, look
+from dropclust.ui.explorer import Scene, build_scene
 
 if TYPE_CHECKING:
     from dropclust.core.similarity import Similarity
@@ -232,29 +231,20 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene | None:
     dropclust.experiments.results.ResultError
         When a table is missing or damaged.
     """
-    listed = neurons(recipe, seed, layer, k)
-    return None if listed is None else _scene(recipe, seed, layer, k, listed)
+    shown = _shipped_drawings(recipe, layer) if seed == table2.SHOWN_SEED else None
+    if shown and k in shown[1]:
+        return _scene(recipe, seed, layer, k, shown[0], shown[1][k])
+    networks = tuple(origin(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES)
+    found = ask(asked.drawing(networks, layer, k))
+    return None if found is None else _scene(recipe, seed, layer, k, *found)
+
+
+_shipped_drawings = shared(most=12)(drawn.shipped)
 
 
 @shared(most=24)
-def _scene(recipe: str, seed: int, layer: int, k: int, _neurons: pd.DataFrame) -> Scene:
-    networks = {rate: _stored(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES}
-    said = table_2(recipe, layer, k, table2.HIDDEN[layer - 1])
-    return build_scene(said, _neurons, networks, _looks(recipe, seed, layer), layer, k)
-
-
-@shared(most=12)
-def _looks(recipe: str, seed: int, layer: int) -> dict[float, Look]:
-    """What a layer's neurons answer to at every rate; shared by all numbers of clusters."""
-    specs = {rate: table2.shown_spec(rate, recipe, seed) for rate in table2.RATES}
-    return {rate: look(_stored(spec.key), layer, receptive.held_out()) for rate, spec in specs.items()}
-
-
-def _stored(key: str) -> Stored:
-    stored = store().get(key)
-    if stored is None:
-        raise LookupError(f"the run {key[:12]} is not in the store")
-    return stored
+def _scene(recipe: str, seed: int, layer: int, k: int, _neurons: drawn.Layer, _grouping: drawn.Grouping) -> Scene:
+    return build_scene(table_2(recipe, layer, k, table2.HIDDEN[layer - 1]), _neurons, _grouping)
 
 
 # ---- what the workers are asked: the answer, or None while the page shows that it waits ------------------------------------

@@ -71,7 +71,7 @@ def answers(data):
 
 
 def test_every_function_is_tried_here():
-    assert set(ASKED) | {"neurons"} == set(work.FUNCTIONS)  # neurons needs stored runs: tests/ui/test_pages.py
+    assert set(ASKED) | {"neurons", "drawing"} == set(work.FUNCTIONS)  # these need stored runs: tests/ui/test_pages.py
 
 
 def test_no_answer_needs_torch_to_be_read(answers, subprocess_environment, tmp_path):

@@ -11,7 +11,8 @@ from dropclust.core.receptive import Images
 from dropclust.core.similarity import agreement
 from dropclust.experiments.table2 import RATES
 from dropclust.findings.table2 import findings
-from dropclust.ui.explorer import Scene, build_scene, look
+from dropclust.service.drawn import draw, look
+from dropclust.ui.explorer import Scene, build_scene
 
 UNITS = 100
 
@@ -42,7 +43,8 @@ def prototypes(k: int, rng: np.random.Generator) -> np.ndarray:
 def scene(table: pd.DataFrame, neurons: pd.DataFrame, networks: dict[float, SimpleNamespace], layer: int, k: int) -> Scene:
     """What the explorer shows of such results."""
     looks = {rate: look(network, layer, IMAGES) for rate, network in networks.items()}
-    return build_scene(findings(table, layer, k), neurons, networks, looks, layer, k)
+    said = findings(table, layer, k)
+    return build_scene(said, *draw(neurons, networks, looks, layer, k, said.rand.series[0].x))
 
 
 def make(

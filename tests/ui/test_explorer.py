@@ -6,7 +6,6 @@ import ast
 import base64
 import gzip
 import inspect
-import io
 import itertools
 import json
 import math
@@ -21,17 +20,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dropclust.core import receptive
-from dropclust.core.similarity import AGREEMENT_DRAWS, agreement, agreement_by_chance
+from dropclust.core import field
+from dropclust.core.similarity import AGREEMENT_DRAWS, agreement_by_chance
 from dropclust.experiments.paper import TABLE_2
 from dropclust.findings.meaning import Meaning
 from dropclust.ui.explorer import Scene, files, scene
 from dropclust.ui.style import style
+from tests.core.test_field import check_layout
 from tests.ui import synthetic
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -99,8 +96,8 @@ def test_rows_and_networks_may_come_in_any_order_and_rates_as_a_csv_gives_them(m
         k=10,
     )
     assert shuffled.rates == RATES
-    np.testing.assert_array_equal(shuffled.incoming, built.incoming)
-    np.testing.assert_array_equal(shuffled.pictures, built.pictures)
+    np.testing.assert_array_equal(shuffled.grouping.incoming, built.grouping.incoming)
+    assert shuffled.neurons.pictures == built.neurons.pictures
     assert [r.rand.mean for r in shuffled.readings] == pytest.approx([r.rand.mean for r in built.readings])
 
 
@@ -121,8 +118,8 @@ def test_dead_and_agreeing_neurons_are_counted_in_the_network_that_is_shown(made
     for i, reading in enumerate(built.readings):
         rows = neurons[neurons["dropout"] == reading.rate].sort_values("neuron")
         assert (reading.agree, reading.dead, reading.units) == (rows["agree"].sum(), rows["dead"].sum(), 100)
-        np.testing.assert_array_equal(built.dead[i], rows["dead"] == 1)
-        np.testing.assert_array_equal(built.agree[i], rows["agree"] == 1)
+        np.testing.assert_array_equal(built.neurons.dead[i], rows["dead"] == 1)
+        np.testing.assert_array_equal(built.grouping.agree[i], rows["agree"] == 1)
 
 
 def test_one_seed_has_no_interval(made):
@@ -138,14 +135,14 @@ def test_twins_are_counted_in_the_network_that_is_shown_and_averaged_over_seeds(
         rows = neurons[neurons["dropout"] == one.rate].sort_values("neuron")
         assert one.with_twin == (rows["twin"] >= 0).sum()
         assert one.twins.mean == pytest.approx(table[table["dropout"] == one.rate]["twins"].mean())
-        np.testing.assert_array_equal(built.twin[i], np.where(rows["twin"] < 0, rows["neuron"], rows["twin"]))
+        np.testing.assert_array_equal(built.neurons.twin[i], np.where(rows["twin"] < 0, rows["neuron"], rows["twin"]))
         groups = list(zip(rows["incoming"], rows["outgoing"], strict=True))
         assert one.both_groups == sum(groups[i] == groups[other] for i, other in enumerate(rows["twin"]) if other >= 0)
         pairs = list(itertools.combinations(groups, 2))
         assert one.both_groups_pairs == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
         assert one.chance_twins <= one.chance_twins_digit <= 100
     payload = payload_of(built)
-    np.testing.assert_array_equal(unpacked(payload, "twin").reshape(built.twin.shape), built.twin)
+    np.testing.assert_array_equal(unpacked(payload, "twin").reshape(built.neurons.twin.shape), built.neurons.twin)
     assert payload["curves"]["twins"]["mean"] == pytest.approx([one.twins.mean for one in built.readings], abs=1e-5)
 
 
@@ -157,7 +154,7 @@ def test_tables_of_before_have_no_twins_and_everything_else_stands(made, built):
     )  # fmt: skip
     payload = payload_of(old)
     assert payload["curves"]["twins"] is payload["twin"] is None
-    assert (old.families == scene.LONER).all()
+    assert (old.neurons.families == field.LONER).all()
     assert all(one.with_twin is None for one in old.readings)
     assert all(one.texts["twins"] == "twins: no result here" for one in old.readings)
     assert payload["alts"]["twins"] == "Twins: no result here."
@@ -181,138 +178,24 @@ def test_Rand_never_stands_without_chance(built):
     assert "chance gives 0" in payload_of(built)["alts"]["adjusted"]
 
 
-# ---- names of clusters ------------------------------------------------------------------------------------------------------
-
-labellings = st.integers(1, 6).flatmap(
-    lambda k: st.lists(
-        st.tuples(*(st.lists(st.integers(0, k - 1), min_size=9, max_size=9) for _ in range(2))), min_size=1, max_size=4
-    ).map(lambda pairs: (k, [np.array([pair[side] for pair in pairs]) for side in range(2)]))
-)
-
-
-def same_clustering(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool(((a[:, None] == a) == (b[:, None] == b)).all())
-
-
-@settings(max_examples=150, deadline=None)
-@given(labellings)
-def test_renaming_keeps_clusterings_and_agreement_and_follows_the_rate_before_as_far_as_any_names_could(case):
-    k, (first, second) = case
-    incoming, outgoing = scene._match(first, second, k)
-    for rate in range(len(first)):
-        assert same_clustering(incoming[rate], first[rate])
-        assert same_clustering(outgoing[rate], second[rate])
-        for labels in (incoming[rate], outgoing[rate]):
-            assert labels.min() >= 0
-            assert labels.max() < k
-        np.testing.assert_array_equal(incoming[rate] == outgoing[rate], agreement(first[rate], second[rate]))
-        if rate:
-            best = max((np.array(names)[first[rate]] == incoming[rate - 1]).sum() for names in itertools.permutations(range(k)))
-            assert (incoming[rate] == incoming[rate - 1]).sum() == best
-
-
 def test_colours_do_not_jump_where_only_the_names_were_dealt_anew(made, built):
-    moved = (np.diff(built.incoming, axis=0) != 0).mean(axis=1)
+    moved = (np.diff(built.grouping.incoming, axis=0) != 0).mean(axis=1)
     raw = made[1].pivot(index="dropout", columns="neuron", values="incoming").to_numpy()
     assert (np.diff(raw, axis=0) != 0).mean() > 0.8
     assert moved.max() < 0.3
 
 
-# ---- pictures and copies ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("layer", [1, 2, 3])
-def test_a_picture_is_the_ink_that_excites_a_neuron_to_half_a_level(layer: int):
-    networks = synthetic.make(layer, 5, rates=(0.6,), seeds=2)[2]
-    found = scene.look(networks[0.6], layer, synthetic.IMAGES)
-    active = receptive.activations(networks[0.6].weights, networks[0.6].biases, layer, synthetic.IMAGES.pixels)
-    ink = receptive.answers(active, synthetic.IMAGES).ink.astype(float)
-    assert found.picture.shape == (100, 28, 28)
-    for neuron in (0, 17, 99):
-        told = (found.picture[neuron].ravel().astype(float) - 128) / 127
-        np.testing.assert_allclose(told, np.clip(ink[neuron] / ink[neuron].max(), -1, 1), atol=0.5 / 127 + 1e-6)
-    assert found.by_digit.shape == (100, 10)
-    assert found.by_digit.max(axis=1) == pytest.approx(np.ones(100))
-
-
-def test_a_neuron_that_nothing_excites_has_an_empty_picture():
-    np.testing.assert_array_equal(scene._picture(np.zeros((5, 784), np.float32)), np.full((5, 28, 28), 128))
+# ---- neurons ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_neuron_is_shown_beside_its_twin_and_else_beside_the_one_most_like_it(built):
     own = np.arange(100)
-    has = built.twin != own
-    np.testing.assert_array_equal(built.partner[has], built.twin[has])
-    np.testing.assert_allclose(built.correlation[has], 0.95)
+    has = built.neurons.twin != own
+    np.testing.assert_array_equal(built.neurons.partner[has], built.neurons.twin[has])
+    np.testing.assert_allclose(built.neurons.correlation[has], 0.95)
     payload = payload_of(built)
-    np.testing.assert_array_equal(unpacked(payload, "partner").reshape(built.partner.shape), built.partner)
-    np.testing.assert_array_equal(unpacked(payload, "families").reshape(built.families.shape), built.families)
-
-
-# ---- families ---------------------------------------------------------------------------------------------------------------
-
-twin_tables = st.lists(st.lists(st.integers(0, 11), min_size=12, max_size=12), min_size=1, max_size=4).map(np.array)
-
-
-@settings(max_examples=100, deadline=None)
-@given(twin_tables)
-def test_a_family_is_all_that_twins_join_and_who_has_none_is_alone(twin: np.ndarray):
-    families = scene._families(twin)
-    for rate, row in enumerate(twin):
-        joined = {neuron: {neuron} for neuron in range(12)}
-        for neuron, other in enumerate(row):
-            union = joined[neuron] | joined[other]
-            for member in union:
-                joined[member] = union
-        for neuron in range(12):
-            alone = len(joined[neuron]) == 1
-            assert (families[rate, neuron] == scene.LONER) == alone
-            if not alone:
-                assert set(np.flatnonzero(families[rate] == families[rate, neuron])) == joined[neuron]
-
-
-def test_a_family_that_stays_keeps_its_number_and_so_its_colour():
-    pair, more = np.arange(12), np.arange(12)
-    pair[[4, 5]] = 5, 4
-    more[[0, 1]] = 1, 0
-    more[[4, 5, 6]] = 5, 4, 5
-    families = scene._families(np.stack([pair, more]))
-    assert families[0, 4] == families[1, 4] == families[1, 6]
-    assert families[1, 0] not in (families[1, 4], scene.LONER)
-
-
-def test_twins_stand_side_by_side_in_their_family():
-    twin = np.array([1, 0, 1, 2, 5, 4])
-    assert scene._chain(np.array([0, 1, 2, 3]), twin).tolist() == [0, 1, 2, 3]
-    assert scene._chain(np.array([4, 5]), twin).tolist() == [4, 5]
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0, 1), st.sampled_from(scene.ASPECTS))
-def test_families_and_loners_lie_in_the_field_and_nothing_covers_anything(seed: int, share: float, aspect: float):
-    rng = np.random.default_rng(seed)
-    twin = np.stack([np.where(rng.random(60) < share, rng.integers(0, 60, 60), np.arange(60)) for _ in range(2)])
-    families, dead = scene._families(twin), rng.random((2, 60)) < 0.1
-    layout = scene._twin_layout(families, twin, dead, aspect)
-    for rate in range(2):
-        side = layout.tile[rate]
-        boxes = np.column_stack([layout.tiles[rate], np.full((60, 2), side)])
-        assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
-        assert boxes[:, :2].min() >= 0
-        assert (boxes[:, 0] + side).max() <= 1 + 1e-9
-        assert (boxes[:, 1] + side).max() <= 1 / aspect + 1e-9
-        alone = families[rate] == scene.LONER
-        for neuron in np.flatnonzero(~alone):
-            left, top, width, height = layout.regions[rate, families[rate, neuron]]
-            assert left <= boxes[neuron, 0]
-            assert boxes[neuron, 0] + side <= left + width + 1e-9
-            assert top <= boxes[neuron, 1]
-            assert boxes[neuron, 1] + side <= top + height + 1e-9
-        if alone.any() and (~alone).any():
-            assert boxes[alone, 1].min() > boxes[~alone, 1].max() + side
-        gone = alone & dead[rate]
-        if gone.any() and (alone & ~gone).any():  # the dead last, as one reads
-            assert max(map(tuple, boxes[alone & ~gone, 1::-1])) < min(map(tuple, boxes[gone, 1::-1]))
+    np.testing.assert_array_equal(unpacked(payload, "partner").reshape(built.neurons.partner.shape), built.neurons.partner)
+    np.testing.assert_array_equal(unpacked(payload, "families").reshape(built.neurons.families.shape), built.neurons.families)
 
 
 def test_the_nearest_copies_are_those_of_largest_cosine(made, built):
@@ -326,15 +209,8 @@ def test_the_nearest_copies_are_those_of_largest_cosine(made, built):
                 if other != neuron
             }
             nearest = sorted(cosines, key=lambda other: -cosines[other])[:3]
-            assert built.copies[side, 2, neuron].tolist() == nearest
-            np.testing.assert_allclose(built.cosines[side, 2, neuron], [cosines[other] for other in nearest], atol=1e-5)
-
-
-def test_a_neuron_without_weights_is_like_nobody_and_opposite_ones_have_cosine_minus_one():
-    ids, cosines = scene._nearest(np.array([[0.0, 0.0], [1.0, 0.0], [-2.0, 0.0], [3.0, 0.0]]), 2)
-    assert cosines[0].tolist() == [0, 0]
-    assert (ids[1].tolist(), cosines[1].tolist()) == ([3, 0], [1, 0])
-    assert cosines[2].tolist() == [0, -1]
+            assert built.neurons.copies[side, 2, neuron].tolist() == nearest
+            np.testing.assert_allclose(built.neurons.cosines[side, 2, neuron], [cosines[other] for other in nearest], atol=1e-5)
 
 
 def test_agreement_by_chance_is_the_mean_over_permuted_labels():
@@ -354,11 +230,11 @@ def test_agreement_by_chance_is_the_mean_over_permuted_labels():
 
 def test_a_reading_holds_what_chance_gives_of_its_agreement(built):
     for i, one in enumerate(built.readings):
-        assert one.agree_chance == agreement_by_chance(built.incoming[i], built.outgoing[i])
+        assert one.agree_chance == agreement_by_chance(built.grouping.incoming[i], built.grouping.outgoing[i])
 
 
 def test_shuffled_weights_are_alike_as_random_ones_are_and_copies_stay_apart_from_that(made, built):
-    assert built.shuffled.shape == (2, len(RATES))
+    assert built.neurons.shuffled.shape == (2, len(RATES))
     vectors = made[2][0.6].weights[0].T
     rng = np.random.default_rng(5)
     means = []
@@ -367,63 +243,20 @@ def test_shuffled_weights_are_alike_as_random_ones_are_and_copies_stay_apart_fro
         unit = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
         cosines = unit @ unit.T - 2 * np.eye(100)
         means.append(cosines.max(axis=1).mean())
-    assert abs(built.shuffled[0, 3] - np.mean(means)) < 4 * np.std(means, ddof=1)
-    assert built.cosines[0, 3, :, 0].mean() > built.shuffled[0, 3] + 10 * np.std(means, ddof=1)
-
-
-# ---- places -----------------------------------------------------------------------------------------------------------------
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two boxes (left, top, width, height) share more than an edge."""
-    return bool((np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2]) > 1e-9).all())
-
-
-def check_layout(layout: scene.Layout, labels: np.ndarray, agree: np.ndarray) -> None:
-    for rate in range(len(labels)):
-        regions = layout.regions[rate]
-        present = np.unique(labels[rate])
-        assert sorted(np.flatnonzero(regions[:, 2])) == present.tolist()
-        assert not any(overlap(regions[a], regions[b]) for a, b in itertools.combinations(present, 2))
-        # Above each region there is room for its number.
-        side = layout.tile[rate]
-        number = np.array([0, 0.4 * side, 0, 0.4 * side])
-        assert not any(overlap(regions[a] - number * (1, 1, 1, -1), regions[b]) for a, b in itertools.permutations(present, 2))
-        assert regions[present, 1].min() >= 0.4 * side
-        boxes = np.column_stack([layout.tiles[rate], np.full((labels.shape[1], 2), side)])
-        assert not any(overlap(a, b) for a, b in itertools.combinations(boxes, 2))
-        own = regions[labels[rate]]
-        assert (boxes[:, :2] >= own[:, :2]).all()
-        assert (boxes[:, :2] + boxes[:, 2:] <= own[:, :2] + own[:, 2:] + 1e-9).all()
-        assert regions[present, :2].min() >= 0
-        assert (regions[:, 0] + regions[:, 2]).max() <= 1 + 1e-9
-        assert (regions[:, 1] + regions[:, 3]).max() <= 1 / layout.aspect + 1e-9
-        for label in present:
-            members = np.flatnonzero(labels[rate] == label)
-            reading_order = members[np.lexsort(np.round(layout.tiles[rate, members], 6).T)]
-            solid = agree[rate, reading_order]
-            assert solid.tolist() == sorted(solid, reverse=True)
+    assert abs(built.neurons.shuffled[0, 3] - np.mean(means)) < 4 * np.std(means, ddof=1)
+    assert built.neurons.cosines[0, 3, :, 0].mean() > built.neurons.shuffled[0, 3] + 10 * np.std(means, ddof=1)
 
 
 def test_tiles_lie_in_their_regions_and_nothing_covers_anything(built):
-    for layout in built.layouts:
-        check_layout(layout, built.incoming, built.agree)
-    assert [layout.aspect for layout in built.layouts] == list(scene.ASPECTS)
-    assert all(layout.tile.min() > 0.05 for layout in built.layouts)
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 12), st.sampled_from(scene.ASPECTS))
-def test_any_sizes_of_clusters_fit(seed: int, k: int, aspect: float):
-    rng = np.random.default_rng(seed)
-    labels = np.stack([rng.choice(k, size=30, p=rng.dirichlet(np.full(k, 0.5))) for _ in range(3)])
-    agree = rng.random(labels.shape) < 0.5
-    check_layout(scene._layout(labels, agree, k, aspect), labels, agree)
+    for layout in built.grouping.layouts:
+        check_layout(layout, built.grouping.incoming, built.grouping.agree)
+    assert [layout.aspect for layout in built.grouping.layouts] == list(field.ASPECTS)
+    assert all(layout.tile.min() > 0.05 for layout in built.grouping.layouts)
 
 
 def test_clusters_keep_their_row_and_their_order_at_every_rate(built):
-    for layout in built.layouts:
-        rows, _ = scene._rows(np.stack([np.bincount(row, minlength=built.k) for row in built.incoming]), layout.aspect)
+    for layout in built.grouping.layouts:
+        rows, _ = field._rows(np.stack([np.bincount(row, minlength=built.k) for row in built.grouping.incoming]), layout.aspect)
         assert sorted(np.concatenate(rows)) == list(range(built.k))
         for regions in layout.regions:
             tops = []
@@ -433,19 +266,6 @@ def test_clusters_keep_their_row_and_their_order_at_every_rate(built):
                 assert regions[present, 0].tolist() == sorted(regions[present, 0])
                 tops += regions[present[:1], 1].tolist()
             assert tops == sorted(tops)
-
-
-def test_where_nothing_changes_nothing_moves_and_where_one_neuron_changes_few_do():
-    labels = np.repeat(np.arange(20) % 4, 2)
-    agree = np.ones_like(labels, dtype=bool)
-    changed = labels.copy()
-    changed[7] = (labels[7] + 1) % 4
-    layout = scene._layout(np.stack([labels, labels, changed]), np.stack([agree] * 3), 4, 1.5)
-    np.testing.assert_array_equal(layout.tiles[0], layout.tiles[1])
-    regions = layout.regions[:, :, :2]
-    inside = [layout.tiles[i] - regions[i][row] for i, row in ((1, labels), (2, changed))]
-    moved = (np.abs(inside[0] - inside[1]) > layout.tile[0]).any(axis=1)
-    assert moved.sum() <= 10
 
 
 # ---- what is sent -----------------------------------------------------------------------------------------------------------
@@ -469,32 +289,22 @@ def test_another_number_of_clusters_changes_one_file_alone():
     assert five.clusters != ten.clusters
 
 
-@pytest.mark.parametrize(("h", "rows", "columns"), [(100, 28, 28), (7, 4, 25), (1, 1, 10), (11, 1, 1)])
-def test_a_picture_file_holds_every_weight_to_half_a_shade_ten_neurons_in_a_row(h: int, rows: int, columns: int):
-    levels = np.random.default_rng(3).integers(1, 256, (h, rows, columns), dtype=np.uint8)
-    levels[0] = 128
-    sheet = np.asarray(Image.open(io.BytesIO(files.picture(levels))).convert("L")).astype(int)
-    assert sheet.shape == (-(-h // 10) * rows, 10 * columns)
-    for neuron in range(h):
-        top, left = neuron // 10 * rows, neuron % 10 * columns
-        tile = sheet[top : top + rows, left : left + columns]
-        assert abs(tile - levels[neuron]).max() <= 127 / files.SHADES / 2 + 0.5
-    assert (sheet[:rows, :columns] == 128).all()
-
-
 def test_the_message_says_what_the_scene_holds(built):
     payload = {**json.loads(gzip.decompress(built.files.layer)), **json.loads(gzip.decompress(built.files.clusters))}
     shape = (len(RATES), 100)
-    for name in ("incoming", "outgoing", "agree", "dead"):
-        np.testing.assert_array_equal(unpacked(payload, name).reshape(shape), getattr(built, name))
+    for name in ("incoming", "outgoing", "agree"):
+        np.testing.assert_array_equal(unpacked(payload, name).reshape(shape), getattr(built.grouping, name))
+    np.testing.assert_array_equal(unpacked(payload, "dead").reshape(shape), built.neurons.dead)
     assert payload["picture"] == {"rows": 28, "columns": 28, "across": 10}
-    np.testing.assert_array_equal(unpacked(payload, "copies").reshape(built.copies.shape), built.copies)
-    told = (unpacked(payload, "cosines").astype(float).reshape(built.cosines.shape) - 100) / 100
-    np.testing.assert_allclose(told, built.cosines, atol=0.005 + 1e-9)
+    np.testing.assert_array_equal(unpacked(payload, "copies").reshape(built.neurons.copies.shape), built.neurons.copies)
+    told = (unpacked(payload, "cosines").astype(float).reshape(built.neurons.cosines.shape) - 100) / 100
+    np.testing.assert_allclose(told, built.neurons.cosines, atol=0.005 + 1e-9)
     assert payload["paper"] == [[rate, rand] for rate, rand in TABLE_2.items()]
     assert payload["texts"] == [one.texts for one in built.readings]
-    np.testing.assert_allclose(payload["shuffled"], built.shuffled, atol=5.1e-5)
-    for layout, sent in zip((*built.layouts, *built.twin_layouts), (*payload["layouts"], *payload["twinLayouts"]), strict=True):
+    np.testing.assert_allclose(payload["shuffled"], built.neurons.shuffled, atol=5.1e-5)
+    for layout, sent in zip(
+        (*built.grouping.layouts, *built.neurons.layouts), (*payload["layouts"], *payload["twinLayouts"]), strict=True
+    ):
         np.testing.assert_allclose(np.reshape(sent["tiles"], layout.tiles.shape), layout.tiles, atol=5.1e-5)
         np.testing.assert_allclose(np.reshape(sent["regions"], layout.regions.shape), layout.regions, atol=5.1e-5)
     np.testing.assert_allclose(payload["curves"]["scaled"]["high"], [r.scaled.high for r in built.readings], atol=5.1e-6)

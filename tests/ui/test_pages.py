@@ -280,6 +280,18 @@ def test_a_seed_of_ones_own_is_shown_like_the_shipped_one(shipped):
     assert "100 neurons in 10 clusters by incoming weights" in said(app)
 
 
+def test_what_is_drawn_of_a_layer_is_shipped_and_where_it_is_not_a_worker_draws_the_same(shipped, tasks):
+    first = live.scene("paper", table2.SHOWN_SEED, 3, 20)
+    assert not tasks.asked
+    for file in (shipped / "results").glob("explorer-*"):
+        file.unlink()
+    forget()
+    again = live.scene("paper", table2.SHOWN_SEED, 3, 20)
+    assert [request.function for request in tasks.asked] == ["drawing"]
+    assert again.files.clusters == first.files.clusters
+    assert again.readings == first.readings
+
+
 @pytest.mark.parametrize("recipe", ["modern", "paper"])
 def test_both_recipes_can_be_explored(shipped, recipe):
     text = said(open_page("explore.py", guess="off", recipe=recipe))

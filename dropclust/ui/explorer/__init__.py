@@ -14,9 +14,9 @@ from streamlit.components.v2.types import ComponentRenderer
 from dropclust.findings.explorer import Question
 from dropclust.findings.tour import PAPER, STEPS, TWINS
 from dropclust.service.media import Together
-from dropclust.ui.explorer.scene import Look, Scene, build_scene, look
+from dropclust.ui.explorer.scene import Scene, build_scene
 
-__all__ = ["SKIPPED", "Look", "Scene", "Seen", "build_scene", "explorer", "look"]
+__all__ = ["SKIPPED", "Scene", "Seen", "build_scene", "explorer"]
 
 SKIPPED = -1  # in place of a guess
 _served: WeakKeyDictionary[Scene, Together] = WeakKeyDictionary()

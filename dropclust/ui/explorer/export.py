@@ -134,7 +134,7 @@ def html(scenes: Sequence[Scene]) -> str:
 
 
 def export(path: Path, recipe: str) -> None:
-    """Write the shipped networks of a recipe to a file.
+    """Write the shipped networks of a recipe to a file; they are drawn first where they are not yet.
 
     Raises
     ------
@@ -145,23 +145,17 @@ def export(path: Path, recipe: str) -> None:
     ValueError
         When a network is not stored here.
     """
-    from dropclust.core import receptive
-    from dropclust.experiments import results, table2
-    from dropclust.findings.table2 import findings
-    from dropclust.service import atomic
+    from dropclust.experiments import table2
+    from dropclust.findings.table2 import read
+    from dropclust.service import atomic, drawn
     from dropclust.service.store import open_store
-    from dropclust.ui.explorer.scene import build_scene, look
+    from dropclust.ui.explorer.scene import build_scene
 
-    store, images = open_store(), receptive.held_out()
-    networks = {rate: store.get(table2.shown_spec(rate, recipe).key) for rate in table2.RATES}
-    found = {rate: network for rate, network in networks.items() if network is not None}
-    if len(found) < len(networks):
-        raise ValueError(f"networks of the {recipe} recipe must all be stored; {len(networks) - len(found)} are missing")
-    table = results.read(results.file_name("table2", recipe)).table
-    neurons = results.read(results.file_name("table2-neurons", recipe)).table
-    scenes = []
-    for layer in table2.LAYERS:
-        looks = {rate: look(network, layer, images) for rate, network in found.items()}
-        said = findings(table, layer, K, table2.HIDDEN[layer - 1])
-        scenes.append(build_scene(said, neurons, found, looks, layer, K))
+    layers = [drawn.shipped(recipe, layer) for layer in table2.LAYERS]
+    if None in layers:
+        drawn.make(recipe, open_store())
+        layers = [drawn.shipped(recipe, layer) for layer in table2.LAYERS]
+    scenes = [
+        build_scene(read(recipe, layer=layer.number, k=K), layer, groupings[K]) for layer, groupings in filter(None, layers)
+    ]
     atomic.write(path, html(scenes).encode())
