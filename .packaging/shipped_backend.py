@@ -18,7 +18,8 @@ def shipped() -> list[str]:
     keys = (ROOT / "cache/runs/SHIPPED").read_text(encoding="ascii").split()
     names = ["app.py", ".streamlit/config.toml", "cache/runs/SHIPPED"]
     names += [f"cache/runs/{key[:2]}/{key}.safetensors" for key in keys]
-    for pattern in ("pages/*.py", "cache/MNIST/raw/*.gz", "cache/results/*.csv", "cache/results/*.json", "cache/results/*.drawing"):
+    results = [f"cache/results/*.{suffix}" for suffix in ("csv", "json", "drawing")]
+    for pattern in ("pages/*.py", "cache/MNIST/raw/*.gz", *results):
         names += sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
     return names
 

@@ -55,6 +55,9 @@ CLOSED_SECONDS = 1.0  # nor whose session has ended, unless it comes back
 ABANDONED_SECONDS = 10.0  # that a task may go on when nobody waits for it: its answer may be wanted again
 FAILED_SECONDS = 20.0  # before a task that failed is tried again
 TRIES = 2  # workers that a task may lose
+AGAIN_SECONDS = 0.2  # between two questions of one who waits whether the answer is there
+AGAIN_MOST = 1.0  # the same in a crowd, where each question takes the others' time
+CROWD = 6  # who wait, from which number on they ask less often
 _TICK_SECONDS = 0.05
 _RESULT_SECONDS = 30.0
 
@@ -179,7 +182,7 @@ class Tasks:
         asker
             Who asks, such as a browser session: each in turn gets the next free worker.
         patience
-            Seconds to wait here for the answer, for what is quick.
+            Seconds to wait here for the answer, for what is quick; not where others wait before it.
 
         Raises
         ------
@@ -204,10 +207,10 @@ class Tasks:
             record.seen[asker] = now
             if record.state == "abandoned":
                 self._change(record, "working")
-            new = record.state == "waiting"
+            new, alone = record.state == "waiting", self.waiting <= 1
         if new:
             self._wake.set()
-        if patience:
+        if patience and alone:
             record.ended.wait(patience)
         with self._lock:
             return self._snapshot(record)
@@ -217,6 +220,13 @@ class Tasks:
         """How many tasks wait."""
         with self._lock:
             return sum(record.state == "waiting" for record in self._records.values())
+
+    @property
+    def again(self) -> float:
+        """After how many seconds who waits does well to ask again: a crowd asks less often, for no answer comes sooner."""
+        with self._lock:
+            askers = {asker for r in self._records.values() if r.state in ("waiting", "working") for asker in r.seen}
+        return min(AGAIN_MOST, AGAIN_SECONDS * max(1.0, len(askers) / CROWD))
 
     @property
     def under_way(self) -> int:

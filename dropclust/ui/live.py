@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 FIRST_RUNS = 2  # of a page, after which it has loaded what it keeps
-POLL_SECONDS = 0.2  # between two looks whether an answer is there
 FRAMED = 200  # pixels from which on the place that an answer will take is seen as one, by a frame
 _ERRORS = MappingProxyType({kind.__name__: kind for kind in (FileNotFoundError, LookupError, ValueError)})
 
@@ -327,7 +326,7 @@ def ask(request: Request[Answer], height: int = 64, patience: float = 0.0, last:
         place.error(f"{request.label}: {task.message}.", icon=":material/error:")
         return None
     with place.container(height=height, border=height >= FRAMED):
-        st.fragment(_wait, run_every=POLL_SECONDS)(request)
+        st.fragment(_wait, run_every=tasks().again)(request)
     return None
 
 

@@ -146,6 +146,31 @@ def abandoned(tasks, clock):
     return request
 
 
+# ---- waiting
+
+
+def test_a_crowd_asks_again_less_often_and_never_less_than_once_a_second(tasks):
+    assert tasks.again == module.AGAIN_SECONDS
+    for number in range(module.CROWD):
+        tasks.ask(asked(number), f"student {number}")
+    assert tasks.again == module.AGAIN_SECONDS
+    for number in range(module.CROWD, 3 * module.CROWD):
+        tasks.ask(asked(0), f"student {number}")  # who waits for what another asked for waits too
+    assert tasks.again == pytest.approx(3 * module.AGAIN_SECONDS)
+    for number in range(100):
+        tasks.ask(asked(number), f"guest {number}")
+    assert tasks.again == module.AGAIN_MOST < module.LEFT_SECONDS
+
+
+def test_nobody_is_kept_waiting_here_where_others_wait_before(tasks, monkeypatch):
+    waited = []
+    monkeypatch.setattr(module.threading.Event, "wait", lambda self, seconds=None: waited.append(seconds))
+    tasks.ask(asked(0), "ann", patience=0.3)
+    tasks.ask(asked(1), "ben", patience=0.3)
+    tasks.ask(asked(0), "ann", patience=0.3)
+    assert waited == [0.3]
+
+
 # ---- the machine
 
 

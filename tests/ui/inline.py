@@ -10,6 +10,8 @@ from dropclust.service.tasks import Task
 class Inline:
     """Stands in for `dropclust.service.tasks.Tasks`; ``asked`` are the requests that were worked on."""
 
+    again = 0.2  # seconds
+
     def __init__(self) -> None:
         self.results: dict[str, dict] = {}
         self.asked: list[Request] = []

@@ -33,6 +33,8 @@ def asking() -> None:
 class Scripted:
     """Tasks that are what the test says, one after another; the last for ever."""
 
+    again = 0.2  # seconds
+
     def __init__(self, *tasks):
         self.tasks = list(tasks)
 
