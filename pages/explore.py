@@ -26,6 +26,9 @@ SEED = Parameter(
     help="Whose neurons are drawn; the curves are of all.",
 )  # fmt: skip
 
+COLUMN = f".stColumn:has(.st-key-{CLUSTERS.name})"
+WITHOUT_CLUSTERS = f"<style>{COLUMN} {{ display: none; }} {COLUMN} + .stColumn {{ flex-grow: 100; }}</style>"
+
 state.enter([RATE, VIEW, STEP, LAYER, CLUSTERS, RECIPE, SEED, ASK, PLAIN])
 st.title(QUESTION, anchor=False, help=glossary.explained("dropout rate", "twins"))
 place, below = st.container(), st.container()  # the picture is made after its controls and stands above them
@@ -60,6 +63,8 @@ if found:
         scene = explore.drawn(shown)
         if scene and not as_plain:
             explore.dragged(scene, shown, RATE, VIEW, STEP, ASK)
+            if state.value(VIEW) == TWINS:  # which know no clusters; the control is made all the same, for it would forget
+                st.html(WITHOUT_CLUSTERS)
         else:
             rate = controls.slide(RATE)
             if scene:

@@ -86,7 +86,7 @@ class Reading:
         Neurons of the shown network that have a twin; None where its table does not say.
     both_groups, both_groups_pairs
         Of those, how many are in their twin's group both by incoming and by outgoing weights; and what share of all pairs of
-        neurons is, 0 to 1.
+        neurons is, 0 to 1: how probable it is of a neuron and another one picked at random.
     chance_twins, chance_twins_digit
         Neurons that would have a twin if each one's activations were dealt anew to the images, and to the images of each digit:
         `dropclust.core.twins.twins_by_chance`.
@@ -116,7 +116,7 @@ class Reading:
     def texts(self) -> dict[str, str]:
         """The sentences shown at this rate; what stands between double asterisks is shown large."""
         return {
-            "finding": f"With dropout **{self.rate:.2f}**, {self._with_twin('**')}",
+            "finding": f"With dropout **{self.rate:.2f}**, {self._with_twin('**')}{self._and_dead}",
             "right": f"Digits read right: **{words.percent(self.scaled.mean, 1)}**",
             "rand": (
                 f"Rand **{bare(self.rand.mean)}**, chance **{bare(self.chance)}** "
@@ -156,6 +156,13 @@ class Reading:
         return f"{strong}{self.with_twin}{strong} of {self.units} neurons {have} a twin"
 
     @property
+    def _and_dead(self) -> str:
+        """How many of the others are dead, which the share of the living leaves out."""
+        if self.with_twin is None or not self.dead:
+            return ""
+        return f", {self.dead} {'is' if self.dead == 1 else 'are'} dead"
+
+    @property
     def _by_chance(self) -> str:
         """How many would have a twin if neurons had nothing to do with each other."""
         return (
@@ -172,12 +179,13 @@ class Reading:
         )
         if self.with_twin is None:
             return asked
-        pairs = f"of all pairs of neurons, twins or not, {100 * self.both_groups_pairs:.0f} in 100 share both"
+        every = f"of all neurons, {100 * self.both_groups_pairs:.0f} in 100 share both with one picked at random"
         if not self.with_twin:
-            return f"{asked} Here no neuron has a twin; {pairs} groups."
+            return f"{asked} Here no neuron has a twin; {every}."
         one = f"the {self.with_twin} neurons with a twin" if self.with_twin > 1 else "the one neuron with a twin"
         verb = "shares" if self.both_groups == 1 else "share"
-        return f"{asked} Here **{self.both_groups}** of {one} {verb} both groups with it; {pairs}."
+        rate = f", {100 * self.both_groups / self.with_twin:.0f} in 100" if self.with_twin > 1 else ""
+        return f"{asked} Here **{self.both_groups}** of {one} {verb} both groups with it{rate}; {every}."
 
     @property
     def _counted(self) -> str:
@@ -201,7 +209,7 @@ class Reading:
     def finding(self) -> str:
         """The finding in one sentence, for those who hear it."""
         right = f"{words.percent(self.scaled.mean, 1)} of unseen digits are read right"
-        return f"With dropout {self.rate:.2f}, {self._with_twin()}; {right}."
+        return f"With dropout {self.rate:.2f}, {self._with_twin()}{self._and_dead}; {right}."
 
     @property
     def sentence(self) -> str:

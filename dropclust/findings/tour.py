@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from dropclust.findings import words
 from dropclust.findings.explorer import Reading
 from dropclust.findings.words import bare
 
+MERGED = 0.5  # rate of the network whose twins are merged on another page
 TWINS, PAPER = "twins", "paper"  # what the explorer shows: neurons that act alike, or what the paper measures
 
 
@@ -30,7 +32,8 @@ class Step:
     view
         `TWINS` or `PAPER`.
     links
-        Pages to go on to: what their link says, and their address below the app's own.
+        Pages to go on to: what their link says, and their address below the app's own, with ``{layer}`` and ``{network}`` for
+        what the explorer shows.
     """
 
     title: str
@@ -58,9 +61,12 @@ def _too_much(by_rate: Mapping[float, Reading]) -> str:
 
 def _chance(by_rate: Mapping[float, Reading]) -> str:
     at = by_rate[0.5]
+    gap = max(abs(one.rand.mean - one.chance) for one in by_rate.values())
+    least = math.ceil(round(100 * gap, 6)) / 100  # no less, so that it is never more
     return (
-        f"The paper compares two clusterings of the neurons by the Rand index: {bare(at.rand.mean)}. Chance alone gives "
-        f"{bare(at.chance)}. Rescaled so that 0 is chance and 1 is perfect, it is {bare(at.adjusted.mean)}: adjusted Rand."
+        "Twins act alike; the paper asks if neurons are wired alike too: do incoming and outgoing weights group them the same? "
+        f"Rand index {bare(at.rand.mean)}, chance {bare(at.chance)}, never more than {bare(least)} apart. "
+        f"Adjusted Rand, 0 for chance, 1 for perfect: {bare(at.adjusted.mean)}."
     )
 
 
@@ -78,20 +84,20 @@ STEPS: tuple[Step, ...] = (
     ),
     Step("Half of them off", _half, "Point at a pair, or tap it: two neurons, one answer.", 0.5),
     Step("Too much", _too_much, "Drag back until the digits are read again.", 0.8),
-    Step("What chance alone would do", _chance, "Drag: do the blue curve and the grey one ever part for good?", 0.5, PAPER),
+    Step("What chance alone would do", _chance, "Drag to the widest gap.", 0.5, PAPER),
     Step(
         "Switch it off again",
         lambda _: "Do the twins stay when dropout is taken away? A network that is still learning can tell.",
         "Open Live, let it learn with dropout 0.5, then switch dropout off.",
         0.5,
-        links=(("Live", "live"),),
+        links=(("Live", "live?layer={layer}"),),
     ),
     Step(
         "Merge the twins",
         lambda _: "If two neurons do one job, one of them can do it alone: merge them and see what the network loses.",
         "Open Compress and make a layer smaller.",
-        0.5,
-        links=(("Compress", "compress"),),
+        MERGED,
+        links=(("Compress", "compress?run={network}&compressed_layer={layer}"),),
     ),
     Step(
         "What the paper says, and what holds",

@@ -15,7 +15,7 @@ from dropclust.findings import explorer as findings
 from dropclust.findings import guess, network
 from dropclust.findings.series import SideBySide
 from dropclust.findings.table2 import Table2, by_recipe
-from dropclust.findings.tour import STEPS
+from dropclust.findings.tour import MERGED, STEPS
 from dropclust.service import runs
 from dropclust.service.jobs import ENDED
 from dropclust.service.parameter import Parameter
@@ -71,7 +71,7 @@ def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: 
             else None
         )
     question = st.session_state["explorer asks"]
-    seen = explorer(scene, start, key, question, present=shell.presenting())
+    seen = explorer(scene, start, key, question, shell.presenting(), table2.shown_spec(MERGED, shown.recipe, shown.seed).key)
     st.session_state["explorer as it was left"] = seen
     if question and seen.guess is not None and "guessed" not in st.session_state:
         _guessed(shown, scene, seen.guess, question)

@@ -214,3 +214,19 @@ def test_the_rate_goes_into_an_address_that_widgets_hold_a_part_of(app: App, pag
     let_go_at(page, "0.80")
     for part in held.split("&"):
         assert part in page.url
+
+
+def test_clusters_are_chosen_where_there_are_clusters_and_the_address_keeps_their_number(app: App, page: Page) -> None:
+    visit(page, f"{app.url}/?guess=off&k=20", EXPLORE_TITLE)
+    let_go_at(page, "0.50")
+    clusters = page.get_by_role("radiogroup", name="Clusters")
+    expect(clusters).to_be_hidden()
+    at = page.get_by_role("radiogroup", name="Recipe").bounding_box()
+    page.get_by_role("button", name="What the paper measures").click()
+    expect(clusters.get_by_role("radio", checked=True)).to_have_text("20", timeout=WAIT)
+    expect(page.locator(".title")).to_contain_text("in 20 clusters")
+    assert page.get_by_role("radiogroup", name="Recipe").bounding_box()["x"] == pytest.approx(at["x"], abs=2)
+    expect(page).to_have_url(re.compile(r"k=20\b.*view=paper|view=paper.*k=20\b"))
+    page.get_by_role("button", name="What the paper measures").click()
+    expect(clusters).to_be_hidden(timeout=WAIT)
+    assert "k=20" in page.url

@@ -551,6 +551,17 @@ def test_the_tour_sets_the_controls_and_is_turned_by_arrow_keys_and_a_clicker(op
     expect(tour).to_be_hidden()
 
 
+@pytest.mark.parametrize(("present", "kept"), [("", ""), ("&present=1", "present=1")])
+def test_links_of_the_tour_lead_to_the_layer_that_is_shown_and_stay_in_a_presentation(open_page: Open, present: str, kept: str):
+    page = open_page(f"layer=3&k=5&step=5{present}")
+    tour = page.get_by_role("group", name="Guided tour")
+    for link, asked in (("Live", "live?layer=3"), ("Compress", "compress?compressed_layer=3"), ("Does it hold?", "claims")):
+        expected = asked + (kept and ("&" if "?" in asked else "?") + kept)
+        expect(tour.get_by_role("link", name=link)).to_have_attribute("href", re.compile(rf"/{re.escape(expected)}$"))
+        if link != "Does it hold?":
+            page.get_by_role("button", name="Next").click()
+
+
 def test_play_sweeps_the_rate_and_a_hand_stops_it(open_page: Open):
     page = open_page("start=2")
     page.get_by_role("button", name="Play").click()
@@ -682,6 +693,38 @@ def test_a_lecture_sees_both_curves_whole_beside_larger_neurons(open_page: Open,
     for box in (*(curve.bounding_box() for curve in curves), small):
         assert box["y"] + box["height"] - drawn <= height - ABOVE / 4
     assert small["height"] >= 0.6 * height
+
+
+@pytest.mark.parametrize("query", ["", "&present=1"])
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)], ids=lambda size: str(size))
+def test_the_finding_names_the_dead_in_the_room_that_it_has_without_them(
+    open_page: Open, scene: Scene, query: str, width: int, height: int
+):
+    page = open_page(f"start=0{query}", width, height)
+    heights = set()
+    for index in range(len(scene.rates)):
+        slider(page).evaluate("(input, to) => { input.value = to; input.dispatchEvent(new Event('input')); }", index)
+        expect(told(page, "finding")).to_have_text(text(scene, index, "finding"))
+        heights.add((page.locator(".said").bounding_box()["height"], slider(page).bounding_box()["y"]))
+    assert {scene.readings[index].dead > 0 for index in range(len(scene.rates))} == {True, False}
+    assert len(heights) == 1
+
+
+@pytest.mark.parametrize("query", ["view=twins", "view=paper", "view=twins&present=1"])
+def test_both_lines_of_the_accuracy_are_named_below_them_within_their_chart(open_page: Open, query: str):
+    page = open_page(f"start=12&{query}")
+    chart, names = page.locator('[data-chart="accuracy"] svg'), page.locator('[data-chart="accuracy"] .keys')
+    for name in ("scaled", "sampled"):
+        expect(names.get_by_text(name)).to_be_visible()
+    box, edge = names.bounding_box(), chart.bounding_box()
+    assert edge["x"] < box["x"]
+    assert box["x"] + box["width"] < edge["x"] + edge["width"]
+    below = chart.locator(".line").first.evaluate(
+        "line => { const { x, y } = line.getPointAtLength(0);"
+        " return new DOMPoint(x, y).matrixTransform(line.getScreenCTM()).y; }"
+    )
+    assert below < box["y"]
+    assert box["y"] + box["height"] < edge["y"] + edge["height"]
 
 
 def test_nothing_jumps_once_the_explorer_is_laid_out(browser: Browser, address: str):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from dropclust.experiments import table2
 from tests.browser.test_pictures import Seen, Visit, address, settle, visit
 
 __all__ = ["address", "visit"]  # fixtures
@@ -59,6 +60,34 @@ def test_a_tour_goes_on_in_a_presentation_and_after_it(visit: Visit, address: st
     page.keyboard.press("p")
     expect(page.get_by_test_id("stHeader")).to_be_visible(timeout=60_000)
     expect(at).to_have_text("3 of 7", timeout=60_000)
+
+
+def test_a_link_of_the_tour_stays_in_the_presentation_and_shows_the_layer_and_the_network(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, Seen("?guess=off&recipe=paper&step=6&present=1", "canvas", "#rate"), address)
+    presents(page)
+    page.get_by_role("link", name="Compress →").click()
+    expect(page.get_by_role("heading", name="Can neurons that act alike be merged?")).to_be_visible(timeout=60_000)
+    presents(page)
+    chosen = page.get_by_role("radiogroup", name="Hidden layer").get_by_role("radio", checked=True)
+    expect(chosen).to_have_text("2", timeout=60_000)
+    key = table2.shown_spec(0.5, "paper").key
+    expect(page).to_have_url(re.compile(rf"run={key}&compressed_layer=2&present=1"))
+    expect(page.get_by_role("combobox", name=re.compile("Network"))).to_have_value(re.compile("paper"))
+
+
+@pytest.mark.parametrize("query", ["?guess=off", "?guess=off&present=1"])
+def test_a_finger_is_told_of_no_keys(browser: Browser, address: str, query: str) -> None:
+    names = ("End presentation", "Full screen") if "present" in query else ("Present",)
+    for touch in (True, False):
+        context = browser.new_context(viewport={"width": 820, "height": 1180}, has_touch=touch, is_mobile=touch)
+        page = context.new_page()
+        settle(page, Seen(query, "canvas", "#rate"), address)
+        shown = [page.get_by_role("button", name=name).inner_text() for name in names]
+        shown.append(page.get_by_text("Link to this view").inner_text())
+        assert [bool(re.search(r"\([A-Z]\)", text)) for text in shown] == [not touch] * len(shown)
+        expect(page.locator(".lecture-keys")).to_be_visible(visible=not touch and "present" in query)
+        context.close()
 
 
 def test_a_key_shows_the_link_and_its_code_in_front_and_escape_takes_only_that_away(visit: Visit, address: str) -> None:

@@ -56,8 +56,10 @@ def test_one_seed_has_no_interval_and_says_so():
 def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
     both = reading(twins=Interval(0.26, 0.24, 0.28, 20, 0.95), with_twin=31)
     assert both.texts["twins"] == "twins in 20 networks: **.26** ± .02"
-    assert both.texts["finding"] == "With dropout **0.40**, **31** of 100 neurons have a twin"
-    assert both.finding == "With dropout 0.40, 31 of 100 neurons have a twin; 95.1 % of unseen digits are read right."
+    assert both.texts["finding"] == "With dropout **0.40**, **31** of 100 neurons have a twin, 5 are dead"
+    assert (
+        both.finding == "With dropout 0.40, 31 of 100 neurons have a twin, 5 are dead; 95.1 % of unseen digits are read right."
+    )
     assert both.groups == ("One network: 31 with a twin", "69 without one, 5 of them dead")
     assert both.texts["twins-note"] == (
         "mean share of the living neurons, 95 % interval .24 to .28; the 100 neurons drawn are of one network, 5 of them dead"
@@ -66,7 +68,11 @@ def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
     assert reading(twins=mean_interval([0.26])).texts["twins"] == "twins in one network: **.26**"
     assert reading().texts["twins"] == "twins: no result here"
     assert "neurons have a twin" not in reading().sentence
-    assert reading(with_twin=1).finding.startswith("With dropout 0.40, 1 of 100 neurons has a twin;")
+    one = replace(reading(with_twin=1), dead=1)
+    assert one.finding.startswith("With dropout 0.40, 1 of 100 neurons has a twin, 1 is dead;")
+    none = replace(reading(with_twin=2), dead=0)
+    assert none.texts["finding"] == "With dropout **0.40**, **2** of 100 neurons have a twin"
+    assert none.finding.startswith("With dropout 0.40, 2 of 100 neurons have a twin;")
 
 
 def test_what_twins_have_to_do_with_the_rand_index():
@@ -76,8 +82,8 @@ def test_what_twins_have_to_do_with_the_rand_index():
     }
     assert texts["bridge"] == (
         "Twins act alike. The paper asks: do neurons grouped by what they receive (incoming weights) fall into the same groups "
-        "as by what they send (outgoing)? Copies would. Here 17 of the 31 neurons with a twin share both groups with it; of "
-        "all pairs of neurons, twins or not, 4 in 100 share both."
+        "as by what they send (outgoing)? Copies would. Here 17 of the 31 neurons with a twin share both groups with it, 55 in "
+        "100; of all neurons, 4 in 100 share both with one picked at random."
     )
     assert texts["counted"] == (
         "The Rand index is the share of all pairs that both groupings treat alike, together or apart: .79. Most of it is "
@@ -85,10 +91,10 @@ def test_what_twins_have_to_do_with_the_rand_index():
         "It is no share of neurons, and not the difference of the two."
     )
     none = reading(with_twin=0, both_groups_pairs=0.02).texts["bridge"]
-    assert none.endswith("Here no neuron has a twin; of all pairs of neurons, twins or not, 2 in 100 share both groups.")
+    assert none.endswith("Here no neuron has a twin; of all neurons, 2 in 100 share both with one picked at random.")
     assert reading().texts["bridge"].endswith("Copies would.")
     assert (
-        "Here **1** of the one neuron with a twin shares both groups with it"
+        "Here **1** of the one neuron with a twin shares both groups with it; of all neurons, 0 in 100"
         in reading(with_twin=1, both_groups=1, both_groups_pairs=0).texts["bridge"]
     )
 

@@ -27,12 +27,22 @@ def test_the_numbers_are_those_of_the_readings(readings):
     assert "50 of 100 neurons have a twin" in half["sentence"]
     assert [RATES[step["index"]] for step in (without, half, too_much, chance)] == [0.0, 0.5, 0.8, 0.5]
     assert "95 % of the digits right" in too_much["sentence"]
-    assert ".79. Chance alone gives .75. Rescaled so that 0 is chance and 1 is perfect, it is .18" in chance["sentence"]
+    assert "Rand index .79, chance .75, never more than .04 apart." in chance["sentence"]
+    assert "Adjusted Rand, 0 for chance, 1 for perfect: .18." in chance["sentence"]
+
+
+@pytest.mark.parametrize(("rand", "said"), [(0.85, ".10"), (0.8501, ".11"), (0.64, ".11"), (0.7532, ".04")])
+def test_how_far_rand_is_from_chance_at_most_is_of_all_rates_and_never_too_little(readings, rand, said):
+    at = RATES.index(0.7)
+    readings[at] = replace(readings[at], rand=replace(readings[at].rand, mean=rand))
+    assert f"never more than {said} apart" in tour.told(readings)[3]["sentence"]
 
 
 def test_the_last_steps_lead_on(readings):
     links = [address for step in tour.told(readings) for _, address in step["links"]]
-    assert links == ["live", "compress", "claims", "train?rate=0.5"]
+    assert links == [
+        "live?layer={layer}", "compress?run={network}&compressed_layer={layer}", "claims", "train?rate=0.5",
+    ]  # fmt: skip
 
 
 def test_without_its_rates_there_is_no_tour(readings):

@@ -140,6 +140,8 @@ def test_twins_are_counted_in_the_network_that_is_shown_and_averaged_over_seeds(
         assert one.both_groups == sum(groups[i] == groups[other] for i, other in enumerate(rows["twin"]) if other >= 0)
         pairs = list(itertools.combinations(groups, 2))
         assert one.both_groups_pairs == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
+        another = [(groups.count(group) - 1) / (len(groups) - 1) for group in groups]  # picked at random, for each neuron
+        assert one.both_groups_pairs == pytest.approx(np.mean(another))
         assert one.chance_twins <= one.chance_twins_digit <= 100
     payload = payload_of(built)
     np.testing.assert_array_equal(unpacked(payload, "twin").reshape(built.neurons.twin.shape), built.neurons.twin)

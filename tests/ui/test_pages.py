@@ -142,8 +142,8 @@ def hand(monkeypatch):
     """What the viewer does with the explorer: ``hand["seen"]`` changes what it shows; what it was given lies there too."""
     done = {}
 
-    def follow(scene, start, key, question=None, present=False):
-        done.update(start=start, question=question, scene=scene)
+    def follow(scene, start, key, question=None, present=False, network=""):
+        done.update(start=start, question=question, scene=scene, network=network)
         return dataclasses.replace(start, **done.get("seen", {}))
 
     monkeypatch.setattr(explore, "explorer", follow)
@@ -240,6 +240,13 @@ def test_explore_shows_rand_next_to_chance(shipped, layer):
     text = said(app)
     assert f"Rand {table['rand'].mean():.2f}".replace("0.", ".") in text
     assert f"chance {table['chance_rand'].mean():.2f}".replace("0.", ".") in text
+
+
+@pytest.mark.parametrize("recipe", ["modern", "paper"])
+def test_the_tour_leads_to_the_network_that_is_shown(shipped, hand, recipe):
+    open_page("explore.py", guess="off", recipe=recipe)
+    assert hand["network"] == table2.shown_spec(0.5, recipe).key
+    assert live.stored(hand["network"])
 
 
 def test_networks_that_are_not_stored_are_one_click_away(cache):

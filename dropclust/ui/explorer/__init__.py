@@ -62,7 +62,9 @@ def script() -> str:
     return text("looks.js") + text("explorer.js")
 
 
-def explorer(scene: Scene, start: Seen, key: str, question: Question | None = None, present: bool = False) -> Seen:
+def explorer(
+    scene: Scene, start: Seen, key: str, question: Question | None = None, present: bool = False, network: str = ""
+) -> Seen:
     """Show a scene; dragging is answered in the browser, and the script runs again when the slider is let go.
 
     Parameters
@@ -77,7 +79,9 @@ def explorer(scene: Scene, start: Seen, key: str, question: Question | None = No
     question
         What the viewer is asked to guess before anything that answers it is shown; heeded when the component comes to the page.
     present
-        Larger, for a lecture.
+        Larger, for a lecture; the tour's links lead on in it.
+    network
+        Key of the network at `tour.MERGED`, which the tour's link to Compress carries; empty when nothing is stored.
 
     Returns
     -------
@@ -105,6 +109,7 @@ def explorer(scene: Scene, start: Seen, key: str, question: Question | None = No
                 "text": question.text, "answered": question.answered, "index": _index(scene, question.rate),
             },
             "present": present,
+            "network": network,
             "links": f"/{base}/" if base else "/",
             **_addresses(scene, key, base),
         },

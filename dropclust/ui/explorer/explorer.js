@@ -207,6 +207,7 @@ function createExplorer(root) {
   let guessed = null; // the number that was guessed, or that the question was skipped
   let question = null; // what is to be guessed, while it is open
   let links = null; // where the app's pages begin; null where there is no app
+  let network = ""; // the key that a link carries
   let addresses = []; // of the pictures, one a rate
   let pictures = []; // their levels, as far as they are there
   let atlases = new Map(); // the same in colours
@@ -857,7 +858,10 @@ function createExplorer(root) {
     if (links === null) return document.createTextNode(`(${text}: in the dashboard.) `);
     const link = document.createElement("a");
     link.textContent = `${text} →`;
-    link.href = new URL(links + address, document.baseURI);
+    const url = new URL(links + address.replace("{layer}", scene.layer).replace("{network}", network), document.baseURI);
+    if (!network) url.searchParams.delete("run");
+    if (root.hasAttribute("data-present")) url.searchParams.set("present", "1"); // another page is another session
+    link.href = url;
     link.target = "_top";
     return link;
   }
@@ -1118,7 +1122,7 @@ function createExplorer(root) {
     report = hear;
     const first = index === undefined;
     index ??= data.start.index;
-    links = data.links;
+    [links, network] = [data.links, data.network ?? ""];
     const turned = root.hasAttribute("data-present") !== data.present;
     root.toggleAttribute("data-present", data.present);
     theme = readTheme(root);

@@ -117,8 +117,8 @@ class Shell:
                 if on:
                     with st.container(key="shell-back", width="content"):
                         st.page_link(self.pages[before], label="Back", icon=":material/arrow_back:")
-                    st.html('<button class="full-screen">Full screen (F)</button>', width="content")
-                label = "End presentation (P)" if on else "Present (P)"
+                    st.html('<button class="full-screen">Full screen <span class="key">(F)</span></button>', width="content")
+                label = "End presentation :gray[(P)]" if on else "Present :gray[(P)]"
                 st.button(label, key="shell-present", icon=":material/slideshow:", on_click=_toggle)
             _link()
             _say_unknown()
@@ -251,7 +251,7 @@ def qr(text: str) -> str:
 
 def _link() -> None:
     """The link to what is seen, as text and as a QR code for a room: made when it is opened."""
-    folded = st.expander("Link to this view (L)", icon=":material/qr_code_2:", key="shell-link", on_change="rerun")
+    folded = st.expander("Link to this view :gray[(L)]", icon=":material/qr_code_2:", key="shell-link", on_change="rerun")
     if not folded.open:
         return
     with folded:
