@@ -240,11 +240,15 @@ def test_tiles_are_walked_through_by_keys_and_their_copies_light_up(open_page: O
     alike = ", ".join(
         f"{other} ({'' if i else 'cosine '}{cosine})"
         for i, (other, cosine) in enumerate(
-            zip(scene.copies[0, 12, neuron], [f"{c:.2f}".lstrip("0") for c in scene.cosines[0, 12, neuron]], strict=True)
+            zip(
+                scene.neurons.copies[0, 12, neuron],
+                [f"{c:.2f}".lstrip("0") for c in scene.neurons.cosines[0, 12, neuron]],
+                strict=True,
+            )
         )
     )
     expect(page.locator(".told").nth(1)).to_have_text(
-        f"Most alike by incoming weights: {alike}; shuffled weights give {f'{scene.shuffled[0, 12]:.2f}'.lstrip('0')}."
+        f"Most alike by incoming weights: {alike}; shuffled weights give {f'{scene.neurons.shuffled[0, 12]:.2f}'.lstrip('0')}."
     )
     expect(focused).to_have_attribute("aria-label", re.compile(rf"^Neuron {neuron}: cluster \d+ by incoming"))
     expect_changed(page, dark)
@@ -299,7 +303,7 @@ def test_pointing_at_a_tile_shows_it_beside_the_one_most_like_it(open_page: Open
     place = places(page)[42]
     page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
     expect(page.locator(".told").first).to_contain_text("Neuron 42:")
-    other = scene.partner[12, 42]
+    other = scene.neurons.partner[12, 42]
     expect(page.locator(".pair figcaption")).to_have_text(["neuron 42", f"neuron {other}"])
     page.mouse.move(5, 5)
     expect(page.locator(".told").first).to_contain_text("most alike of all")
@@ -645,7 +649,7 @@ def test_the_card_of_a_tapped_neuron_covers_neither_it_nor_its_twin_and_is_close
         place = places(page)[neuron]
         page.touchscreen.tap(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
     expect(page.locator(".told").first).to_contain_text("Neuron 42:")
-    for seen in (42, int(scene.partner[12, 42])):
+    for seen in (42, int(scene.neurons.partner[12, 42])):
         place, card = places(page)[seen], page.locator(".pair").bounding_box()
         assert place["y"] + place["width"] <= card["y"]
     closes = page.get_by_role("button", name="Close")
@@ -667,10 +671,13 @@ def test_a_finger_is_told_to_tap_and_a_mouse_to_point(open_page: Open):
 
 def test_a_dead_neuron_is_said_to_be_dead_and_bars_have_a_key(open_page: Open, scene: Scene):
     page = open_page("start=16")
-    neuron = int(scene.dead[16].argmax())
-    assert scene.dead[16, neuron]
-    living = int((~scene.dead[16] & (scene.partner[16] != range(100))).argmax())
-    for each, words in ((neuron, "dead: no digit"), (living, f"fires for the digit{living}{scene.partner[16, living]}")):
+    neuron = int(scene.neurons.dead[16].argmax())
+    assert scene.neurons.dead[16, neuron]
+    living = int((~scene.neurons.dead[16] & (scene.neurons.partner[16] != range(100))).argmax())
+    for each, words in (
+        (neuron, "dead: no digit"),
+        (living, f"fires for the digit{living}{scene.neurons.partner[16, living]}"),
+    ):
         place = places(page)[each]
         page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["width"] / 2)
         expect(page.locator(".told").first).to_contain_text(f"Neuron {each}:")
