@@ -94,11 +94,7 @@ def learning_figure(info: Learning, what: str, total: int, height: int = 340) ->
         showlegend=named > 0, height=height + 24 * named, margin={"b": 60 + 24 * named},
         legend={"orientation": "v", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": TEXT}},
     )  # fmt: skip
-    if what == "accuracy":
-        figure.update_yaxes(range=[0, 1])
-    else:
-        figure.update_yaxes(rangemode="tozero")
-    return figure
+    return figure.update_yaxes(**({"range": [0, 1]} if what == "accuracy" else {"rangemode": "tozero"}))
 
 
 def nulls_figure(info: Nulls) -> go.Figure:
