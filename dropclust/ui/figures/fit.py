@@ -65,7 +65,7 @@ def fitted(figure: go.Figure) -> go.Figure:
         trace.name = "<br>".join(name)
     legend.yanchor = "top"
     figure.layout.meta = {
-        "least": [round(least), round(figure.layout.height)], "shown": "wide",
+        "least": [round(least), int(figure.layout.height)], "shown": "wide",
         "wide": {**wide, "meta.shown": "wide"}, "narrow": {**narrow, "meta.shown": "narrow"},
     }  # fmt: skip
     figure.update_layout({key.replace(".", "_"): value for key, value in wide.items() if not key.startswith("annotations")})
@@ -101,7 +101,7 @@ def _legend(figure: go.Figure, rows: int, scale: float) -> dict[str, Any]:
 def _upright(figure: go.Figure, below: float) -> str:
     """The y axis's title in lines as long as the plot is high that has so much below it: it runs through no heading."""
     high = (figure.layout.height - figure.layout.margin.t - below) * TEXT / figure.layout.font.size
-    return "<br>".join(wrap(figure.layout.yaxis.title.text or "", max(1, int(high // _UPRIGHT)), break_long_words=False))
+    return "<br>".join(_name(figure.layout.yaxis.title.text or "", max(1, int(high // _UPRIGHT))))
 
 
 @dataclass(frozen=True)
@@ -162,11 +162,11 @@ def _end(trace: Any, log_x: bool, log_y: bool) -> _End | None:
     return _End(x, y, _name(trace.name), colour)
 
 
-def _name(name: str) -> list[str]:
-    """A line's name in as few lines as fit at its end, of about the same length."""
+def _name(name: str, letters: int = _NAME) -> list[str]:
+    """A name in as few lines of so many letters as hold it, of about the same length."""
     whole = name.replace(" %", "\u00a0%")
-    lines = wrap(whole, _NAME)
-    return next(even for width in range(1, _NAME + 1) if len(even := wrap(whole, width)) == len(lines))
+    lines = wrap(whole, letters)
+    return next(even for width in range(1, letters + 1) if len(even := wrap(whole, width)) == len(lines))
 
 
 def reach(figure: go.Figure, letter: str) -> tuple[float, float]:

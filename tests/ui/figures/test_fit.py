@@ -95,6 +95,14 @@ def test_where_names_do_not_fit_the_lines_have_a_legend():
             assert 0 < below < layout.margin.b
 
 
+@pytest.mark.parametrize("names", [2, 3])
+def test_a_chart_of_its_own_height_is_high_enough_for_names(names):
+    ends = dict(list({**ENDS, "third": 0.8}.items())[-names:])
+    for make in (fit.fitted, fit.projected):
+        made = make(lines(ends))
+        assert made.layout.meta["least"][1] <= made.layout.height < made.layout.meta["least"][1] + 1
+
+
 @pytest.mark.parametrize("make", [fit.fitted, fit.projected])
 def test_lines_that_end_at_one_point_have_a_legend(make):
     together = go.Figure()
