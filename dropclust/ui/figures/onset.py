@@ -18,5 +18,4 @@ def over_time(info: Curves, height: int = 420) -> go.Figure:
             x=info.marker, xanchor="right", xshift=-4, y=1, yref="paper", yanchor="top", text="switch", showarrow=False,
             font={"size": TEXT, "color": style(Meaning.CHOSEN).colour},
         )  # fmt: skip
-    figure.update_xaxes(rangemode="tozero")
-    return figure
+    return figure.update_xaxes(rangemode="tozero")
