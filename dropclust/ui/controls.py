@@ -168,7 +168,7 @@ def picture(
 ) -> None:
     """A picture as wide as its place, or ``halves`` that a phone shows one below the other, its sentence and its numbers."""
     if halves:
-        for half, place in enumerate(st.columns(2, gap="xxsmall")):
+        for half, place in enumerate(st.columns(2)):
             alt = "The rest of these tiles." if half else info.sentence
             place.image(draw_once(draw, info, None, half=half, **options), alt=alt, width="stretch")
     else:
