@@ -5,7 +5,7 @@ import streamlit as st
 from dropclust.core.spec import RunSpec
 from dropclust.findings import glossary, questions
 from dropclust.service.bounds import BoundReached
-from dropclust.ui import controls, live, state, steering, training
+from dropclust.ui import controls, live, state, steering, trained, training
 from dropclust.ui.steer import steer
 
 NONE = (0.0, 0.0, 0.0)
@@ -32,7 +32,7 @@ def start() -> None:
                 st.warning(str(reached), icon=":material/hourglass_disabled:")
 
 
-state.enter([controls.RECIPE, training.FIRST], [steering.NAME])
+state.enter([controls.RECIPE, training.FIRST, trained.LAYER], [steering.NAME])
 st.title(questions.LIVE, anchor=False, help=glossary.explained("dropout rate", "twins"))
 st.markdown("A network learns to read digits. Switch dropout on and watch neurons become twins; switch it off: which stay?")
 name = steering.asked()
@@ -46,9 +46,9 @@ if not name:
     else:
         steering.before()
 if name:
-    steer(name, steering.token(name), "live-run")
+    steer(name, steering.token(name), "live-run", state.value(trained.LAYER))
     st.caption(
-        "Space switches dropout. Measured several times a second, so roughly: twins and dead neurons on 1,000 held-out images, "
-        "clusters by few starts of k-means with k 10; the band holds 95 % of what permuted labels give. The experiments on the "
-        "other pages measure with care."
+        "Measured several times a second, so roughly: twins and dead neurons on 1,000 held-out images, clusters by few starts "
+        "of k-means with k 10; the band holds 95 % of what permuted labels give. The experiments on the other pages measure "
+        "with care."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,3 +37,30 @@ def apart(places: Sequence[float], heights: Sequence[float], low: float, high: f
     free = isotonic_regression(np.asarray(places) - above).x
     moved: list[float] = (np.clip(free, low, high - sum(heights)) + above).tolist()
     return moved
+
+
+def astray(places: Sequence[float], moved: Sequence[float], far: float, near: float) -> bool:
+    """Whether two boxes stand far from what is one place to the eye: then their order says nothing, and neither is matched.
+
+    Parameters
+    ----------
+    places
+        Where the boxes would stand, in ascending order.
+    moved
+        Where they stand.
+    far
+        Beyond which distance from its place a box is not matched with it.
+    near
+        Below which distance two places are one.
+
+    Examples
+    --------
+    >>> astray([10, 10, 10, 10], apart([10, 10, 10, 10], [24, 24, 24, 24], 0, 100), 20, 8)
+    True
+    >>> astray([10, 10], apart([10, 10], [24, 24], 0, 100), 20, 8)
+    False
+    >>> astray([10, 30, 50], [40, 60, 80], 20, 8)
+    False
+    """
+    lost = [place for place, at in zip(places, moved, strict=True) if abs(place - at) > far]
+    return any(below - above < near for above, below in pairwise(lost))

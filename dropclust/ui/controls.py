@@ -163,9 +163,16 @@ def seldom(label: str, key: str, parameters: Sequence[Parameter], icon: str | No
     return folded, bool(folded.open) or asked
 
 
-def picture(info: Shown, draw: Callable[..., bytes], key: str, command: str | None = None, **options: object) -> None:
-    """A picture as wide as its place, with what a chart has: its sentence, also its alt text, and its numbers."""
-    st.image(draw_once(draw, info, None, **options), alt=info.sentence, width="stretch")
+def picture(
+    info: Shown, draw: Callable[..., bytes], key: str, command: str = "", halves: bool = False, **options: object
+) -> None:
+    """A picture as wide as its place, or ``halves`` that a phone shows one below the other, its sentence and its numbers."""
+    if halves:
+        for half, place in enumerate(st.columns(2)):
+            alt = "The rest of these tiles." if half else info.sentence
+            place.image(draw_once(draw, info, None, half=half, **options), alt=alt, width="stretch")
+    else:
+        st.image(draw_once(draw, info, None, **options), alt=info.sentence, width="stretch")
     st.markdown(brief(info))
     behind(info, key, command)
 

@@ -109,7 +109,11 @@ def said_step(page: Page) -> int:
 def test_switched_on_copies_form_and_switched_off_the_rate_is_gone(app: App, page: Page) -> None:
     begin(page, app)
     until(page, "of('accuracy') > 0.9")
+    expect(page.get_by_role("radio", name="Layer 2")).to_be_checked()  # the layer that Explore shows first, too
+    page.get_by_text("Layer 3").click()
+    expect(page.locator(".tile-words")).to_contain_text("weights to the digits")
     page.get_by_text("Layer 2").click()
+    expect(page.locator(".tile-words")).to_contain_text("weights to the next layer")
     until(page, "of('accuracy') > 0.9 && of('twins') >= 0")
     before = number(page, "twins")
     page.get_by_role("button", name="Switch dropout on").click()
@@ -222,6 +226,43 @@ def test_question_controls_and_picture_are_in_view(app: App, browser: Browser, p
         expect(part).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("slider", name=re.compile("Dropout rate"))).to_be_in_viewport(ratio=1)
     expect(page.locator(".field canvas")).to_be_in_viewport(ratio=0.3)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "presenting", "letters"),
+    [(1400, 900, False, 16), (1400, 900, True, 24), (1920, 1080, True, 24), (1024, 768, True, 17), (390, 844, False, 12)],
+)
+def test_neurons_legend_and_strips_are_read_and_where_they_stand_side_by_side_seen_together(
+    app: App, page: Page, width: int, height: int, presenting: bool, letters: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    begin(page, app)
+    if presenting:
+        page.get_by_role("heading", name=TITLE).click()
+        page.keyboard.press("p")
+        expect(page.get_by_test_id("stHeader")).to_be_hidden()
+    until(page, "of('twins') >= 0")
+    until(page, f"parseFloat(root.querySelector('.strips canvas').getContext('2d').font) >= {letters}")
+    if width >= 1000:
+        for part in (".field canvas", ".legend", ".strips canvas"):
+            bottom = f"root.querySelector('{part}').getBoundingClientRect().bottom"
+            until(page, f"{bottom} > 0 && {bottom} <= {height}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_link_says_which_layer_is_seen_first_and_a_phone_is_told_of_no_key(app: App, page: Page, browser: Browser) -> None:
+    link = begin(page, app)
+    expect(page.get_by_text("Space switches dropout.")).to_be_visible()
+    phone = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).new_page()
+    phone.set_default_timeout(60_000)
+    phone.goto(f"{link}&layer=1")
+    expect(phone.get_by_role("radio", name="Layer 1")).to_be_checked()
+    until(phone, "of('twins') >= 0")
+    expect(phone.locator(".tile-words")).to_contain_text("weights from the image")
+    page.get_by_text("everybody with the link may steer").click()
+    expect(phone.get_by_role("button", name="Switch dropout on")).to_be_enabled()
+    expect(phone.get_by_text("Space switches dropout.")).to_be_hidden()
+    phone.context.close()
 
 
 def test_the_server_that_streamlit_run_starts_answers_too(serve, browser: Browser, tmp_path: Path) -> None:

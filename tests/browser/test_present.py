@@ -42,6 +42,46 @@ def test_presenting_begins_at_the_pages_top_tells_its_keys_and_escape_ends_it(vi
     expect(page).not_to_have_url(re.compile("present=1"))
 
 
+def test_keys_scroll_away_and_icons_are_as_large_as_letters_and_again_after_it(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, Seen("similar"), address)
+    icons = """() => [...document.querySelectorAll('.stTooltipIcon svg')].filter(each => each.checkVisibility())
+        .map(each => each.getBoundingClientRect().width)"""
+    letters = "parseFloat(getComputedStyle(document.documentElement).fontSize)"
+    before = page.evaluate(icons)
+    assert len(before) > 1
+    assert before == pytest.approx([page.evaluate(letters)] * len(before), abs=1)
+    page.keyboard.press("p")
+    presents(page)
+    page.wait_for_function(f"({icons})().every(width => Math.abs(width - {letters}) < 1 && width > {before[0]} + 3)")
+    keys, charts = page.locator(".lecture-keys"), page.locator("[data-testid='stMain'] .js-plotly-plot")
+    expect(charts).to_have_count(2)
+    page.locator("#stMain").evaluate("main => main.scrollTo(0, 200)")
+    expect(keys).not_to_be_in_viewport()
+    page.keyboard.press("p")
+    expect(page.get_by_test_id("stHeader")).to_be_visible(timeout=60_000)
+    page.wait_for_function(f"({icons})().every(width => Math.abs(width - {before[0]}) < 1)")
+
+
+@pytest.mark.parametrize("name", ["sample?guess=off", "variance?", "similar?"])
+@pytest.mark.parametrize("width", [1200, 1400, 1920])
+def test_of_a_pair_of_charts_both_have_a_legend_or_neither_and_no_title_crosses_another(
+    visit: Visit, address: str, name: str, width: int
+) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": width, "height": width * 9 // 16})
+    settle(page, Seen(f"{name}&present=1"), address)
+    presents(page)
+    page.wait_for_function(
+        """() => {
+            const charts = [...document.querySelectorAll("[data-testid='stMain'] .js-plotly-plot")].slice(0, 2);
+            const box = (chart, part) => chart.querySelector(part).getBoundingClientRect();
+            return charts.length === 2 && new Set(charts.map(each => Boolean(each.querySelector(".legend")))).size === 1
+                && charts.every(each => box(each, ".g-gtitle").bottom <= box(each, ".g-ytitle").top + 2);
+        }"""
+    )
+
+
 def test_a_tour_goes_on_in_a_presentation_and_after_it(visit: Visit, address: str) -> None:
     page = visit.page
     settle(page, EXPLORE, address)

@@ -118,6 +118,23 @@ def test_a_seed_that_is_not_allowed_costs_a_sentence(runs):
     assert [error.value for error in app.error] == ["First seed must be a whole number from 0 to 2,147,483,647; got -1."]
 
 
+@pytest.mark.parametrize(("asked", "layer"), [({}, 2), ({"layer": "1"}, 1), ({"layer": "3"}, 3)])
+def test_the_address_says_which_layer_is_seen_first(runs, asked, layer):
+    app = open_page(**asked)
+    start(app)
+    assert mounted(app)["layer"] == layer
+    assert not app.warning
+
+
+def test_a_layer_that_no_network_has_costs_a_sentence(runs):
+    app = open_page(layer="<b>4</b>")
+    [warning] = app.warning
+    assert warning.value.startswith("Hidden layer must be one of 1, 2, 3; the address gave ")
+    assert warning.value.endswith("Shown instead: 2.")
+    start(app)
+    assert mounted(app)["layer"] == 2
+
+
 def test_strips_look_as_on_every_other_chart(runs):
     app = open_page()
     start(app)

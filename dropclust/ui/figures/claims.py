@@ -56,8 +56,7 @@ def forest(info: Forest) -> go.Figure:
     lines.lay_out(figure, "", "<br>".join(wrap(info.axis, _LINE - 6)), "", 130 + band * max(1, len(info.marks)))
     figure.update_layout(hovermode="closest")
     figure.update_xaxes(range=[info.low, info.high], zeroline=False)
-    figure.update_yaxes(range=[0.6 - len(info.marks), 0.85], showticklabels=False, showgrid=False, zeroline=False)
-    return figure
+    return figure.update_yaxes(range=[0.6 - len(info.marks), 0.85], showticklabels=False, showgrid=False, zeroline=False)
 
 
 def _beside(labels: Sequence[Sequence[str]], band: int) -> list[tuple[float, float]]:

@@ -24,5 +24,4 @@ def digit(info: Digit) -> go.Figure:
     lay_out(figure, f"A {info.truth}, classified by both", "digit", "probability", 340)
     figure.update_xaxes(dtick=1)
     figure.update_yaxes(range=[0, 1])
-    figure.update_layout(barmode="group")
-    return figure
+    return figure.update_layout(barmode="group")

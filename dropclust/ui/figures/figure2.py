@@ -47,5 +47,4 @@ def sources(info: Sources, height: int = 420) -> go.Figure:
         )  # fmt: skip
     lines.lay_out(figure, "In what do the models differ?", "", f"model variance of {info.output}", height)
     figure.update_layout(scattermode="group")
-    figure.update_yaxes(rangemode="tozero")
-    return figure
+    return figure.update_yaxes(rangemode="tozero")

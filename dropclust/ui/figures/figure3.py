@@ -67,8 +67,7 @@ def slopes(info: Slopes) -> go.Figure:
     upright(figure, 0, beside, {"color": style(Meaning.CHANCE).colour, "width": 2})
     lay_out(figure, info.title, "log-log slope", "", 330)
     name_rows(figure, {name: name for name in names}, 140)
-    figure.update_layout(hovermode="closest")
-    return figure
+    return figure.update_layout(hovermode="closest")
 
 
 def prediction(info: Prediction) -> go.Figure:
@@ -97,8 +96,7 @@ def counted(info: Counted) -> go.Figure:
         figure.data[-1].update(mode="markers+lines", line={"width": 2, "dash": style(line.points.meaning).dash})
     lay_out(figure, f"Clusters by {info.weights} weights", _WIDTH, "clusters found", 430)
     _logarithmic(figure, sorted({h for line in info.lines for h in line.points.x}))
-    figure.update_yaxes(range=[-0.1, None], autorangeoptions={"clipmin": 0.8})
-    return figure
+    return figure.update_yaxes(range=[-0.1, None], autorangeoptions={"clipmin": 0.8})
 
 
 def _points(figure: go.Figure, line: Line) -> None:

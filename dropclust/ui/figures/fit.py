@@ -14,7 +14,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dropclust.core.apart import apart
+from dropclust.core.apart import apart, astray
 from dropclust.ui.figures.lines import TEXT
 from dropclust.ui.style import ink
 
@@ -22,6 +22,7 @@ PROJECTED = 1.5  # how much larger all is in presentation mode
 LEAST_PLOT = 280  # pixels that names leave for the lines, at the least; a plot that has fewer gets a legend
 # Pixels at the size TEXT, which grow with it.
 _LETTER, _LINE_HEIGHT, _GAP = 8, 20, 4
+_UPRIGHT = 7  # of a letter of the y axis's title, which may be a little longer than the plot is high
 _MARKER = 8  # what a marker takes of the way from a line's end to its name
 _LEFT, _AXIS = 86, 80  # what an axis's title, labels and ticks take to the left of the plot and below it
 _ENTRY, _SWATCH, _AROUND = 25, 42, 16  # height of a legend's entry, how much wider than its name it is, and a legend's edges
@@ -38,9 +39,9 @@ def fitted(figure: go.Figure) -> go.Figure:
     """The chart with its lines' names at their ends where all fit there, or with room for its legend."""
     legend = figure.layout.legend
     entries = [trace for trace in figure.data if trace.showlegend is not False and trace.name]
-    if figure.layout.showlegend is False or len(entries) < 2 or legend.yref == "container" or legend.y >= 0:
-        return figure
     scale = figure.layout.font.size / TEXT
+    if figure.layout.showlegend is False or len(entries) < 2 or legend.yref == "container" or legend.y >= 0:
+        return figure.update_yaxes(title_text=_upright(figure, max(_AXIS * scale, figure.layout.margin.b)))
     names = [wrap(trace.name, _PHONE) for trace in entries]
     rows = sum(map(len, names))
     figure.layout.height += scale * _ENTRY * max(0, rows - _ENTRIES)
@@ -54,6 +55,7 @@ def fitted(figure: go.Figure) -> go.Figure:
         visible = [f"annotations[{first + number}].visible" for number in range(len(ends))]
         narrow |= {"showlegend": True, "margin.r": figure.layout.margin.r, **dict.fromkeys(visible, False)}
         wide = {**narrow, "showlegend": False, "margin.b": _AXIS * scale, "margin.r": right, **dict.fromkeys(visible, True)}
+        wide["yaxis.title.text"] = _upright(figure, _AXIS * scale)
     else:
         least = _LEGEND_WIDE * scale
         letters = max(len(line) for name in names for line in name)
@@ -63,7 +65,7 @@ def fitted(figure: go.Figure) -> go.Figure:
         trace.name = "<br>".join(name)
     legend.yanchor = "top"
     figure.layout.meta = {
-        "least": [round(least), round(figure.layout.height)], "shown": "wide",
+        "least": [round(least), int(figure.layout.height)], "shown": "wide",
         "wide": {**wide, "meta.shown": "wide"}, "narrow": {**narrow, "meta.shown": "narrow"},
     }  # fmt: skip
     figure.update_layout({key.replace(".", "_"): value for key, value in wide.items() if not key.startswith("annotations")})
@@ -89,10 +91,17 @@ def projected(figure: go.Figure) -> go.Figure:
     return fitted(go.Figure(grow(plain)))
 
 
-def _legend(figure: go.Figure, rows: int, scale: float) -> dict[str, float]:
+def _legend(figure: go.Figure, rows: int, scale: float) -> dict[str, Any]:
     """Room for a legend of so many rows below the axis, so that plotly need not make any: then the plot's size is known."""
     below = scale * (_AXIS + _ENTRY * rows + _AROUND)
-    return {"margin.b": below, "legend.y": -_AXIS * scale / (figure.layout.height - figure.layout.margin.t - below)}
+    y = -_AXIS * scale / (figure.layout.height - figure.layout.margin.t - below)
+    return {"margin.b": below, "legend.y": y, "yaxis.title.text": _upright(figure, below)}
+
+
+def _upright(figure: go.Figure, below: float) -> str:
+    """The y axis's title in lines as long as the plot is high that has so much below it: it runs through no heading."""
+    high = (figure.layout.height - figure.layout.margin.t - below) * TEXT / figure.layout.font.size
+    return "<br>".join(_name(figure.layout.yaxis.title.text or "", max(1, int(high // _UPRIGHT))))
 
 
 @dataclass(frozen=True)
@@ -120,17 +129,20 @@ def _ends(figure: go.Figure, entries: Sequence[Any], scale: float) -> list[dict[
     early = any(end.x < right - _EARLY * (right - left) for end in ends)
     if early or sum(heights) > height or not all(low <= end.y <= high for end in ends):
         return []
+    own = [height * (high - end.y) / (high - low) for end in ends]
+    places = apart(own, heights, 0, height)
+    if astray(own, places, scale * _LINE_HEIGHT, scale * _MARKER):
+        return []
     # Where names stand is reckoned on these; and plotly would make room for names within the axes.
     figure.update_xaxes(range=[left, right], autorange=False)
     figure.update_yaxes(range=[low, high], autorange=False)
-    own = [height * (high - end.y) / (high - low) for end in ends]
     return [
         {
             "x": end.x, "y": end.y, "axref": "x", "ax": right, "ay": place - at, "xanchor": "left", "align": "left",
             "text": f'<span style="color:{ink(end.colour)}">{"<br>".join(end.name)}</span>', "font": {"size": scale * TEXT},
             "arrowhead": 0, "arrowwidth": 1.5, "arrowcolor": end.colour, "standoff": scale * _MARKER, "borderpad": 3 * scale,
         }
-        for end, at, place in zip(ends, own, apart(own, heights, 0, height), strict=True)
+        for end, at, place in zip(ends, own, places, strict=True)
     ]  # fmt: skip
 
 
@@ -150,11 +162,11 @@ def _end(trace: Any, log_x: bool, log_y: bool) -> _End | None:
     return _End(x, y, _name(trace.name), colour)
 
 
-def _name(name: str) -> list[str]:
-    """A line's name in as few lines as fit at its end, of about the same length."""
+def _name(name: str, letters: int = _NAME) -> list[str]:
+    """A name in as few lines of so many letters as hold it, of about the same length."""
     whole = name.replace(" %", "\u00a0%")
-    lines = wrap(whole, _NAME)
-    return next(even for width in range(1, _NAME + 1) if len(even := wrap(whole, width)) == len(lines))
+    lines = wrap(whole, letters)
+    return next(even for width in range(1, letters + 1) if len(even := wrap(whole, width)) == len(lines))
 
 
 def reach(figure: go.Figure, letter: str) -> tuple[float, float]:

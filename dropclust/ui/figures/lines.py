@@ -38,11 +38,7 @@ def curves(info: Curves, height: int = 380) -> go.Figure:
         chosen = style(Meaning.CHOSEN)
         figure.add_vline(info.marker, line={"color": chosen.colour, "width": 2, "dash": chosen.dash})
     lay_out(figure, info.title, info.x_title, info.y_title, height)
-    if info.y_range:
-        figure.update_yaxes(range=info.y_range)
-    if info.y_spans:
-        figure.update_yaxes(autorangeoptions={"include": list(info.y_spans)})
-    return figure
+    return figure.update_yaxes(range=info.y_range or None, autorangeoptions={"include": info.y_spans})
 
 
 def add_line(figure: go.Figure, line: Series, dash: str | None = None) -> None:

@@ -21,28 +21,30 @@ _CROSSED = (128, 128, 128, 255)  # at least 3 : 1 on white and on black
 _MARKERS = ("circle", "diamond", "square", "triangle-up")
 
 
-def neuron_sheet(info: Neurons, narrow: bool = False) -> bytes:
+def neuron_sheet(info: Neurons, narrow: bool = False, half: int | None = None) -> bytes:
     """Draw the neurons as a sheet of tiles, a PNG, ``narrow`` or as wide as a page; frames have the colour of their cluster.
 
-    A neuron on which the two clusterings agree has a broad frame, another a thin one; one that never fires is crossed out.
+    A neuron on which the two clusterings agree has a broad frame, another a thin one; one that never fires is crossed out. A
+    ``half`` of them, 0 or 1, is narrow; there are more than 20 then, so that both halves have as many in a row.
     """
     from PIL import Image
 
-    pictures = _squares(info.pictures)
+    drawn = np.array_split(np.arange(len(info.pictures)), 1 if half is None else 2)[half or 0]
+    pictures = _squares(info.pictures[drawn])
     n, height, width = pictures.shape
-    columns = min((20 if width < 2 * height else 5) // (2 if narrow else 1), n)
+    columns = min((20 if width < 2 * height else 5) // (1 if half is None and not narrow else 2), n)
     rows, gap = math.ceil(n / columns), 4
     cell_h, cell_w = height + 2 * gap, width + 2 * gap
     sheet = np.zeros((rows * cell_h, columns * cell_w, 4), np.uint8)
     colours = [tuple(int(c[at : at + 2], 16) for at in (1, 3, 5)) for c in palette()]
-    for i in range(n):
-        top, left = (i // columns) * cell_h, (i % columns) * cell_w
+    for place, i in enumerate(drawn):
+        top, left = (place // columns) * cell_h, (place % columns) * cell_w
         tile = np.zeros((cell_h, cell_w, 4), np.uint8)
         frame = tile[1:-1, 1:-1]
         frame[...] = (*colours[info.incoming[i] % len(colours)], 255)
         if not info.agree[i]:
             frame[1:-1, 1:-1] = 0  # a thin frame
-        tile[gap:-gap, gap:-gap] = diverging(pictures[i])
+        tile[gap:-gap, gap:-gap] = diverging(pictures[place])
         if info.silent is not None and info.silent[i]:
             cross = [np.linspace(gap, size - gap - 1, 4 * (height + width)).round().astype(int) for size in (cell_h, cell_w)]
             tile[cross[0], cross[1]] = tile[cross[0], cross[1][::-1]] = _CROSSED
@@ -77,8 +79,7 @@ def learning_figure(info: Learning, what: str, total: int, height: int = 340) ->
     figure, colours = go.Figure(), palette()
     ghost = style(Meaning.BEFORE)
     for number, name in enumerate(info.names):
-        dash = _DASHES[number % len(_DASHES)]
-        line = {"color": colours[number % len(colours)], "width": 3, "dash": dash}
+        line = {"color": colours[number % len(colours)], "width": 3, "dash": _DASHES[number % len(_DASHES)]}
         if number >= len(info.names) - info.before:
             line = {"color": ghost.tint(0.7), "width": 2, "dash": "dot"}
         figure.add_scatter(
@@ -94,11 +95,7 @@ def learning_figure(info: Learning, what: str, total: int, height: int = 340) ->
         showlegend=named > 0, height=height + 24 * named, margin={"b": 60 + 24 * named},
         legend={"orientation": "v", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": TEXT}},
     )  # fmt: skip
-    if what == "accuracy":
-        figure.update_yaxes(range=[0, 1])
-    else:
-        figure.update_yaxes(rangemode="tozero")
-    return figure
+    return figure.update_yaxes(**({"range": [0, 1]} if what == "accuracy" else {"rangemode": "tozero"}))
 
 
 def nulls_figure(info: Nulls) -> go.Figure:
@@ -114,5 +111,4 @@ def nulls_figure(info: Nulls) -> go.Figure:
         )  # fmt: skip
     lay_out(figure, "", info.what, "", 300)
     name_rows(figure, {name: name for name, *_ in info.rows})
-    figure.update_layout(hovermode="closest")
-    return figure
+    return figure.update_layout(hovermode="closest")

@@ -36,8 +36,7 @@ def answers(info: Answers) -> go.Figure:
     lines.lay_out(figure, "What is it? Scaled, and sampled", "digit", "probability, share of votes", 400)
     figure.update_layout(barmode="group", bargap=0.15, bargroupgap=0)
     figure.update_xaxes(tickvals=classes, range=[-0.6, OUTPUTS - 0.4])
-    figure.update_yaxes(range=[0, 1.05], tickvals=[0, 0.25, 0.5, 0.75, 1])
-    return figure
+    return figure.update_yaxes(range=[0, 1.05], tickvals=[0, 0.25, 0.5, 0.75, 1])
 
 
 def turning(info: Curves) -> go.Figure:

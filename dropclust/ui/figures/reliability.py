@@ -35,5 +35,4 @@ def reliability(info: Reliability) -> go.Figure:
     figure.update_xaxes(title_text="", row=1, col=1)
     figure.update_yaxes(title_text="share that is correct", range=[0, 1.02], row=1, col=1)
     figure.update_yaxes(title_text="images", type="log", dtick=1, row=2, col=1)
-    figure.update_layout(bargap=0.1)
-    return figure
+    return figure.update_layout(bargap=0.1)

@@ -56,8 +56,7 @@ def trend(info: Trend, height: int = 460) -> go.Figure:
     lines.level(figure, 0)
     lines.lay_out(figure, "What doubling the batch does", "", "percentage points", height)
     figure.update_layout(scattermode="group")
-    figure.update_yaxes(range=info.y_range)
-    return figure
+    return figure.update_yaxes(range=info.y_range)
 
 
 def spread(info: Spread, height: int = 420) -> go.Figure:

@@ -59,12 +59,27 @@ function click(event) {
   window.Plotly.downloadImage(drawn, { format, filename: chart, width, height, scale: 2 });
 }
 
-/** Show that of a chart's two layouts which suits its size (dropclust/ui/figures/fit.py lays them out). */
+const fitted = ({ layout }) => layout?.meta?.least;
+const roomy = ({ layout: { meta, width, height } }) => width >= meta.least[0] && height >= meta.least[1];
+const named = ({ layout: { meta } }) => meta.wide.showlegend === false; // at its lines' ends, where it is wide
+
+/** A chart and those beside it; alone where it fills the screen. */
+function row(chart) {
+  const around = chart.closest("[data-testid='stHorizontalBlock']");
+  if (!around || chart.layout.width > around.clientWidth) return [chart];
+  return [...around.querySelectorAll(".js-plotly-plot")].filter(fitted);
+}
+
+/** Show that of each chart's two layouts which suits its size (dropclust/ui/figures/fit.py lays them out); beside a legend, a legend. */
 function suit(chart) {
-  const { meta, width, height } = chart.layout ?? {};
-  if (!meta?.least || !window.Plotly) return;
-  const wanted = width >= meta.least[0] && height >= meta.least[1] ? "wide" : "narrow";
-  if (meta.shown !== wanted) window.Plotly.relayout(chart, meta[wanted]);
+  if (!fitted(chart) || !window.Plotly) return;
+  const charts = row(chart);
+  const names = charts.every((each) => named(each) && roomy(each));
+  for (const each of charts) {
+    const { meta } = each.layout;
+    const wanted = roomy(each) && (names || !named(each)) ? "wide" : "narrow";
+    if (meta.shown !== wanted) window.Plotly.relayout(each, meta[wanted]);
+  }
 }
 
 function suitNew() {
@@ -104,5 +119,7 @@ export default function ({ data, setTriggerValue }) {
     document.addEventListener("click", click);
     new MutationObserver(suitNew).observe(document.body, { childList: true, subtree: true });
     suitNew();
+    // Streamlit gives icons the pixels that a rem has when it draws them: in a presentation that changes.
+    document.head.append(Object.assign(document.createElement("style"), { textContent: ".stTooltipIcon svg { width: 1rem; height: 1rem; }" }));
   }
 }

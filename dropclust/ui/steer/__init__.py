@@ -44,7 +44,7 @@ def text(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def steer(name: str, token: str, key: str) -> None:
+def steer(name: str, token: str, key: str, layer: int) -> None:
     """Show a live run: it is steered and seen without a rerun of the page.
 
     Parameters
@@ -55,8 +55,11 @@ def steer(name: str, token: str, key: str) -> None:
         What whoever started it steers it with, and the browser keeps for a reload; empty for everybody else.
     key
         Name of the component in the session.
+    layer
+        The hidden layer, from 1, whose neurons are seen first.
     """
     base = str(st.get_option("server.baseUrlPath")).strip("/")
     looks = {name: {"colour": style(of).colour, "dash": style(of).dash} for name, of in MEANINGS.items()}
     before = f"/{base}/" if base else "/"
-    _component()(key=key, data={"name": name, "token": token, "base": before, "feed": f"{before}{PATH}/{name}", "looks": looks})
+    run = {"name": name, "token": token, "layer": layer, "base": before, "feed": f"{before}{PATH}/{name}"}
+    _component()(key=key, data={**run, "looks": looks})

@@ -5,6 +5,13 @@ const HAND = 900; // milliseconds after a viewer's last move in which the slider
 const USUAL = 0.5; // the rate that the button switches on, until another one held
 const FEWEST_EPOCHS = 2; // that the strips have room for
 const KEPT_MOMENTS = 600;
+const BESIDE = 900; // CSS pixels from which on the strips stand beside the neurons (steer.css)
+const WIDEST = 3.2; // width over height of a field for which little of the screen is left
+const LETTERS = 0.96; // of the component's letters, those of the strips: 24 px where charts have 24 in a presentation
+const PHONE_LETTERS = 13;
+const STRIPS = [72, 104, 84, 84]; // how high the strips are, in parts of their sum
+const LOWEST = 9; // their sum, in letters' heights
+const HIGHEST = 22;
 
 const shown = new WeakMap();
 
@@ -32,7 +39,7 @@ function createLive(root) {
   let data = { name: "" };
   let token = "";
   let feed = null;
-  let layer = 1;
+  let layer = 0;
   let theme = null;
   let head = null; // what changes with every word of the server
   let pieces = [];
@@ -43,7 +50,9 @@ function createLive(root) {
   let wanted = null; // rates that are still to be said
   let last = [USUAL, USUAL, USUAL]; // the last rates above 0
   let aloud = 0;
-  const field = createField(canvas, () => theme, (wide) => (wide < NARROW ? 1.25 : 1.75));
+  let shape = 1.75; // width over height of the field
+  let sized = ""; // what it was last laid out for
+  const field = createField(canvas, () => theme, () => shape);
 
   const steers = () => Boolean(head) && (token !== "" || head.open);
   const ended = () => !head || ["stopped", "saved", "failed"].includes(head.state);
@@ -233,6 +242,7 @@ function createLive(root) {
     status.setAttribute("aria-live", head.state === "running" ? "off" : "polite");
     links();
     for (const element of all("[data-owner]")) element.hidden = token === "";
+    find(".key").hidden = !may || ended();
     find('[data-do="end"]').disabled = ended();
     find("[data-open]").checked = head.open;
     const others = `${head.viewers} ${head.viewers === 1 ? "viewer" : "viewers"}.`;
@@ -264,18 +274,37 @@ function createLive(root) {
 
   // ---- the strips over time --------------------------------------------------------------------------------------------------
 
+  const letters = () => parseFloat(getComputedStyle(root).fontSize);
+
+  /** What the window has left below the top of an element, as long as the page is not scrolled. */
+  const left = (element) => innerHeight - element.getBoundingClientRect().top - (document.getElementById("stMain")?.scrollTop ?? 0);
+
+  /** Let the field and its legend end within the window, where they stand beside the strips. */
+  function shapeField() {
+    const wide = canvas.parentElement.clientWidth;
+    const room = left(canvas) - find(".legend").offsetHeight - letters() / 2;
+    shape = wide < NARROW ? 1.25 : 1.75;
+    if (root.clientWidth >= BESIDE) shape = room > 0 ? Math.max(shape, Math.min(WIDEST, wide / room)) : WIDEST;
+    const now = `${wide} ${Math.round(100 * shape)}`;
+    if (now === sized) return;
+    sized = now;
+    field.resized();
+  }
+
   function drawStrips() {
     if (!head?.epoch || !theme) return;
     const wide = strips.parentElement.clientWidth;
     if (!wide) return;
-    const narrow = wide < NARROW;
-    const heights = narrow && root.clientWidth < NARROW ? [46, 58, 46, 46] : [72, 104, 84, 84];
-    const [left, right, gap, foot] = [44, 10, 20, 20];
-    const total = heights.reduce((sum, each) => sum + each + gap, foot);
-    const context = fit(strips, wide, total);
+    const phone = root.clientWidth < NARROW;
+    const size = phone ? PHONE_LETTERS : LETTERS * letters();
+    const [start, right, gap, foot] = [3.4 * size, 10, 1.55 * size, 1.55 * size];
+    const room = root.clientWidth < BESIDE ? Infinity : left(strips) - 4 * gap - foot - letters() / 2;
+    const sum = phone ? 196 : Math.max(LOWEST * size, Math.min(HIGHEST * size, room));
+    const heights = STRIPS.map((part) => (sum * part) / STRIPS.reduce((one, other) => one + other));
+    const context = fit(strips, wide, sum + 4 * gap + foot);
     const span = Math.max(FEWEST_EPOCHS * head.epoch, head.step * 1.04);
-    const x = (step) => left + (step / span) * (wide - left - right);
-    context.font = `13px ${theme.font}`;
+    const x = (step) => start + (step / span) * (wide - start - right);
+    context.font = `${size}px ${theme.font}`;
     context.textBaseline = "middle";
     const inks = Object.fromEntries(Object.entries(data.looks).map(([what, { colour }]) => [what, theme.lines(colour)]));
     const faint = theme.dark ? "rgba(255,255,255,.18)" : "rgba(0,0,0,.14)";
@@ -285,14 +314,14 @@ function createLive(root) {
       const y = (value) => top + ((high - value) / (high - low)) * tall;
       context.fillStyle = theme.text;
       context.textAlign = "left";
-      context.fillText(title, left, top - 9);
+      context.fillText(title, start, top - 0.7 * size);
       context.textAlign = "right";
       for (const [value, text] of texts) {
-        context.fillText(text, left - 6, y(value));
+        context.fillText(text, start - 0.45 * size, y(value));
         context.strokeStyle = faint;
         context.lineWidth = 1;
         context.beginPath();
-        context.moveTo(left, y(value));
+        context.moveTo(start, y(value));
         context.lineTo(wide - right, y(value));
         context.stroke();
       }
@@ -302,7 +331,7 @@ function createLive(root) {
     function line(points, what) {
       context.strokeStyle = inks[what];
       context.setLineDash(DASHES[data.looks[what].dash] ?? []);
-      context.lineWidth = 2.5;
+      context.lineWidth = Math.max(2.5, 0.16 * size);
       context.lineJoin = "round";
       context.beginPath();
       points.forEach(([atX, atY], i) => (i ? context.lineTo(atX, atY) : context.moveTo(atX, atY)));
@@ -339,14 +368,14 @@ function createLive(root) {
       context.textAlign = "left";
       for (const [rate, layers] of apart ? shared : []) {
         const text = layers.join(", ");
-        context.fillText(text, Math.min(x(head.step) + 4, wide - context.measureText(text).width), y(rate) - (rate < 0.1 ? 7 : 0));
+        context.fillText(text, Math.min(x(head.step) + 4, wide - context.measureText(text).width), y(rate) - (rate < 0.1 ? size / 2 : 0));
       }
       context.fillStyle = inks.acted;
       for (const [step] of pieces) {
         context.beginPath();
-        context.moveTo(x(step), top + 7);
-        context.lineTo(x(step) - 4.5, top - 1);
-        context.lineTo(x(step) + 4.5, top - 1);
+        context.moveTo(x(step), top + 0.5 * size);
+        context.lineTo(x(step) - 0.34 * size, top - 1);
+        context.lineTo(x(step) + 0.34 * size, top - 1);
         context.fill();
       }
       top += heights[0] + gap;
@@ -381,9 +410,9 @@ function createLive(root) {
     context.textAlign = "center";
     const epochs = span / head.epoch;
     const every = [1, 2, 5, 10, 20].find((each) => epochs / each <= 8) ?? 20;
-    for (let epoch = 0; epoch <= epochs; epoch += every) context.fillText(String(epoch), x(epoch * head.epoch), top + 12);
+    for (let epoch = 0; epoch <= epochs; epoch += every) context.fillText(String(epoch), x(epoch * head.epoch), top + 0.9 * size);
     context.textAlign = "right";
-    context.fillText("epoch", left - 8, top + 12);
+    context.fillText("epoch", start - 0.6 * size, top + 0.9 * size);
     strips.setAttribute(
       "aria-label",
       `Over ${(head.step / head.epoch).toFixed(1)} epochs: dropout rate now ${head.rates.map(rateText).join(", ")}, changed ${pieces.length} times.` +
@@ -414,10 +443,12 @@ function createLive(root) {
     );
   }
 
-  const resized = new ResizeObserver(() => {
-    field.resized();
+  function onSize() {
+    shapeField();
     requestAnimationFrame(drawStrips);
-  });
+  }
+
+  const resized = new ResizeObserver(onSize);
 
   root.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
@@ -428,6 +459,7 @@ function createLive(root) {
     event.target.blur();
   });
   resized.observe(find(".stage"));
+  addEventListener("resize", onSize);
 
   return {
     update(next) {
@@ -436,6 +468,7 @@ function createLive(root) {
       field.recolour();
       if (next.name !== data.name) {
         data = next;
+        layer = data.layer;
         [head, pieces, history, seen] = [null, [], [], null];
         field.clear();
         // Who started a run steers it after a reload too: the browser keeps the token, not the address.
@@ -457,6 +490,7 @@ function createLive(root) {
       feed?.close();
       resized.disconnect();
       document.removeEventListener("keydown", onKey);
+      removeEventListener("resize", onSize);
       field.destroy();
       clearTimeout(saying);
       clearTimeout(aloud);

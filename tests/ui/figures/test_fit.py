@@ -95,6 +95,45 @@ def test_where_names_do_not_fit_the_lines_have_a_legend():
             assert 0 < below < layout.margin.b
 
 
+@pytest.mark.parametrize("names", [2, 3])
+def test_a_chart_of_its_own_height_is_high_enough_for_names(names):
+    ends = dict(list({**ENDS, "third": 0.8}.items())[-names:])
+    for make in (fit.fitted, fit.projected):
+        made = make(lines(ends))
+        assert made.layout.meta["least"][1] <= made.layout.height < made.layout.meta["least"][1] + 1
+
+
+@pytest.mark.parametrize("make", [fit.fitted, fit.projected])
+def test_lines_that_end_at_one_point_have_a_legend(make):
+    together = go.Figure()
+    for number in range(4):
+        together.add_scatter(x=[0, 1], y=[number / 10, 1], name=f"line {number}", mode="lines", line={"color": "#0072B2"})
+    together.update_layout(curves(Curves("title", "x", "y", (), "")).layout)
+    two = go.Figure(together.data[:2], together.layout)
+    said, named = make(together), make(two)
+    assert not said.layout.annotations
+    assert said.layout.showlegend is not False
+    assert "range" not in said.layout.yaxis.to_plotly_json()  # plotly chooses it, as for any chart with a legend
+    assert len(named.layout.annotations) == 2  # each beside the point, in its line's colour
+
+
+@pytest.mark.parametrize("make", [fit.fitted, fit.projected])
+def test_a_title_beside_the_y_axis_is_no_longer_than_the_plot_is_high(make):
+    title = "model variance of logits and of all that follows (log axis)"
+    alone = curves(Curves("title", "x", title, (), ""), height=300)
+    figure = lines().update_yaxes(title_text=title)
+    made, bare = make(figure), make(alone)
+    for layout in (shown(made, "wide").layout, shown(made, "narrow").layout, bare.layout):
+        below = max(layout.margin.b, 80 * layout.font.size / TEXT)  # the axis's own room
+        high = layout.height - layout.margin.t - below
+        written = layout.yaxis.title.text.split("<br>")
+        assert " ".join(written) == title
+        assert max(map(len, written)) * 7 * layout.font.size / TEXT <= high
+    assert shown(made, "narrow").layout.yaxis.title.text.count("<br>") >= shown(made, "wide").layout.yaxis.title.text.count(
+        "<br>"
+    )
+
+
 def test_one_line_needs_neither():
     figure = fit.fitted(lines({"alone": 1.0}))
     assert not figure.layout.annotations

@@ -41,6 +41,29 @@ def test_a_sheet_shows_every_neuron(layer, units):
             assert not tile[at + down : at + down + room, :, 3].any()  # the page's ground
 
 
+@pytest.mark.parametrize("units", [21, 45, 100])
+def test_two_halves_have_ten_tiles_in_a_row_and_together_all_of_them(units):
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(a, b)).astype(np.float32) for a, b in pairwise([784, units, units, units, 10])]
+    labels = np.unique(rng.integers(0, 10, units), return_inverse=True)[1]
+    info = network.neurons(weights, 1, labels, labels, (rng.random(units) < 0.5).tolist())
+
+    def tiles(image: bytes, count: int) -> list[bytes]:
+        pixels = np.asarray(Image.open(io.BytesIO(image)))[::2, ::2]
+        columns = pixels.shape[1] // 36
+        cells = [
+            pixels[36 * row : 36 * row + 36, 36 * at : 36 * at + 36]
+            for row in range(len(pixels) // 36)
+            for at in range(columns)
+        ]
+        return [cell.tobytes() for cell in cells[:count]]
+
+    halves = [neuron_sheet(info, half=half) for half in (0, 1)]
+    assert {Image.open(io.BytesIO(half)).size[0] for half in halves} == {2 * 10 * 36}
+    first, rest = tiles(halves[0], -(-units // 2)), tiles(halves[1], units // 2)
+    assert first + rest == tiles(neuron_sheet(info), units)
+
+
 def test_tiles_of_a_very_wide_layer_stand_five_in_a_row():
     weights = [np.ones((784, 7)), np.ones((7, 7)), np.ones((7, 2_000)), np.ones((2_000, 10))]
     sheet = Image.open(io.BytesIO(neuron_sheet(network.neurons(weights, 2, [0] * 7, [0] * 7, [True] * 7))))
