@@ -119,7 +119,5 @@ export default function ({ data, setTriggerValue }) {
     document.addEventListener("click", click);
     new MutationObserver(suitNew).observe(document.body, { childList: true, subtree: true });
     suitNew();
-    // Streamlit gives icons the pixels that a rem has when it draws them: in a presentation that changes.
-    document.head.append(Object.assign(document.createElement("style"), { textContent: ".stTooltipIcon svg { width: 1rem; height: 1rem; }" }));
   }
 }
