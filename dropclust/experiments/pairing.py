@@ -48,10 +48,10 @@ def paired(*values: pd.Series[float]) -> tuple[npt.NDArray[np.float64], ...]:
     >>> paired(pd.Series({0: 1.0, 1: 2.0}), pd.Series({1: 3.0, 2: 4.0}))
     (array([2.]), array([3.]))
     """
-    if all(each.index.equals(values[0].index) for each in values) and values[0].index.is_monotonic_increasing:
-        return tuple(each.to_numpy(dtype=float) for each in values)
-    joined = pd.concat(values, axis=1, join="inner").sort_index()
-    return tuple(joined.iloc[:, number].to_numpy(dtype=float) for number in range(len(values)))
+    if any(not each.index.equals(values[0].index) for each in values) or not values[0].index.is_monotonic_increasing:
+        joined = pd.concat(values, axis=1, join="inner").sort_index()
+        values = tuple(joined.iloc[:, number] for number in range(len(values)))
+    return tuple(np.asarray(each, dtype=np.float64) for each in values)
 
 
 def by_seed_and(table: pd.DataFrame, column: str, over: str, **where: object) -> pd.DataFrame:
