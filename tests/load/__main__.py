@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
+import time
 from pathlib import Path
 
 from tests.load.server import DASHBOARD, Server, Watch, empty_page
-from tests.load.viewer import Viewer
+from tests.load.viewer import PATIENCE, Viewer
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("", *sorted(file.stem for file in (ROOT / "pages").glob("*.py") if file.stem != "explore"))
-LONGEST = {"Examples shown": 3_000_000.0, "Batch size": 16.0}  # of the trainings beside; each is a minute or more
+LONGEST = "examples=3000000&batch=16"  # of the trainings beside: as long as may be, a minute or so
+TRAININGS = 20  # for each that runs, so that so many run as long as the table takes
 
 
 async def seconds_of(server: Server, page: str, sessions: int, turns: int, think: float) -> tuple[list[float], list[str]]:
@@ -39,16 +41,17 @@ async def seconds_of(server: Server, page: str, sessions: int, turns: int, think
 
 
 async def train(server: Server, number: int) -> None:
-    """Ask for more trainings than so many, of which so many run as long as the table takes."""
-    viewer = Viewer(server.port, "train")
-    await viewer.open()
-    for seed in range(5 * number):
-        for label, value in LONGEST.items():
-            viewer.values[viewer.named(label)] = {"double_value": value}
-        viewer.values[viewer.named("First seed")] = {"double_value": float(seed)}
-        await viewer.run()
+    """Ask for more trainings than so many, and wait until so many run; there are enough for as long as the table takes."""
+    for seed in range(TRAININGS * number):
+        viewer = Viewer(server.port, "train", query=f"{LONGEST}&seed={seed}")
+        await viewer.open()
         await viewer.run(trigger=viewer.named("Train"))
-    await viewer.close()
+        await viewer.close()
+    until = time.monotonic() + PATIENCE
+    while (running := server.running()) < number:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{number} trainings must run beside; only {running} do")
+        await asyncio.sleep(0.5)
 
 
 def percentile(times: list[float], share: float) -> float:

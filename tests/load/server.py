@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -59,6 +60,11 @@ class Server:
         """Processor time used so far, of all its threads and not of its children."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def running(self) -> int:
+        """How many trainings run on its workers."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=30) as answer:
+            return int(json.load(answer)["queue"].get("training", 0))
 
     def resident(self) -> float:
         """MB that it has in memory now."""

@@ -29,10 +29,12 @@ class Viewer:
         The last part of its address; "" for the first page.
     seed
         Of what it presses.
+    query
+        What its address says.
     """
 
-    def __init__(self, port: int, page: str, seed: int = 0) -> None:
-        self.port, self.page, self.random = port, page, random.Random(seed)
+    def __init__(self, port: int, page: str, seed: int = 0, query: str = "") -> None:
+        self.port, self.page, self.random, self.query = port, page, random.Random(seed), query
         self.held: set[str] = set()
         self.widgets: dict[str, Any] = {}  # by id, the elements that can be pressed
         self.values: dict[str, dict[str, Any]] = {}  # by id, what a widget was set to: field of its state -> value
@@ -63,6 +65,7 @@ class Viewer:
             asked.rerun_script.page_script_hash = self.page_hash
         else:
             asked.rerun_script.page_name = self.page
+        asked.rerun_script.query_string = self.query
         asked.rerun_script.fragment_id = fragment
         asked.rerun_script.cached_message_hashes.extend(self.held)
         for name, fields in self.values.items():
