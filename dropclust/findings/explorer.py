@@ -203,7 +203,7 @@ class Reading:
         """What stands over the neurons that have a twin, and over the others."""
         alone = self.units - (self.with_twin or 0)
         dead = f", {self.dead} of them dead" if self.dead else ""
-        return f"One network: {self.with_twin or 0} with a twin", f"{alone} without one{dead}"
+        return f"One network: {self.with_twin or 0} with a twin", f"{alone} without a twin{dead}"
 
     @property
     def finding(self) -> str:

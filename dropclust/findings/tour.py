@@ -65,8 +65,8 @@ def _chance(by_rate: Mapping[float, Reading]) -> str:
     least = math.ceil(round(100 * gap, 6)) / 100  # no less, so that it is never more
     return (
         "Twins act alike; the paper asks if neurons are wired alike too: do incoming and outgoing weights group them the same? "
-        f"Rand index {bare(at.rand.mean)}, chance {bare(at.chance)}, never more than {bare(least)} apart. "
-        f"Adjusted Rand, 0 for chance, 1 for perfect: {bare(at.adjusted.mean)}."
+        f"Rand index {bare(at.rand.mean)}, chance {bare(at.chance)} at 0.5, never more than {bare(least)} apart; adjusted Rand "
+        f"{bare(at.adjusted.mean)} (0: chance, 1: perfect)."
     )
 
 
@@ -84,7 +84,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step("Half of them off", _half, "Point at a pair, or tap it: two neurons, one answer.", 0.5),
     Step("Too much", _too_much, "Drag back until the digits are read again.", 0.8),
-    Step("What chance alone would do", _chance, "Drag to the widest gap.", 0.5, PAPER),
+    Step("What chance alone would do", _chance, "Drag: the two stay together.", 0.5, PAPER),
     Step(
         "Switch it off again",
         lambda _: "Do the twins stay when dropout is taken away? A network that is still learning can tell.",
@@ -101,7 +101,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "What the paper says, and what holds",
-        lambda _: "Each claim was measured again, the paper's with seeds nobody had looked at; not all of them hold.",
+        lambda _: "Each claim was measured again on fresh networks; not all of them hold.",
         "Read the verdicts, then train a network of your own.",
         0.5,
         links=(("Does it hold?", "claims"), ("Train your own", "train?rate=0.5")),

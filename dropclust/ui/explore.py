@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 import streamlit as st
 
@@ -27,6 +28,7 @@ from dropclust.ui.figures.network import neuron_sheet
 from dropclust.ui.figures.once import draw_once
 
 WAITING_HEIGHT = "85vh"  # about as high as the explorer
+PAGES = frozenset(address.partition("?")[0] for step in STEPS for _, address in step.links)  # to which the tour leads
 WAYS = ("rand", "adjusted", "twins", "accuracy")  # what is drawn against the rate
 
 
@@ -72,10 +74,13 @@ def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: 
         )
     question = st.session_state["explorer asks"]
     seen = explorer(scene, start, key, question, shell.presenting(), table2.shown_spec(MERGED, shown.recipe, shown.seed).key)
-    st.session_state["explorer as it was left"] = seen
+    st.session_state["explorer as it was left"] = replace(seen, go="")
     if question and seen.guess is not None and "guessed" not in st.session_state:
         _guessed(shown, scene, seen.guess, question)
     state.put_all({rate: scene.rates[seen.index], view: seen.view, step: seen.step})
+    page, _, query = seen.go.partition("?")
+    if page in PAGES:  # as the app's own links go: the session, with its guess and its step, goes along
+        st.switch_page(f"pages/{page}.py", query_params=dict(parse_qsl(query)))
 
 
 def is_asking() -> bool:

@@ -19,6 +19,7 @@ from dropclust.ui.figures.network import neuron_sheet
 from dropclust.ui.figures.once import draw_once
 
 NAME = "live"  # of the address's parameter that says which run
+_LEFT = "live run as it was left"
 PACE = 10_000.0  # images a second at which a run begins: an epoch in five seconds, so that its changes can be watched
 
 
@@ -55,8 +56,8 @@ def before() -> None:
             drawn = network.Neurons(pictures, number, one, one, one.astype(bool), "The neurons of a network that has learnt.")
             st.image(draw_once(neuron_sheet, drawn, None, narrow=True), alt=drawn.sentence, width="stretch")
         st.caption(
-            "**Preview. Press Start:** here your network's neurons will stand, each as its weights from the image, in "
-            "clusters, and twins joined."
+            "**Preview. Press Start:** here your network's neurons will stand, each as its weights, in clusters, and twins "
+            "joined."
         )
 
 
@@ -69,7 +70,10 @@ def token(name: str) -> str:
 def asked() -> str:
     """Name of the run that the address asks for, if it is known here; the page says so where it is not."""
     name = st.query_params.get(NAME, "")
+    if not name and steering().exists(left := st.session_state.get(_LEFT, "")):  # who comes back from another page finds it
+        st.query_params[NAME] = name = left
     if not name or steering().exists(name):
+        st.session_state[_LEFT] = name
         return name
     st.warning(
         as_text(f"No live run {name[:16]} is known here: it ended a while ago, or the app was started anew. Start another."),

@@ -149,6 +149,16 @@ def test_pause_pauses_a_step_is_a_step_and_a_reload_finds_it(app: App, page: Pag
     until(page, "strips.step === '0' && strips.changes === '0' && strips.rates === '0.05 0.05 0.05'")
 
 
+def test_who_comes_back_from_another_page_finds_the_run_and_steers_it(app: App, page: Page) -> None:
+    link = begin(page, app)
+    page.locator(".st-key-shell-foot .stPageLink a").first.click()
+    expect(page.get_by_role("heading", name=TITLE)).to_have_count(0)
+    page.get_by_text("See", exact=True).click()
+    page.get_by_role("link", name="Live", exact=True).click()
+    expect(page).to_have_url(link)
+    expect(page.get_by_role("button", name="Switch dropout on")).to_be_enabled()
+
+
 def test_a_second_browser_watches_and_cannot_steer_unless_it_may(app: App, page: Page, browser: Browser) -> None:
     link = begin(page, app)
     other = browser.new_context(viewport={"width": 390, "height": 844}).new_page()

@@ -116,6 +116,76 @@ def test_a_link_of_the_tour_stays_in_the_presentation_and_shows_the_layer_and_th
     expect(page.get_by_role("combobox", name=re.compile("Network"))).to_have_value(re.compile("paper"))
 
 
+def test_every_step_of_the_tour_has_one_room_and_leaves_all_below_it_on_the_screen(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, Seen("?guess=off&present=1&step=1", "canvas", "#rate"), address)
+    presents(page)
+    parts = (".tour", ".slider", ".field")
+    rooms = []
+    for step in range(1, 8):
+        expect(page.locator(".tour-at")).to_have_text(f"{step} of 7")
+        page.wait_for_timeout(300)
+        rooms.append([page.locator(part).bounding_box() for part in parts])
+        charts = [each.bounding_box() for each in page.locator("[data-chart]").all() if each.is_visible()]
+        assert len(charts) == 2
+        assert all(box["y"] + box["height"] <= 900 for box in (*charts, *rooms[-1]) if box)
+        if step == 4:  # the neuron that is pointed at stands before the charts, which keep their place
+            page.locator(".field canvas").hover(position={"x": 60, "y": 60})
+            expect(page.locator(".pair")).to_be_visible()
+            assert [each.bounding_box() for each in page.locator("[data-chart]").all() if each.is_visible()] == charts
+            page.mouse.move(5, 5)
+        page.keyboard.press("PageDown")
+    assert all(room == rooms[0] for room in rooms)
+    expect(page).to_have_title("Live · DropClust", timeout=60_000)  # a clicker goes on after the last
+
+
+def test_what_stands_in_front_has_the_keys_before_the_tour_and_the_page(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, Seen("?guess=off&present=1&step=2", "canvas", "#rate"), address)
+    presents(page)
+    page.keyboard.press("l")
+    panel = page.locator(".st-key-shell-link details[open]")
+    expect(panel.get_by_role("img", name="QR code of the link")).to_be_visible(timeout=60_000)
+    page.keyboard.press("PageDown")
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0, timeout=60_000)
+    expect(page.locator(".tour-at")).to_have_text("2 of 7")
+    expect(page).to_have_title("Explore · DropClust")
+
+
+def test_a_clicker_leads_on_from_a_slider_that_has_the_focus_and_a_page_loaded_again_is_presented(
+    visit: Visit, address: str
+) -> None:
+    page = visit.page
+    settle(page, Seen("compress?present=1"), address)
+    presents(page)
+    slider = page.locator(".stSlider input[type=range]").first
+    slider.focus()
+    before = slider.input_value()
+    page.keyboard.press("PageDown")
+    expect(page).to_have_title("Draw a digit · DropClust", timeout=60_000)
+    expect(page).to_have_url(re.compile("present=1"))
+    page.reload()
+    presents(page)
+    page.keyboard.press("PageUp")
+    expect(page).to_have_title("Compress · DropClust", timeout=60_000)
+    expect(page.locator(".stSlider input[type=range]").first).to_have_value(before, timeout=60_000)
+    page.locator("#stMain").focus()
+    page.keyboard.press("End")  # a frame around the whole screen would say nothing, and cross what is read
+    assert page.evaluate("getComputedStyle(document.getElementById('stMain'), '::before').display") == "none"
+
+
+def test_who_comes_back_from_where_the_tour_led_finds_its_step_and_is_asked_nothing(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, Seen("?step=6", "canvas", "#rate"), address)
+    page.get_by_role("link", name="Compress →").click()
+    expect(page.get_by_role("heading", name="Can neurons that act alike be merged?")).to_be_visible(timeout=60_000)
+    page.get_by_text("See", exact=True).click()
+    page.get_by_role("link", name="Explore").click()
+    expect(page.locator(".tour-at")).to_have_text("6 of 7", timeout=60_000)
+    expect(page.locator(".guess")).to_be_hidden()
+
+
 @pytest.mark.parametrize("query", ["?guess=off", "?guess=off&present=1"])
 def test_a_finger_is_told_of_no_keys(browser: Browser, address: str, query: str) -> None:
     names = ("End presentation", "Full screen") if "present" in query else ("Present",)

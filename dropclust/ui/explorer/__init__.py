@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,15 @@ class Seen:
         Of the tour, from 1; 0 when it is not taken.
     guess
         How many neurons the viewer guessed, `SKIPPED`, or None before either.
+    go
+        Address, below the app's own, of the page that the viewer goes on to; empty for none.
     """
 
     index: int
     view: str = TWINS
     step: int = 0
     guess: int | None = None
+    go: str = ""
 
 
 @cache
@@ -115,8 +118,9 @@ def explorer(
         },
         default={"seen": {"index": begun.index, "view": begun.view, "step": begun.step, "guess": None}},
         on_seen_change=_heard,
+        on_go_change=_heard,
     )  # fmt: skip
-    return _seen(result.seen, last)
+    return replace(_seen(result.seen, last), go=str(result.go or ""))
 
 
 def _seen(told: Any, last: int) -> Seen:

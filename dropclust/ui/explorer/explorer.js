@@ -32,7 +32,7 @@ export default function mount(component) {
     explorer = createExplorer(parentElement.querySelector(".explorer"));
     explorers.set(parentElement, explorer);
   }
-  explorer.update(data, (seen) => component.setStateValue("seen", seen));
+  explorer.update(data, (seen) => component.setStateValue("seen", seen), (address) => component.setTriggerValue("go", address));
   return () => {
     explorers.delete(parentElement);
     explorer.destroy();
@@ -208,6 +208,7 @@ function createExplorer(root) {
   let question = null; // what is to be guessed, while it is open
   let links = null; // where the app's pages begin; null where there is no app
   let network = ""; // the key that a link carries
+  let go = () => {}; // to another page of the app
   let addresses = []; // of the pictures, one a rate
   let pictures = []; // their levels, as far as they are there
   let atlases = new Map(); // the same in colours
@@ -825,11 +826,8 @@ function createExplorer(root) {
     buttons.tour.hidden = step > 0 || !scene.steps.length;
     if (step) {
       const now = scene.steps[step - 1];
-      find(".tour-at").textContent = `${step} of ${scene.steps.length}`;
-      find(".tour-title").textContent = now.title;
-      find(".tour-sentence").textContent = now.sentence;
-      find(".tour-do").textContent = now.do;
-      find(".tour-links").replaceChildren(...now.links.map(([text, address]) => pageLink(text, address)));
+      writeStep(find(".tour-words"), step);
+      sizeTour();
       buttons.back.disabled = step === 1;
       buttons.next.disabled = step === scene.steps.length;
       if (tell) {
@@ -839,6 +837,31 @@ function createExplorer(root) {
       }
     }
     if (tell) onChange();
+  }
+
+  function writeStep(words, number) {
+    const told = scene.steps[number - 1];
+    const put = (part, text) => (words.querySelector(part).textContent = text);
+    put(".tour-at", `${number} of ${scene.steps.length}`);
+    put(".tour-title", told.title);
+    put(".tour-sentence", told.sentence);
+    put(".tour-do", told.do);
+    words.querySelector(".tour-links").replaceChildren(...told.links.map(([text, address]) => pageLink(text, address)));
+  }
+
+  /** Every step has the room of the longest, so that nothing below moves from step to step; not on a phone, which scrolls. */
+  function sizeTour() {
+    const words = find(".tour-words");
+    words.style.minHeight = "";
+    if (!step || root.clientWidth < WIDE) return;
+    const copy = words.cloneNode(true);
+    copy.removeAttribute("aria-live");
+    copy.style.cssText = `position: absolute; visibility: hidden; width: ${words.clientWidth}px`;
+    find(".tour").append(copy);
+    const heights = scene.steps.map((_, i) => (writeStep(copy, i + 1), copy.offsetHeight));
+    copy.remove();
+    words.style.minHeight = `${Math.max(...heights)}px`;
+    root.style.setProperty("--tour-height", `${find(".tour").offsetHeight}px`);
   }
 
   /** No neuron is kept, pointed at or focused any more. */
@@ -863,14 +886,21 @@ function createExplorer(root) {
     if (root.hasAttribute("data-present")) url.searchParams.set("present", "1"); // another page is another session
     link.href = url;
     link.target = "_top";
+    link.addEventListener("click", (event) => {
+      if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // a tab of its own
+      event.preventDefault();
+      go(url.pathname.slice(new URL(links, document.baseURI).pathname.length) + url.search); // the session goes along
+    });
     return link;
   }
 
+  // What Streamlit or the app's shell shows before the page has the keys.
+  const IN_FRONT = "[data-testid='stDialog'], .st-key-shell-link details[open]";
   const TURNS = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 };
 
   /** Arrow keys, and the keys of a clicker, turn the tour's pages wherever they mean nothing else. */
   function onAnyKey(event) {
-    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || document.querySelector(IN_FRONT)) return;
     const target = event.composedPath()[0];
     const clicker = event.key.startsWith("Page");
     if (question && clicker && root.hasAttribute("data-present")) return stay(event);
@@ -881,6 +911,7 @@ function createExplorer(root) {
     }
     if (!TURNS[event.key] || (!clicker && target.closest?.("input, textarea, select, [contenteditable], .tiles, [role=radiogroup]"))) return;
     const next = step + TURNS[event.key];
+    if (next > scene.steps.length && clicker) return; // a clicker goes on to the next page
     event.preventDefault();
     if (next >= 1 && next <= scene.steps.length) goStep(next);
   }
@@ -1074,6 +1105,7 @@ function createExplorer(root) {
     const density = Math.min(2, devicePixelRatio || 1);
     canvas.width = Math.round(width * density);
     canvas.height = Math.round((width / layout.aspect) * density);
+    sizeTour();
     drawCharts();
     write();
     jump();
@@ -1118,8 +1150,9 @@ function createExplorer(root) {
     name();
   }
 
-  async function update(data, hear) {
+  async function update(data, hear, leave) {
     report = hear;
+    go = leave;
     const first = index === undefined;
     index ??= data.start.index;
     [links, network] = [data.links, data.network ?? ""];

@@ -32,6 +32,7 @@ _EARLY = 0.2  # of the x axis, by which a line may end before the others and sti
 _ROOM = 0.05  # of an axis, beyond what is drawn
 _PHONE = 38  # letters that a phone shows in one line
 _LEGEND_WIDE = 560  # from which width on a legend's entries stand side by side
+_SCREEN = 1200  # the same for a room: a lecture's screen is as wide
 _GROWING = frozenset({"size", "width", "thickness", "t", "b", "yshift"})  # of fonts, markers, lines, margins
 
 
@@ -57,7 +58,7 @@ def fitted(figure: go.Figure) -> go.Figure:
         wide = {**narrow, "showlegend": False, "margin.b": _AXIS * scale, "margin.r": right, **dict.fromkeys(visible, True)}
         wide["yaxis.title.text"] = _upright(figure, _AXIS * scale)
     else:
-        least = _LEGEND_WIDE * scale
+        least = _LEGEND_WIDE if scale == 1 else _SCREEN
         letters = max(len(line) for name in names for line in name)
         columns = max(1, int((least - _LEFT * scale) // (scale * (_SWATCH + _LETTER * letters))))
         wide = _legend(figure, math.ceil(len(entries) / columns) * max(map(len, names)), scale)

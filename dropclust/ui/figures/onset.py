@@ -15,7 +15,7 @@ def over_time(info: Curves, height: int = 420) -> go.Figure:
     figure = curves(info, height)
     if info.marker is not None:
         figure.add_annotation(
-            x=info.marker, xanchor="right", xshift=-4, y=1, yref="paper", yanchor="top", text="switch", showarrow=False,
+            x=info.marker, y=1, yref="paper", yanchor="bottom", text="switch", showarrow=False,
             font={"size": TEXT, "color": style(Meaning.CHOSEN).colour},
         )  # fmt: skip
     return figure.update_xaxes(rangemode="tozero")

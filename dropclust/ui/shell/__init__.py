@@ -109,14 +109,15 @@ class Shell:
     def close(self, page: StreamlitPage) -> None:
         """What stands at a page's end: the next question, presentation mode, the link to what is seen."""
         place, on = self._place(page), presenting()
+        kept = {PRESENT.name: "1"} if on else None  # so that a page that is loaded again is still presented
         after, before = (place + 1) % len(self.pages), place - 1
         with st.container(key="shell-foot"):
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
                 label = f"Next: {self.entries[after].question}"
-                st.page_link(self.pages[after], label=label, icon=":material/arrow_forward:")
+                st.page_link(self.pages[after], label=label, icon=":material/arrow_forward:", query_params=kept)
                 if on:
                     with st.container(key="shell-back", width="content"):
-                        st.page_link(self.pages[before], label="Back", icon=":material/arrow_back:")
+                        st.page_link(self.pages[before], label="Back", icon=":material/arrow_back:", query_params=kept)
                     st.html('<button class="full-screen">Full screen <span class="key">(F)</span></button>', width="content")
                 label = "End presentation :gray[(P)]" if on else "Present :gray[(P)]"
                 st.button(label, key="shell-present", icon=":material/slideshow:", on_click=_toggle)

@@ -30,10 +30,21 @@ function key(event) {
   else if (letter === "l" && panel()) turnPanel();
   else if (event.key === "Escape" && panel()?.open && !inFront()) turnPanel();
   else if (shown.presenting && event.key === "Escape" && !inFront()) toggle();
+  else if (panel()?.open) return; // it stands before the page
   else if (shown.presenting && event.key === "PageDown") press(".st-key-shell-foot .stPageLink a");
   else if (shown.presenting && event.key === "PageUp") press(".st-key-shell-back a");
   else return;
   event.preventDefault();
+}
+
+/** A clicker turns pages wherever the focus is: a slider of Streamlit's would take its keys for its own. */
+function clicker(event) {
+  if (!shown.presenting || inFront() || panel()?.open || !event.target.closest?.("input[type=range]")) return;
+  const way = { PageDown: ".st-key-shell-foot .stPageLink a", PageUp: ".st-key-shell-back a" }[event.key];
+  if (!way) return;
+  event.preventDefault();
+  event.stopPropagation();
+  press(way);
 }
 
 /** A click on the skip link moves the focus; one on a chart's "SVG" or "PNG" makes the file from the chart as it stands. */
@@ -115,6 +126,7 @@ export default function ({ data, setTriggerValue }) {
   shown = data;
   if (!document.documentElement.dataset.dropclust) {
     document.documentElement.dataset.dropclust = "on";
+    document.addEventListener("keydown", clicker, true);
     document.addEventListener("keydown", key);
     document.addEventListener("click", click);
     new MutationObserver(suitNew).observe(document.body, { childList: true, subtree: true });

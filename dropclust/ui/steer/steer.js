@@ -206,7 +206,8 @@ function createLive(root) {
       saved: `Saved at ${where}.`,
       failed: "It failed.",
     }[state];
-    return [batch ? said : "", message, notice].filter(Boolean).join(" ");
+    const watching = steers() ? "" : "You are watching: whoever started it steers.";
+    return [watching, batch ? said : "", message, notice].filter(Boolean).join(" ");
   }
 
   function write() {
@@ -246,7 +247,7 @@ function createLive(root) {
     find('[data-do="end"]').disabled = ended();
     find("[data-open]").checked = head.open;
     const others = `${head.viewers} ${head.viewers === 1 ? "viewer" : "viewers"}.`;
-    put(find(".watchers"), may ? others : `${others} You are watching: whoever started it steers.`);
+    put(find(".watchers"), others);
     if (!seen) return;
     const units = seen.clusters.length;
     put(find('[data-number="twins"]'), String(seen.twins));
