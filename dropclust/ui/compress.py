@@ -354,8 +354,7 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
             controls.behind(said, "compressed", command)
             take_home(source, small)
         st.header("Which neurons merged")
-        merged = merges_of(small.key, layer, network, small)
-        controls.picture(merged, sheet, "merges", command, halves=len(merged.number) > 20)
+        controls.picture(merges_of(small.key, layer, network, small), sheet, "merges", command)
     # Widgets are drawn while their numbers are waited for, too: one that is not drawn forgets what was chosen.
     st.header("A digit through both" if source.images is None else "A picture through both")
     answers = small.answers if small else None
@@ -395,10 +394,10 @@ def card_of(key: str, taken: InputScale | None, _small: Smaller) -> str:
     return card(_small.network, name, sentence(_small.proof), _small.proof, taken)
 
 
-def sheet(merged: Merges, half: int | None = None) -> bytes:
-    """A PNG of the new neurons, each with a broad frame, followed by those it was made of in the same colour; or a half."""
+def sheet(merged: Merges) -> bytes:
+    """A PNG of the new neurons, each with a broad frame, followed by those it was made of in the same colour."""
     new = merged.number < 0
-    return neuron_sheet(Neurons(merged.pictures, merged.number, merged.unit, merged.unit, new, merged.sentence), half=half)
+    return neuron_sheet(Neurons(merged.pictures, merged.number, merged.unit, merged.unit, new, merged.sentence))
 
 
 def one_digit(found: Answers | None, brought: Images | None) -> None:

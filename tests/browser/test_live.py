@@ -153,8 +153,8 @@ def test_who_comes_back_from_another_page_finds_the_run_and_steers_it(app: App, 
     link = begin(page, app)
     page.locator(".st-key-shell-foot .stPageLink a").first.click()
     expect(page.get_by_role("heading", name=TITLE)).to_have_count(0)
-    page.get_by_text("See", exact=True).click()
-    page.get_by_role("link", name="Live", exact=True).click()
+    page.get_by_role("button", name="See", exact=True).click()
+    page.get_by_role("menuitem", name="Live").click()
     expect(page).to_have_url(link)
     expect(page.get_by_role("button", name="Switch dropout on")).to_be_enabled()
 

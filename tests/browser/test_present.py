@@ -130,7 +130,9 @@ def test_every_step_of_the_tour_has_one_room_and_leaves_all_below_it_on_the_scre
         assert len(charts) == 2
         assert all(box["y"] + box["height"] <= 900 for box in (*charts, *rooms[-1]) if box)
         if step == 4:  # the neuron that is pointed at stands before the charts, which keep their place
-            page.locator(".field canvas").hover(position={"x": 60, "y": 60})
+            tile = page.locator(".tiles > div").first.bounding_box()
+            assert tile is not None
+            page.mouse.move(tile["x"] + 5, tile["y"] + 5)
             expect(page.locator(".pair")).to_be_visible()
             assert [each.bounding_box() for each in page.locator("[data-chart]").all() if each.is_visible()] == charts
             page.mouse.move(5, 5)
@@ -180,8 +182,8 @@ def test_who_comes_back_from_where_the_tour_led_finds_its_step_and_is_asked_noth
     settle(page, Seen("?step=6", "canvas", "#rate"), address)
     page.get_by_role("link", name="Compress →").click()
     expect(page.get_by_role("heading", name="Can neurons that act alike be merged?")).to_be_visible(timeout=60_000)
-    page.get_by_text("See", exact=True).click()
-    page.get_by_role("link", name="Explore").click()
+    page.get_by_role("button", name="See", exact=True).click()
+    page.get_by_role("menuitem", name="Explore").click()
     expect(page.locator(".tour-at")).to_have_text("6 of 7", timeout=60_000)
     expect(page.locator(".guess")).to_be_hidden()
 

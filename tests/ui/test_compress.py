@@ -454,20 +454,3 @@ def test_the_sheet_has_a_tile_a_neuron_new_or_old():
     before, after = (np.ones((n, 28, 28)) for n in (5, 2))
     png = compress.sheet(findings.merges(before, after, np.array([1, 0, 1, -1, 1]), "A tile is its weights."))
     assert Image.open(io.BytesIO(png)).size == (2 * 6 * 36, 2 * 36)
-
-
-def test_many_tiles_are_two_pictures_that_a_phone_shows_one_below_the_other(cache):
-    def told(app: AppTest) -> list[str]:
-        return [
-            image.alt
-            for images in app.get("image")
-            for image in images.proto.imgs
-            if "become" in image.alt or "tiles" in image.alt
-        ]
-
-    many, rest = told(open_page())
-    assert "30 neurons become 12" in many
-    assert rest == "The rest of these tiles."
-    live.store().put(stored((1, 2, 3), seed=5))
-    [alone] = told(open_page(run=RunSpec(hidden=(1, 2, 3), seed=5).key))
-    assert "1 neurons become 1" in alone

@@ -299,6 +299,12 @@ def test_what_is_drawn_of_a_layer_is_shipped_and_where_it_is_not_a_worker_draws_
     assert again.readings == first.readings
 
 
+def test_many_neurons_are_two_pictures_that_a_phone_shows_one_below_the_other(shipped):
+    alts = [image.alt for images in open_page("similar.py").get("image") for image in images.proto.imgs]
+    assert alts.count("The rest of these tiles.") == 1
+    assert "100 neurons" in alts[alts.index("The rest of these tiles.") - 1]
+
+
 @pytest.mark.parametrize("recipe", ["modern", "paper"])
 def test_both_recipes_can_be_explored(shipped, recipe):
     text = said(open_page("explore.py", guess="off", recipe=recipe))

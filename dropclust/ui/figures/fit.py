@@ -101,7 +101,7 @@ def _legend(figure: go.Figure, rows: int, scale: float) -> dict[str, Any]:
 
 def _upright(figure: go.Figure, below: float) -> str:
     """The y axis's title in lines as long as the plot is high that has so much below it: it runs through no heading."""
-    high = (figure.layout.height - figure.layout.margin.t - below) * TEXT / figure.layout.font.size
+    high = ((figure.layout.height or 450) - figure.layout.margin.t - below) * TEXT / figure.layout.font.size
     return "<br>".join(_name(figure.layout.yaxis.title.text or "", max(1, int(high // _UPRIGHT))))
 
 
