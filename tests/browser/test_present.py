@@ -130,6 +130,7 @@ def test_every_step_of_the_tour_has_one_room_and_leaves_all_below_it_on_the_scre
         assert len(charts) == 2
         assert all(box["y"] + box["height"] <= 900 for box in (*charts, *rooms[-1]) if box)
         if step == 4:  # the neuron that is pointed at stands before the charts, which keep their place
+            page.wait_for_timeout(1500)  # until the neurons have come to rest
             tile = page.locator(".tiles > div").first.bounding_box()
             assert tile is not None
             page.mouse.move(tile["x"] + 5, tile["y"] + 5)

@@ -60,7 +60,7 @@ def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
     assert (
         both.finding == "With dropout 0.40, 31 of 100 neurons have a twin, 5 are dead; 95.1 % of unseen digits are read right."
     )
-    assert both.groups == ("One network: 31 with a twin", "69 without one, 5 of them dead")
+    assert both.groups == ("One network: 31 with a twin", "69 without a twin, 5 of them dead")
     assert both.texts["twins-note"] == (
         "mean share of the living neurons, 95 % interval .24 to .28; the 100 neurons drawn are of one network, 5 of them dead"
     )

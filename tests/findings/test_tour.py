@@ -27,8 +27,8 @@ def test_the_numbers_are_those_of_the_readings(readings):
     assert "50 of 100 neurons have a twin" in half["sentence"]
     assert [RATES[step["index"]] for step in (without, half, too_much, chance)] == [0.0, 0.5, 0.8, 0.5]
     assert "95 % of the digits right" in too_much["sentence"]
-    assert "Rand index .79, chance .75, never more than .04 apart." in chance["sentence"]
-    assert "Adjusted Rand, 0 for chance, 1 for perfect: .18." in chance["sentence"]
+    assert "Rand index .79, chance .75 at 0.5, never more than .04 apart;" in chance["sentence"]
+    assert "adjusted Rand .18 (0: chance, 1: perfect)." in chance["sentence"]
 
 
 @pytest.mark.parametrize(("rand", "said"), [(0.85, ".10"), (0.8501, ".11"), (0.64, ".11"), (0.7532, ".04")])

@@ -39,6 +39,8 @@ _GROWING = frozenset({"size", "width", "thickness", "t", "b", "yshift"})  # of f
 def fitted(figure: go.Figure) -> go.Figure:
     """The chart with its lines' names at their ends where all fit there, or with room for its legend."""
     legend = figure.layout.legend
+    if figure.layout.height is None:  # not laid out as ours are
+        return figure
     entries = [trace for trace in figure.data if trace.showlegend is not False and trace.name]
     scale = figure.layout.font.size / TEXT
     if figure.layout.showlegend is False or len(entries) < 2 or legend.yref == "container" or legend.y >= 0:
@@ -101,7 +103,7 @@ def _legend(figure: go.Figure, rows: int, scale: float) -> dict[str, Any]:
 
 def _upright(figure: go.Figure, below: float) -> str:
     """The y axis's title in lines as long as the plot is high that has so much below it: it runs through no heading."""
-    high = ((figure.layout.height or 450) - figure.layout.margin.t - below) * TEXT / figure.layout.font.size
+    high = (figure.layout.height - figure.layout.margin.t - below) * TEXT / figure.layout.font.size
     return "<br>".join(_name(figure.layout.yaxis.title.text or "", max(1, int(high // _UPRIGHT))))
 
 
