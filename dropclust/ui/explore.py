@@ -58,7 +58,7 @@ def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: 
         linked = state.linked()
         told = {rate.name, view.name, step.name} & linked
         if left and not state.by_history() and not told:
-            start = replace(left, index=min(left.index, len(scene.rates) - 1))
+            start = replace(left, index=min(start.index if rate.name in st.query_params else left.index, len(scene.rates) - 1))
         if start.step and rate.name not in linked:  # a link to a step alone
             now = STEPS[start.step - 1]
             start = replace(start, index=start.index if now.rate is None else scene.rates.index(now.rate), view=now.view)

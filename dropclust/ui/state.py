@@ -116,6 +116,7 @@ def remember(parameters: Sequence[Parameter], arrived: bool) -> None:
         elif address and address != last.get(name, (None, ()))[1]:
             chosen[name] = value(parameter)
     st.session_state["chosen last"] = now
+    st.session_state["along"] = set(taken) if arrived else st.session_state.get("along", set())
     for name, text in taken.items():
         _see(name, text)
     if taken:
@@ -153,9 +154,10 @@ def by_history() -> bool:
 
 
 def linked() -> frozenset[str]:
-    """What the address names, values that are the default too, which `check` forgets."""
+    """What the address names, values that are the default too, which `check` forgets; not what came along from another page."""
     context = get_script_run_ctx()
-    return frozenset(st.query_params) | frozenset(parse_qs(context.query_string) if context else ())
+    asked = parse_qs(context.query_string if context else "")
+    return frozenset({*st.query_params, *asked} - st.session_state.get("along", set()))
 
 
 def drop(name: str) -> None:

@@ -109,8 +109,8 @@ class Shell:
     def close(self, page: StreamlitPage) -> None:
         """What stands at a page's end: the next question, presentation mode, the link to what is seen."""
         place, on = self._place(page), presenting()
-        kept = {PRESENT.name: "1"} if on else None  # so that a page that is loaded again is still presented
-        after, before = (place + 1) % len(self.pages), place - 1
+        # A page that is loaded again is still presented.
+        after, before, kept = (place + 1) % len(self.pages), place - 1, {PRESENT.name: "1"} if on else None
         with st.container(key="shell-foot"):
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
                 label = f"Next: {self.entries[after].question}"
