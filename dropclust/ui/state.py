@@ -155,8 +155,7 @@ def by_history() -> bool:
 
 def linked() -> frozenset[str]:
     """What the address names, values that are the default too, which `check` forgets; not what came along from another page."""
-    context = get_script_run_ctx()
-    asked = parse_qs(context.query_string if context else "")
+    asked = parse_qs(context.query_string if (context := get_script_run_ctx()) else "")
     return frozenset({*st.query_params, *asked} - st.session_state.get("along", set()))
 
 

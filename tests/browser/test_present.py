@@ -170,6 +170,8 @@ def test_a_clicker_leads_on_from_a_slider_that_has_the_focus_and_a_page_loaded_a
     expect(page).to_have_url(re.compile("present=1"))
     page.reload()
     presents(page)
+    expect(page.locator(".st-key-shell-back a")).to_be_visible(timeout=60_000)
+    page.wait_for_timeout(1000)
     page.keyboard.press("PageUp")
     expect(page).to_have_title("Compress · DropClust", timeout=60_000)
     expect(page.locator(".stSlider input[type=range]").first).to_have_value(before, timeout=60_000)
