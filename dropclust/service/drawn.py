@@ -232,13 +232,7 @@ def draw(
         network.
     """
     frames = _frames(neurons, networks, layer, k, among)
-    first, second = _match(_column(frames, "incoming"), _column(frames, "outgoing"), k)
-    agree = _column(frames, "agree").astype(bool)
-    chance = np.array([agreement_by_chance(*labels) for labels in zip(first, second, strict=True)])
-    grouping = Grouping(
-        k, first, second, agree, chance, tuple(field.cluster_layout(first, agree, k, aspect) for aspect in ASPECTS)
-    )
-    return _layer(frames, networks, looks, layer), grouping
+    return _layer(frames, networks, looks, layer), _grouping(frames, k)
 
 
 def _frames(
@@ -269,6 +263,15 @@ def _rounded(by_rate: Mapping[float, Any]) -> dict[float, Any]:
 
 def _column(frames: Mapping[float, pd.DataFrame], name: str) -> Ints:
     return np.stack([frame[name].to_numpy(dtype=np.intp) for frame in frames.values()])  # [rates, h]
+
+
+def _grouping(frames: Mapping[float, pd.DataFrame], k: int) -> Grouping:
+    """What depends on the number of clusters."""
+    first, second = _match(_column(frames, "incoming"), _column(frames, "outgoing"), k)
+    agree = _column(frames, "agree").astype(bool)
+    chance = np.array([agreement_by_chance(*labels) for labels in zip(first, second, strict=True)])
+    layouts = tuple(field.cluster_layout(first, agree, k, aspect) for aspect in ASPECTS)
+    return Grouping(k, first, second, agree, chance, layouts)
 
 
 def _layer(
@@ -522,7 +525,9 @@ def make(recipe: str, store: Store) -> list[Path]:
     files = []
     for layer in table2.LAYERS:
         looks = {rate: look(network, layer, held_out()) for rate, network in networks.items()}
-        drawn = [draw(table.table, networks, looks, layer, k) for k in table2.CLUSTERS]
+        frames = {k: _frames(table.table, networks, layer, k, None) for k in table2.CLUSTERS}
+        drawn = _layer(frames[table2.CLUSTERS[0]], networks, looks, layer)  # the same whatever the number of clusters
+        groupings = [_grouping(frames[k], k) for k in table2.CLUSTERS]
         files.append(results.folder() / file_name(recipe, layer))
-        atomic.write(files[-1], packed(drawn[0][0], [grouping for _, grouping in drawn], table.conditions["sha256"]))
+        atomic.write(files[-1], packed(drawn, groupings, table.conditions["sha256"]))
     return files
