@@ -6,9 +6,11 @@ from dropclust.core.spec import RunSpec
 from dropclust.findings import glossary, questions
 from dropclust.service.bounds import BoundReached
 from dropclust.ui import controls, live, state, steering, trained, training
+from dropclust.ui.shell import presenting
 from dropclust.ui.steer import steer
 
 NONE = (0.0, 0.0, 0.0)
+WATCHED = "live run that is watched"
 
 
 def start() -> None:
@@ -41,12 +43,14 @@ if not name:
     under_way = steering.steering().under_way()
     if under_way:
         links = ", ".join(f"[{other[:6]}](?{steering.NAME}={other})" for other in under_way)
-        st.caption(f"Under way, the latest first: {links}. The latest is shown here.")
-        name = under_way[0]
+        st.caption(f"Under way, the latest first: {links}. {'It is shown' if len(under_way) == 1 else 'Choose one to watch'}.")
+    # The one that the room watches; and it stays, when others begin.
+    if (watched := st.session_state.get(WATCHED)) in under_way or len(under_way) == 1:
+        name = st.session_state[WATCHED] = watched if watched in under_way else under_way[0]
     else:
         steering.before()
 if name:
-    steer(name, steering.token(name), "live-run", state.value(trained.LAYER))
+    steer(name, steering.token(name), "live-run", state.value(trained.LAYER), presenting())
     st.caption(
         "Measured several times a second, so roughly: twins and dead neurons on 1,000 held-out images, clusters by few starts "
         "of k-means with k 10; the band holds 95 % of what permuted labels give. The experiments on the other pages measure "

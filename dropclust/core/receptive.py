@@ -112,6 +112,26 @@ def activations(weights: Sequence[Any], biases: Sequence[Any], layer: int, pixel
     return pixels
 
 
+def ink_of(active: Singles, pixels: Singles) -> Singles:
+    """The ink that excites each neuron, as `Answers.ink` has it: ``[h, 784]``.
+
+    Parameters
+    ----------
+    active
+        Activations after ReLU on the images, ``[n, h]``.
+    pixels
+        The images, ``[n, 784]`` in [0, 1].
+
+    Examples
+    --------
+    >>> ink_of(np.float32([[1, 0], [0, 0]]), np.float32([[1, 0], [0, 1]])).tolist()
+    [[0.5, -0.5], [0.0, 0.0]]
+    """
+    sums = active.sum(axis=0)[:, None]  # [h, 1]
+    means = np.divide(active.T @ pixels, sums, where=sums > 0, out=np.zeros((len(sums), pixels.shape[1]), np.float32))
+    return np.where(sums > 0, means - pixels.mean(axis=0), np.float32(0))
+
+
 def answers(active: Singles, images: Images) -> Answers:
     """Look what each neuron answers to.
 
@@ -131,15 +151,7 @@ def answers(active: Singles, images: Images) -> Answers:
     >>> found.ink.tolist(), found.by_digit[1].tolist()[7], found.nearest.tolist(), found.correlation.tolist()
     ([[0.5, -0.5], [0.5, -0.5], [0.0, 0.0]], 3.0, [1, 0, 2], [1.0, 1.0, 0.0])
     """
-    sums = active.sum(axis=0)  # [h]
-    living = sums > 0
-    means = np.divide(
-        active.T @ images.pixels,
-        sums[:, None],
-        where=living[:, None],
-        out=np.zeros((len(sums), images.pixels.shape[1]), np.float32),
-    )
-    ink = np.where(living[:, None], means - images.pixels.mean(axis=0), np.float32(0))
+    living = active.sum(axis=0) > 0  # [h]
     counts = np.bincount(images.digits, minlength=OUTPUTS).astype(np.float32)  # [10]
     of_digit = (images.digits == np.arange(OUTPUTS)[:, None]).astype(np.float32)  # [10, n]
     by_digit = (of_digit @ active).T / np.maximum(counts, 1)
@@ -150,7 +162,7 @@ def answers(active: Singles, images: Images) -> Answers:
     alike = np.clip(centred.T @ centred, -1, 1)  # [h, h]
     alike[:, ~changing] = -2
     np.fill_diagonal(alike, -2)
-    nearest, own = alike.argmax(axis=1), np.arange(len(sums))
+    nearest, own = alike.argmax(axis=1), np.arange(len(living))
     nearest[~changing] = own[~changing]
     correlation = np.where(nearest == own, np.float32(0), alike[own, nearest])
-    return Answers(ink, by_digit, nearest, np.maximum(correlation, -1))
+    return Answers(ink_of(active, images.pixels), by_digit, nearest, np.maximum(correlation, -1))

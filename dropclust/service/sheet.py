@@ -41,3 +41,19 @@ def written(shades: Ints, most: int = SHADES) -> bytes:
     found = io.BytesIO()
     Image.fromarray(page).convert("RGB").save(found, "webp", lossless=True, method=1)
     return found.getvalue()
+
+
+def levels(picture: bytes, h: int, rows: int, columns: int) -> Floats:
+    """What `written` wrote: shades of h neurons ``[h, rows, columns]``, -1 to 1.
+
+    Examples
+    --------
+    >>> shades = np.arange(-5, 5).reshape(5, 1, 2)
+    >>> np.rint(5 * levels(written(shades), 5, 1, 2)).astype(int).ravel().tolist()
+    [-5, -4, -3, -2, -1, 0, 1, 2, 3, 4]
+    """
+    from PIL import Image
+
+    page = np.asarray(Image.open(io.BytesIO(picture)).convert("L"), np.float64)
+    tiles = page.reshape(-1, rows, ACROSS, columns).transpose(0, 2, 1, 3).reshape(-1, rows, columns)
+    return (tiles[:h] - 128) / 127

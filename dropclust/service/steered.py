@@ -324,14 +324,15 @@ class _Live:
         network = training.network()  # raises once it has diverged
         loss, accuracy = training.held_out()
         with torch.inference_mode():
-            activations = [part.numpy() for part in hidden_activations(network, self._data.held_x[:IMAGES])]
+            images = self._data.held_x[:IMAGES]
+            activations = [part.numpy() for part in hidden_activations(network, images)]
         weights, biases = [each.numpy() for each in network.weights], [each.numpy() for each in network.biases]
         self._seen = glance.look(weights, biases, activations, CLUSTERS, self._seen, self._looks)
         self._looks, self._looked_at = self._looks + 1, training.step_number
         self._add_point(loss, accuracy)
         update: dict[str, Any] = {"loss": loss, "accuracy": accuracy, "layers": [_packed(each) for each in self._seen]}
         if began >= self._picture_due or self._paused:
-            update["pictures"] = _pictures(weights, biases)
+            update["pictures"] = [_picture(active, images.numpy()) for active in activations]
             self._picture_due = began + PICTURE_SECONDS
         self._helm.say({**self._told(), "look": update})
         now = time.monotonic()
@@ -400,10 +401,11 @@ def _packed(seen: Glance) -> dict[str, Any]:
     }
 
 
-def _pictures(weights: Sequence[Any], biases: Sequence[Any]) -> list[str]:
-    """A picture a layer: the first by its incoming weights, which are pixels, the others by their outgoing ones."""
-    from dropclust.core.tiles import shown_weights
+def _picture(active: Any, pixels: Any) -> str:
+    """A layer's neurons by the ink that excites them, from their activations ``[n, h]`` on images ``[n, 784]``."""
+    import numpy as np
+
+    from dropclust.core.receptive import ink_of
     from dropclust.service.sheet import sheet
 
-    shown = [sheet(shown_weights(weights, biases, layer)) for layer in range(1, len(weights))]
-    return [base64.b64encode(picture).decode("ascii") for picture in shown]
+    return base64.b64encode(sheet(np.maximum(ink_of(active, pixels), 0))).decode("ascii")

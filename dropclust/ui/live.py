@@ -230,7 +230,7 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene | None:
     dropclust.experiments.results.ResultError
         When a table is missing or damaged.
     """
-    shown = _shipped_drawings(recipe, layer) if seed == table2.SHOWN_SEED else None
+    shown = shipped_drawings(recipe, layer) if seed == table2.SHOWN_SEED else None
     if shown and k in shown[1]:
         return _scene(recipe, seed, layer, k, shown[0], shown[1][k])
     networks = tuple(origin(table2.shown_spec(rate, recipe, seed).key) for rate in table2.RATES)
@@ -238,7 +238,7 @@ def scene(recipe: str, seed: int, layer: int, k: int) -> Scene | None:
     return None if found is None else _scene(recipe, seed, layer, k, *found)
 
 
-_shipped_drawings = shared(most=12)(drawn.shipped)
+shipped_drawings = shared(most=12)(drawn.shipped)
 
 
 @shared(most=24)

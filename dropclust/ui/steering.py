@@ -8,10 +8,9 @@ import numpy as np
 import streamlit as st
 
 from dropclust.core.spec import RunSpec
-from dropclust.experiments import table2
 from dropclust.findings import network
 from dropclust.findings.outside import as_text
-from dropclust.service import feed
+from dropclust.service import feed, sheet
 from dropclust.service.shared import shared
 from dropclust.service.steering import Steering
 from dropclust.ui import live
@@ -49,15 +48,15 @@ def begin(spec: RunSpec) -> None:
 def before() -> None:
     """Where a run will stand: the neurons of a network that has learnt, and what will be seen."""
     with st.container(key="live-before"):
-        if stored := live.stored(table2.shown_spec(0.4).key):
-            pictures = network.pictures(stored.weights, 1)
-            number = np.arange(len(pictures))
-            one = np.zeros_like(number)  # cluster, as yet
-            drawn = network.Neurons(pictures, number, one, one, one.astype(bool), "The neurons of a network that has learnt.")
+        if shown := live.shipped_drawings(RunSpec().recipe, 2):
+            layer, _ = shown
+            pictures = np.maximum(sheet.levels(layer.pictures[layer.rates.index(0.4)], layer.units, *layer.shape), 0)
+            one = np.zeros(layer.units, int)  # cluster, as yet
+            drawn = network.Neurons(pictures, one, one, one, one > 0, "The neurons of a network that has learnt.")
             st.image(draw_once(neuron_sheet, drawn, None, narrow=True), alt=drawn.sentence, width="stretch")
         st.caption(
-            "**Preview. Press Start:** here your network's neurons will stand, each as its weights, in clusters, and twins "
-            "joined."
+            "**Preview. Press Start:** here your network's neurons will stand, each as the ink that excites it, in clusters, "
+            "and twins joined."
         )
 
 

@@ -88,12 +88,18 @@ def test_who_started_it_has_the_token_and_who_follows_the_link_has_none(runs):
     assert runs._records[name].token not in str(other)
 
 
-def test_a_run_under_way_is_shown_and_offered_to_others(runs):
-    first, latest = start(open_page()), start(open_page())
+def test_the_one_run_under_way_is_shown_to_others_and_several_are_offered(runs):
+    first = start(open_page())
     other = open_page()
-    assert all(any(f"?live={name}" in caption.value for caption in other.caption) for name in (first, latest))
-    assert (mounted(other)["name"], mounted(other)["token"]) == (latest, "")
+    assert (mounted(other)["name"], mounted(other)["token"]) == (first, "")
+    latest = start(open_page())
+    assert mounted(other.run())["name"] == first  # who watches it goes on
+    other = open_page()
+    for name in (first, latest):
+        assert any(f"?live={name}" in caption.value for caption in other.caption)
+    assert not other.get("bidi_component")  # none of strangers' runs stands for one's own
     assert "Start" in [button.label for button in other.button]
+    assert mounted(open_page(live=latest))["name"] == latest
 
 
 def test_a_bad_link_costs_a_sentence_and_another_run_can_be_started(runs):

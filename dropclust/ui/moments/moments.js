@@ -5,6 +5,12 @@ const FIRST = 2; // of the courses, where one is shown: dropout that is switched
 
 const mounted = new WeakMap();
 
+/** What a tile shows: of the first layer the weights from the image, of the others those to what comes after. */
+const tileWords = (layer) =>
+  layer === 1
+    ? "a tile is a neuron, drawn as its weights from the image: ink on orange excites it, on blue calms it"
+    : `a tile is a neuron, drawn as its weights to the ${layer === 3 ? "digits" : "next layer"}: orange excites, blue calms`;
+
 /** Called by Streamlit at the first mount, and again when the data or the theme changes. */
 export default function (component) {
   const { parentElement, data } = component;

@@ -44,7 +44,7 @@ def text(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def steer(name: str, token: str, key: str, layer: int) -> None:
+def steer(name: str, token: str, key: str, layer: int, present: bool = False) -> None:
     """Show a live run: it is steered and seen without a rerun of the page.
 
     Parameters
@@ -57,9 +57,11 @@ def steer(name: str, token: str, key: str, layer: int) -> None:
         Name of the component in the session.
     layer
         The hidden layer, from 1, whose neurons are seen first.
+    present
+        Whether it stands on a lecture's screen.
     """
     base = str(st.get_option("server.baseUrlPath")).strip("/")
     looks = {name: {"colour": style(of).colour, "dash": style(of).dash} for name, of in MEANINGS.items()}
     before = f"/{base}/" if base else "/"
     run = {"name": name, "token": token, "layer": layer, "base": before, "feed": f"{before}{PATH}/{name}"}
-    _component()(key=key, data={**run, "looks": looks})
+    _component()(key=key, data={**run, "looks": looks, "present": present})

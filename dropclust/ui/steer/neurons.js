@@ -11,6 +11,7 @@ const PALETTE = {
 };
 const OUTLINES = [[], [9, 5]];
 const DASHES = { solid: [], dash: [7, 5], dot: [2, 4], dashdot: [9, 4, 2, 4], longdash: [13, 5] };
+const BEND = 0.14; // of a line between two twins, as a part of its length
 const ACROSS = 10; // neurons side by side in a picture
 
 const rateText = (rate) => (rate === 0 ? "0" : share(rate, 2));
@@ -158,12 +159,6 @@ function unpacked(look) {
   };
 }
 
-/** What a tile shows: of the first layer the weights from the image, of the others those to what comes after. */
-const tileWords = (layer) =>
-  layer === 1
-    ? "a tile is a neuron, drawn as its weights from the image: ink on orange excites it, on blue calms it"
-    : `a tile is a neuron, drawn as its weights to the ${layer === 3 ? "digits" : "next layer"}: orange excites, blue calms`;
-
 /** What a look says, for who cannot see it. */
 const spoken = (seen, layer) =>
   `Layer ${layer}: ${seen.twins} of ${seen.clusters.length} neurons have a twin; ` +
@@ -297,28 +292,33 @@ function createField(canvas, theme, aspect, lies = null) {
   }
 
   function drawTwins(context, size, wide) {
-    const middle = (neuron) => [places[2 * neuron] * wide + size / 2, places[2 * neuron + 1] * wide + size / 2];
+    // From below their pictures, which are left free.
+    const foot = (neuron) => [places[2 * neuron] * wide + size / 2, places[2 * neuron + 1] * wide + 0.94 * size];
+    const thick = Math.max(1.2, 0.065 * size);
     const drawn = new Set();
     for (let neuron = 0; neuron < seen.twin.length; neuron++) {
       const twin = seen.twin[neuron];
       const pair = neuron < twin ? `${neuron} ${twin}` : `${twin} ${neuron}`;
       if (twin === neuron || drawn.has(pair)) continue;
       drawn.add(pair);
-      const [x, y] = middle(neuron);
-      const [toX, toY] = middle(twin);
-      const bend = 0.14;
-      for (const [colour, line] of [[theme().background, 4.5], [theme().text, 2]]) {
+      const [x, y] = foot(neuron);
+      const [toX, toY] = foot(twin);
+      const level = Math.abs(toY - y) < size / 2; // side by side: an arc below them
+      const [overX, overY] = level
+        ? [(x + toX) / 2, y + size * (0.3 + 0.08 * Math.min(4, Math.abs(toX - x) / size))]
+        : [(x + toX) / 2 + (toY - y) * BEND, (y + toY) / 2 - (toX - x) * BEND];
+      for (const [colour, line] of [[theme().background, 2.2 * thick], [theme().text, thick]]) {
         context.strokeStyle = colour;
         context.lineWidth = line;
         context.beginPath();
         context.moveTo(x, y);
-        context.quadraticCurveTo((x + toX) / 2 + (toY - y) * bend, (y + toY) / 2 - (toX - x) * bend, toX, toY);
+        context.quadraticCurveTo(overX, overY, toX, toY);
         context.stroke();
       }
       context.fillStyle = theme().text;
       for (const [atX, atY] of [[x, y], [toX, toY]]) {
         context.beginPath();
-        context.arc(atX, atY, 3, 0, 2 * Math.PI);
+        context.arc(atX, atY, 1.5 * thick, 0, 2 * Math.PI);
         context.fill();
       }
     }

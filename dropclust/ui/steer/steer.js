@@ -257,7 +257,6 @@ function createLive(root) {
     put(find('[data-number="accuracy"]'), share(seen.accuracy, 3));
     put(find('[data-number="dead"]'), String(seen.dead.reduce((sum, each) => sum + each, 0)));
     canvas.setAttribute("aria-label", spoken(seen, layer));
-    put(find(".tile-words"), tileWords(layer));
   }
 
   /** Where a saved run leads on to. */
@@ -284,7 +283,7 @@ function createLive(root) {
   function shapeField() {
     const wide = canvas.parentElement.clientWidth;
     const room = left(canvas) - find(".legend").offsetHeight - letters() / 2;
-    shape = wide < NARROW ? 1.25 : 1.75;
+    shape = wide < NARROW ? 1.05 : 1.75;
     if (root.clientWidth >= BESIDE) shape = room > 0 ? Math.max(shape, Math.min(WIDEST, wide / room)) : WIDEST;
     const now = `${wide} ${Math.round(100 * shape)}`;
     if (now === sized) return;
@@ -466,6 +465,7 @@ function createLive(root) {
     update(next) {
       theme = readTheme(root);
       root.toggleAttribute("data-dark", theme.dark);
+      root.toggleAttribute("data-present", next.present);
       field.recolour();
       if (next.name !== data.name) {
         data = next;
