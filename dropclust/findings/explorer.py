@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -128,7 +128,7 @@ class Reading:
             "dead": f"dead neurons **{self.dead}** of {self.units}",
             "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
             "twins": (
-                f"twins in {_networks(self.twins.n)}: **{bare(self.twins.mean)}**{_plus_minus(self.twins)}"
+                f"twins in {_networks(self.twins.n)}: {_percent(self.twins)}"
                 if self.twins
                 else "twins: no result here"
             ),
@@ -137,8 +137,8 @@ class Reading:
             "counted": self._counted,
             "rand-note": _seeds(self.rand),
             "adjusted-note": f"rescaled: 0 is chance, 1 is perfect; {_seeds(self.adjusted)}",
-            "accuracy-note": f"{_seeds(self.scaled, 3)}; sampled {bare(self.sampled.mean, 3)}"
-            + ("" if math.isnan(self.sampled.low) else f", {_ends(self.sampled, 3)}"),
+            "accuracy-note": f"{_seeds(self.scaled, 1, _percents)}; sampled {words.percent(self.sampled.mean, 1)}"
+            + ("" if math.isnan(self.sampled.low) else f", {_percents(self.sampled, 1)}"),
             "twins-note": (
                 f"mean share of the living neurons{_within(self.twins)}; the {self.units} neurons drawn are of one network"
                 f"{f', {self.dead} of them dead' if self.dead else ''}"
@@ -276,15 +276,28 @@ def _ends(interval: Interval, digits: int) -> str:
     return f"{bare(interval.low, digits)} to {bare(interval.high, digits)}"
 
 
+def _percents(interval: Interval, digits: int) -> str:
+    return f"{words.number(100 * interval.low, digits)} to {words.percent(interval.high, digits)}"
+
+
+def _percent(interval: Interval) -> str:
+    """A share's mean as a percentage, with half its interval; by no more digits than that allows."""
+    half = (interval.high - interval.low) / 2
+    if math.isnan(half):
+        return f"**{words.percent(interval.mean)}**"
+    digits = 0 if half >= 0.005 else 1
+    return f"**{words.percent(interval.mean, digits)}** ± {words.number(100 * half, digits)}"
+
+
 def _networks(n: int) -> str:
     return "one network" if n == 1 else f"{n} networks"
 
 
 def _within(interval: Interval) -> str:
-    return "" if math.isnan(interval.low) else f", 95 % interval {_ends(interval, 2)}"
+    return "" if math.isnan(interval.low) else f", 95 % interval {_percents(interval, 0)}"
 
 
-def _seeds(interval: Interval, digits: int = 2) -> str:
+def _seeds(interval: Interval, digits: int = 2, ends: Callable[[Interval, int], str] = _ends) -> str:
     if math.isnan(interval.low):
         return "one seed: no interval"
-    return f"{words.count(interval.n, 'seed')}, 95 % interval {_ends(interval, digits)}"
+    return f"{words.count(interval.n, 'seed')}, 95 % interval {ends(interval, digits)}"

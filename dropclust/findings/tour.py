@@ -12,6 +12,7 @@ from dropclust.findings.explorer import Reading
 from dropclust.findings.words import bare
 
 MERGED = 0.5  # rate of the network whose twins are merged on another page
+READ_AGAIN = 0.9  # of the digits, from which on they are said to be read again
 TWINS, PAPER = "twins", "paper"  # what the explorer shows: neurons that act alike, or what the paper measures
 
 
@@ -31,6 +32,8 @@ class Step:
         Dropout rate at which the explorer stands; None leaves it.
     view
         `TWINS` or `PAPER`.
+    done
+        What is said at a rate at which that is done, in place of it; empty elsewhere.
     links
         Pages to go on to: what their link says, and their address below the app's own, with ``{layer}`` and ``{network}`` for
         what the explorer shows.
@@ -41,6 +44,7 @@ class Step:
     do: str
     rate: float | None = None
     view: str = TWINS
+    done: Callable[[Reading], str] = lambda _: ""
     links: tuple[tuple[str, str], ...] = ()
 
 
@@ -57,6 +61,11 @@ def _too_much(by_rate: Mapping[float, Reading]) -> str:
     at, before = by_rate[0.8], by_rate[0.0]
     right = f"it reads {words.percent(at.scaled.mean)} of the digits right, {words.percent(before.scaled.mean)} without dropout"
     return f"At 0.8 the network no longer learns: {right}."
+
+
+def _read_again(at: Reading) -> str:
+    read = at.scaled.mean > READ_AGAIN
+    return f"\N{CHECK MARK} Read again: more than {words.percent(READ_AGAIN)} of the digits." if read else ""
 
 
 def _chance(by_rate: Mapping[float, Reading]) -> str:
@@ -83,7 +92,7 @@ STEPS: tuple[Step, ...] = (
         0.0,
     ),
     Step("Half of them off", _half, "Point at a pair, or tap it: two neurons, one answer.", 0.5),
-    Step("Too much", _too_much, "Drag back until the digits are read again.", 0.8),
+    Step("Too much", _too_much, "Drag back until the digits are read again.", 0.8, done=_read_again),
     Step("What chance alone would do", _chance, "Drag: the two stay together.", 0.5, PAPER),
     Step(
         "Switch it off again",
@@ -124,6 +133,7 @@ def told(readings: Sequence[Reading]) -> list[dict[str, Any]]:
             "title": step.title,
             "sentence": step.sentence(by_rate),
             "do": step.do,
+            "done": [step.done(reading) for reading in readings],
             "index": None if step.rate is None else rates.index(step.rate),
             "view": step.view,
             "links": [list(link) for link in step.links],

@@ -37,7 +37,7 @@ def test_the_words_of_a_reading():
     assert texts["rand-note"] == "20 seeds, 95 % interval .78 to .80"
     assert texts["adjusted"] == "adjusted Rand .18 ± .02"
     assert texts["accuracy"] == "accuracy .951 scaled / .953 sampled"
-    assert texts["accuracy-note"] == "20 seeds, 95 % interval .949 to .953; sampled .953, .951 to .955"
+    assert texts["accuracy-note"] == "20 seeds, 95 % interval 94.9 to 95.3 %; sampled 95.3 %, 95.1 to 95.5 %"
     assert texts["dead"] == "dead neurons 5 of 100"
     assert texts["agree"] == "agreeing 41 of 100, by chance 24"
     assert reading().sentence == (
@@ -50,22 +50,24 @@ def test_one_seed_has_no_interval_and_says_so():
     texts = reading(n=1).texts
     assert texts["adjusted"] == "adjusted Rand **.18**"
     assert texts["rand-note"] == "one seed: no interval"
-    assert texts["accuracy-note"] == "one seed: no interval; sampled .953"
+    assert texts["accuracy-note"] == "one seed: no interval; sampled 95.3 %"
 
 
 def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
     both = reading(twins=Interval(0.26, 0.24, 0.28, 20, 0.95), with_twin=31)
-    assert both.texts["twins"] == "twins in 20 networks: **.26** ± .02"
+    assert both.texts["twins"] == "twins in 20 networks: **26 %** ± 2"
     assert both.texts["finding"] == "With dropout **0.40**, **31** of 100 neurons have a twin, 5 are dead"
     assert (
         both.finding == "With dropout 0.40, 31 of 100 neurons have a twin, 5 are dead; 95.1 % of unseen digits are read right."
     )
     assert both.groups == ("One network: 31 with a twin", "69 without a twin, 5 of them dead")
     assert both.texts["twins-note"] == (
-        "mean share of the living neurons, 95 % interval .24 to .28; the 100 neurons drawn are of one network, 5 of them dead"
+        "mean share of the living neurons, 95 % interval 24 to 28 %; the 100 neurons drawn are of one network, 5 of them dead"
     )
     assert both.sentence.endswith("dead neurons 5 of 100. With dropout 0.40, 31 of 100 neurons have a twin.")
-    assert reading(twins=mean_interval([0.26])).texts["twins"] == "twins in one network: **.26**"
+    assert reading(twins=mean_interval([0.26])).texts["twins"] == "twins in one network: **26 %**"
+    few = Interval(0.0021, 0.0011, 0.0031, 20, 0.95)  # a narrow interval allows a digit more
+    assert reading(twins=few).texts["twins"] == "twins in 20 networks: **0.2 %** ± 0.1"
     assert reading().texts["twins"] == "twins: no result here"
     assert "neurons have a twin" not in reading().sentence
     one = replace(reading(with_twin=1), dead=1)

@@ -38,6 +38,14 @@ def test_how_far_rand_is_from_chance_at_most_is_of_all_rates_and_never_too_littl
     assert f"never more than {said} apart" in tour.told(readings)[3]["sentence"]
 
 
+def test_digits_that_are_read_again_are_said_to_be_once_the_rate_is_low_enough(readings):
+    lost = [one if one.rate < 0.7 else replace(one, scaled=replace(one.scaled, mean=tour.READ_AGAIN)) for one in readings]
+    steps = tour.told(lost)
+    read_again = "\N{CHECK MARK} Read again: more than 90 % of the digits."
+    assert steps[2]["done"] == [read_again if rate < 0.7 else "" for rate in RATES]
+    assert not any(text for step in (*steps[:2], *steps[3:]) for text in step["done"])
+
+
 def test_the_last_steps_lead_on(readings):
     links = [address for step in tour.told(readings) for _, address in step["links"]]
     assert links == [

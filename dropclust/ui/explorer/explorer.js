@@ -8,7 +8,7 @@ const REVEAL = 110; // the same after a guess
 const NARROW = 720; // CSS pixels below which the field is taller than wide
 const WIDE = 980; // from which charts stand beside it
 const CHART_HEIGHT = 132;
-const MARGIN = { left: 44, right: 14, top: 12, bottom: 40 };
+const MARGIN = { left: 56, right: 14, top: 12, bottom: 40 };
 const SKIPPED = -1; // in place of a guess
 const LONER = 255; // the family of a neuron without a twin
 
@@ -131,7 +131,7 @@ function niceTicks(low, high, most) {
 }
 
 /** A small chart drawn once for a size; its axis is the same whatever is chosen. `move` puts its marker onto a stored rate. */
-function createChart(svg, scene, { name, series, points = [], zero = false, tight = false, named = true }) {
+function createChart(svg, scene, { name, series, points = [], zero = false, percent = false, tight = false, named = true }) {
   const em = parseFloat(getComputedStyle(svg).fontSize) / 18;
   const width = svg.clientWidth || 320;
   const height = tight ? svg.clientHeight : CHART_HEIGHT * em;
@@ -145,10 +145,13 @@ function createChart(svg, scene, { name, series, points = [], zero = false, tigh
   const y = (value) => margin.top + ((high - within(value)) / (high - low)) * (height - margin.top - margin.bottom);
   const bottom = height - margin.bottom;
 
-  const { ticks, digits } = niceTicks(low, high, 3);
+  // As many as there is room for, and no number over another; two at least, without which there is no scale.
+  const most = Math.max(1, Math.min(3, Math.floor((bottom - margin.top) / (24 * em))));
+  const { ticks, digits } = [most, 2, 3].map((n) => niceTicks(low, high, n)).find((nice) => nice.ticks.length > 1);
+  const told = percent ? (tick) => `${Math.round(100 * tick)} %` : (tick) => share(tick, digits);
   const grid = ticks
     .map((tick) => `<line class="grid" x1="${margin.left}" x2="${width - margin.right}" y1="${y(tick)}" y2="${y(tick)}"/>
-      <text x="${margin.left - 8}" y="${y(tick) + 5 * em}" text-anchor="end">${tick ? share(tick, digits) : "0"}</text>`)
+      <text x="${margin.left - 8}" y="${y(tick) + 5 * em}" text-anchor="end">${tick ? told(tick) : "0"}</text>`)
     .join("");
   const below = niceTicks(first, last, 5)
     .ticks.map((tick) => `<text x="${x(tick)}" y="${bottom + 17 * em}" text-anchor="middle">${tick ? share(tick, 1) : "0"}</text>`)
@@ -239,6 +242,10 @@ function createExplorer(root) {
   const correlationOf = (neuron) => (scene.correlations[at(neuron)] - 100) / 100;
   const hasTwin = (neuron) => Boolean(scene.twin) && scene.twin[at(neuron)] !== neuron;
   const groupOf = (neuron) => (view === "twins" ? scene.families[at(neuron)] : scene.incoming[at(neuron)]);
+  const relatives = (neuron) => {
+    const from = index * scene.units;
+    return scene.families.subarray(from, from + scene.units).reduce((sum, family) => sum + (family === scene.families[at(neuron)]), -1);
+  };
   const isLoner = (neuron) => view === "twins" && scene.families[at(neuron)] === LONER;
   const colourOf = (neuron) =>
     isLoner(neuron) ? theme.plain : theme.colours[groupOf(neuron) % theme.colours.length];
@@ -262,6 +269,7 @@ function createExplorer(root) {
     input.setAttribute("aria-valuetext", question ? scene.rates[index].toFixed(2) : `${scene.rates[index].toFixed(2)}: ${said}`);
     input.style.setProperty("--done", `${(100 * index) / Math.max(1, scene.rates.length - 1)}%`);
     for (const chart of charts) chart.move(index);
+    if (step) tellDone(find(".tour-do"));
     tell();
     tellWaiting();
   }
@@ -379,7 +387,7 @@ function createExplorer(root) {
   function twinOf(neuron) {
     const [other, correlation] = [partnerOf(neuron), share(correlationOf(neuron), 2)];
     if (scene.dead[at(neuron)]) return "dead, it never fires";
-    if (hasTwin(neuron)) return `its twin is ${other}, their activity correlates ${correlation}`;
+    if (hasTwin(neuron)) return `its ${relatives(neuron) > 1 ? "nearest " : ""}twin is ${other}, their activity correlates ${correlation}`;
     return other === neuron ? "no twin" : `no twin; the most alike is ${other}, correlation ${correlation}`;
   }
 
@@ -391,9 +399,10 @@ function createExplorer(root) {
         points: scene.paper,
       },
       adjusted: { series: [{ kind: "adjusted", curve: adjusted }], zero: true },
-      ...(twins && { twins: { series: [{ kind: "twins", curve: twins }] } }),
+      ...(twins && { twins: { series: [{ kind: "twins", curve: twins }], percent: true } }),
       accuracy: {
         series: [{ kind: "scaled", curve: scaled }, { kind: "sampled", curve: sampled }],
+        percent: true,
       },
     };
     for (const swatch of root.querySelectorAll("[data-look]")) {
@@ -519,7 +528,7 @@ function createExplorer(root) {
   /** Over each group how many it has. */
   function drawGroups(size) {
     // For a room they are as high as the line that is left for them.
-    const height = root.hasAttribute("data-present") ? Math.max(13, size * 0.46) : Math.max(13, Math.min(24, size * 0.36));
+    const height = root.hasAttribute("data-present") ? Math.max(17, size * 0.46) : Math.max(13, Math.min(24, size * 0.36));
     context.font = `600 ${height}px ${theme.font}`;
     context.textAlign = "left";
     context.textBaseline = "middle";
@@ -830,6 +839,7 @@ function createExplorer(root) {
       sizeTour();
       buttons.back.disabled = step === 1;
       buttons.next.disabled = step === scene.steps.length;
+      tellDone(find(".tour-do"));
       if (tell) {
         if (lit() >= 0) putAway(); // it would cover what the step speaks of
         if (now.index !== null) show(now.index);
@@ -847,6 +857,13 @@ function createExplorer(root) {
     put(".tour-sentence", told.sentence);
     put(".tour-do", told.do);
     words.querySelector(".tour-links").replaceChildren(...told.links.map(([text, address]) => pageLink(text, address)));
+  }
+
+  /** What there is to do in this step; or that it is done, at the rate that is shown. */
+  function tellDone(element) {
+    const { done, do: wanted } = scene.steps[step - 1];
+    const text = done[index] || wanted;
+    if (element.textContent !== text) element.textContent = text;
   }
 
   /** Every step has the room of the longest, so that nothing below moves from step to step; not on a phone, which scrolls. */
