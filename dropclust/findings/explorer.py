@@ -127,11 +127,7 @@ class Reading:
             "accuracy-plain": f"digits read right **{words.percent(self.scaled.mean, 1)}**",
             "dead": f"dead neurons **{self.dead}** of {self.units}",
             "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
-            "twins": (
-                f"twins in {_networks(self.twins.n)}: {_percent(self.twins)}"
-                if self.twins
-                else "twins: no result here"
-            ),
+            "twins": (f"twins in {_networks(self.twins.n)}: {_percent(self.twins)}" if self.twins else "twins: no result here"),
             "chance": "" if self.with_twin is None else self._by_chance,
             "bridge": self._bridge,
             "counted": self._counted,
