@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -130,6 +131,24 @@ def ink_of(active: Singles, pixels: Singles) -> Singles:
     sums = active.sum(axis=0)[:, None]  # [h, 1]
     means = np.divide(active.T @ pixels, sums, where=sums > 0, out=np.zeros((len(sums), pixels.shape[1]), np.float32))
     return np.where(sums > 0, means - pixels.mean(axis=0), np.float32(0))
+
+
+def exciting(active: Singles, pixels: Singles) -> npt.NDArray[np.uint8]:
+    """The ink that excites each neuron as a picture, each by its own most: ``[h, side, side]``, 0 where there is none, to 255.
+
+    Arguments as `ink_of` has them, of square images.
+
+    Examples
+    --------
+    >>> images = np.float32([[1, 0, 0, 0], [0, 1, 0, 0]])
+    >>> exciting(np.float32([[1, 0], [0, 0]]), images).tolist()
+    [[[255, 0], [0, 0]], [[0, 0], [0, 0]]]
+    """
+    ink = np.maximum(ink_of(active, pixels), 0)
+    most = np.maximum(ink.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    side = math.isqrt(pixels.shape[1])
+    levels: npt.NDArray[np.uint8] = np.rint(255 * (ink / most)).astype(np.uint8)
+    return levels.reshape(-1, side, side)
 
 
 def answers(active: Singles, images: Images) -> Answers:

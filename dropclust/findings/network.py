@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,9 +62,9 @@ def ended(state: str, message: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """Neurons of a layer as pictures of their weights, in the order of their clusters.
+    """Neurons of a layer as pictures of their weights or of what excites them, in the order of their clusters.
 
-    ``pictures`` is ``[h, height, width]`` in [-1, 1], each neuron by its own largest weight; the other arrays have one entry a
+    ``pictures`` is ``[h, height, width]`` in [-1, 1], each neuron by its own largest number; the other arrays have one entry a
     neuron: its number, the cluster by incoming and by outgoing weights, whether the two agree, and whether it is never active,
     where that is known.
     """
@@ -102,6 +102,9 @@ def pictures(weights: Sequence[npt.NDArray[Any]], layer: int) -> npt.NDArray[Any
     return np.asarray(drawn / np.maximum(np.abs(drawn).max(axis=(1, 2), keepdims=True), 1e-12))
 
 
+INK = "A tile shows the ink that excites the neuron: the held-out images' mean, weighted by its activity, less the mean of all."
+
+
 def tile_shows(weights: Sequence[npt.NDArray[Any]], layer: int) -> str:
     """What a tile of `pictures` shows, said to who looks at it.
 
@@ -131,8 +134,9 @@ def neurons(
     agree: Sequence[bool],
     dead: int | None = None,
     silent: Sequence[int] = (),
+    ink: npt.NDArray[np.uint8] | None = None,
 ) -> Neurons:
-    """Sort a layer's neurons by cluster and turn their weights into pictures."""
+    """Sort a layer's neurons by cluster, each by the ``ink`` that excites it (`Firing.ink`), and else by its weights."""
     labels = np.asarray(incoming)
     order = np.lexsort((np.asarray(outgoing), labels))
     sizes = np.bincount(labels)
@@ -143,10 +147,11 @@ def neurons(
         + ("." if dead is None else f". Never active on the held-out images: {dead}.")
         + " A frame has the colour of the cluster by incoming weights, and is broad where the other clustering agrees."
         + (" Crossed out: those that never fire. " if silent else " ")
-        + tile_shows(weights, layer)
+        + (tile_shows(weights, layer) if ink is None else INK)
     )
+    drawn = pictures(weights, layer) if ink is None else ink / 255
     return Neurons(
-        pictures(weights, layer)[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence,
+        drawn[order], order, labels[order], np.asarray(outgoing)[order], agreeing[order], sentence,
         np.isin(order, silent),
     )  # fmt: skip
 
@@ -233,6 +238,8 @@ class Firing:
         `dropclust.core.twins.nearest_cosine` of the living neurons' incoming weights; NaN where it is not defined.
     silent
         Numbers of the neurons that are never active.
+    ink
+        The ink that excites each neuron, uint8 ``[h, 28, 28]``: `dropclust.core.receptive.exciting`.
     """
 
     dead: int
@@ -242,6 +249,7 @@ class Firing:
     with_twin: int
     cosine: float
     silent: tuple[int, ...] = ()
+    ink: npt.NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
     @property
     def brief(self) -> str:

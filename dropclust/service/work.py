@@ -161,16 +161,19 @@ def firing(network: Network, layer: int, k: int, bias: bool) -> Firing:
     from dropclust.core import mnist
     from dropclust.core.clustering import cluster, incoming
     from dropclust.core.prediction import hidden_activations
+    from dropclust.core.receptive import exciting
     from dropclust.core.twins import activation_correlation, nearest_cosine, twins_of
     from dropclust.findings.network import Firing
 
-    activations = hidden_activations(network, mnist.load().held_x)[layer - 1].numpy()
+    images = mnist.load().held_x
+    activations = hidden_activations(network, images)[layer - 1].numpy()
     vectors, twins = incoming(network.weights, network.biases, layer, bias), twins_of(activations)
     within, across = activation_correlation(activations, cluster(vectors, k))
     cosine = nearest_cosine(vectors[~twins.dead]) if twins.living else float("nan")
     return Firing(
-        int(twins.dead.sum()), len(twins.dead), within, across, twins.number, cosine, tuple(np.flatnonzero(twins.dead).tolist())
-    )
+        int(twins.dead.sum()), len(twins.dead), within, across, twins.number, cosine,
+        tuple(np.flatnonzero(twins.dead).tolist()), exciting(activations, images.numpy()),
+    )  # fmt: skip
 
 
 def neurons(*networks: Network, layer: int, k: int) -> pd.DataFrame:

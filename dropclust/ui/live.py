@@ -364,16 +364,10 @@ def firing(key: str, layer: int, k: int, bias: bool = False, last: bool = False)
 
 
 def sheet(
-    run: Stored,
-    layer: int,
-    k: int,
-    similar: tuple[Similarity, list[bool]],
-    dead: int | None = None,
-    silent: tuple[int, ...] = (),
-    bias: bool = False,
+    run: Stored, layer: int, k: int, similar: tuple[Similarity, list[bool]], firing: Firing | None, bias: bool = False
 ) -> Neurons:
-    """A layer's neurons as pictures in their clusters, made once of one answer of `similarity`."""
-    return _sheet(run.key, run.created, layer, k, bias, dead, silent, run, similar)
+    """A layer's neurons as pictures in their clusters, made once of one answer of `similarity` and one of `firing`."""
+    return _sheet(run.key, run.created, layer, k, bias, firing is None, run, similar, firing)
 
 
 @shared(most=8)
@@ -383,14 +377,18 @@ def _sheet(
     layer: int,
     k: int,
     bias: bool,
-    dead: int | None,
-    silent: tuple[int, ...],
+    unseen: bool,
     _run: Stored,
     _similar: tuple[Similarity, list[bool]],
+    _firing: Firing | None,
 ) -> Neurons:
     found, agree = _similar
     labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
-    return findings_of_network.neurons(_run.weights, layer, *labels, agree, dead, silent)
+    if _firing:
+        dead, silent, ink = _firing.dead, _firing.silent, _firing.ink
+    else:
+        dead, silent, ink = int(_run.metrics.get(f"dead_{layer}", 0)), (), None
+    return findings_of_network.neurons(_run.weights, layer, *labels, agree, dead, silent, ink)
 
 
 def test_images(last: bool = False) -> TestImages | None:  # noqa: PT028

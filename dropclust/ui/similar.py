@@ -79,7 +79,7 @@ def one_network(run: Summary, layer: int, k: int, bias: bool) -> None:
     command = runs.command(run.spec)
     if similar:
         found = similar[0]
-        sheet = live.sheet(stored, layer, k, similar, firing.dead if firing else None, bias=bias)
+        sheet = live.sheet(stored, layer, k, similar, firing, bias)
         controls.picture(sheet, neuron_sheet, "similar-neurons", command, halves=width > 20)
         chance = by_chance(tuple(found.incoming_labels.tolist()), tuple(found.outgoing_labels.tolist()))
         st.caption(f"By chance the two clusterings would agree on {chance:.0f}. {network.AGREE}")

@@ -133,8 +133,7 @@ def neurons(shown: list[Stored]) -> None:
             f"{found.chance_low:.3f} to {found.chance_high:.3f}; p = {found.p_value:.3f} against permuted labels. "
             f"{network.AGREE}",
         )  # fmt: skip
-        dead, silent = (firing.dead, firing.silent) if firing else (int(one.metrics.get(f"dead_{layer}", 0)), ())
-        sheet = live.sheet(one, layer, min(k, width), similar, dead, silent)
+        sheet = live.sheet(one, layer, min(k, width), similar, firing)
         controls.picture(sheet, neuron_sheet, "run-neurons", runs.command(one.spec), narrow=True)
 
 

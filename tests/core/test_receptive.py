@@ -36,6 +36,17 @@ def test_ink_is_the_mean_image_weighted_by_activation_less_the_mean_of_all(image
     assert not found.ink[3].any()
 
 
+def test_a_picture_of_what_excites_has_each_neurons_own_most_ink_at_255_and_no_less_than_none(images, active):
+    ink, drawn = receptive.ink_of(active, images.pixels), receptive.exciting(active, images.pixels)
+    assert drawn.shape == (12, 28, 28)
+    for neuron in (0, 5, 11):
+        np.testing.assert_array_equal(
+            drawn[neuron].ravel(), np.rint(255 * np.clip(ink[neuron], 0, None) / ink[neuron].max()).astype(np.uint8)
+        )
+        assert drawn[neuron].max() == 255
+    assert not drawn[3].any()
+
+
 def test_multiplying_a_neuron_changes_neither_its_ink_nor_its_nearest(images, active):
     twice = active * np.float32(2)
     np.testing.assert_allclose(answers(twice, images).ink, answers(active, images).ink, atol=1e-5)

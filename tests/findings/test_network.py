@@ -50,6 +50,10 @@ def test_neurons_of_later_layers_are_their_outgoing_weights_in_lines():
     assert network.neurons(weights, 2, labels, labels, labels, silent=[1]).sentence.endswith(
         "Crossed out: those that never fire. " + network.tile_shows(weights, 2)
     )
+    ink = np.arange(32, dtype=np.uint8).reshape(8, 2, 2)
+    seen = network.neurons(weights, 2, [1, 0] * 4, labels, labels, ink=ink)
+    np.testing.assert_array_equal(seen.pictures, ink[[1, 3, 5, 7, 0, 2, 4, 6]] / 255)
+    assert seen.sentence.endswith(network.INK)
 
 
 def test_a_neuron_of_zeros_is_drawn():

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from dropclust.core import similarity
+from dropclust.core import receptive, similarity
 from dropclust.service import files, work
 from dropclust.service.files.images import packed
 from dropclust.service.plain import Plain
@@ -103,6 +103,15 @@ def test_it_answers_what_the_core_does():
     wanted = similarity.neuron_similarity(made((12, 5, 4)), 1, 3)
     assert (found.rand, found.p_value) == (wanted.rand, wanted.p_value)
     assert agree == similarity.agreement(wanted.incoming_labels, wanted.outgoing_labels).tolist()
+
+
+def test_what_fires_comes_with_the_ink_that_excites_it(answers, data):
+    found, network = pickle.loads(answers["firing"]), made((12, 5, 4))
+    pixels = data.held_x.numpy()
+    active = np.maximum(pixels @ np.asarray(network.weights[0]) + np.asarray(network.biases[0]), 0)
+    assert found.ink.shape == (12, 28, 28)
+    assert np.abs(found.ink.astype(int) - receptive.exciting(active, pixels)).max() <= 1  # of 255
+    assert [not drawn.any() for drawn in found.ink] == [neuron in found.silent for neuron in range(12)]
 
 
 def test_levels_of_test_images_are_exactly_their_pixels(answers, data):
