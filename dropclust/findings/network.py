@@ -194,6 +194,19 @@ def nulls(found: Similarity, shuffled: ShuffledWeights) -> Nulls:
     return Nulls("Rand index", rows, sentence, brief)
 
 
+def clustered(
+    weights: Sequence[npt.NDArray[Any]], layer: int, found: Similarity, agree: Sequence[bool], firing: Firing | None, dead: int
+) -> Neurons:
+    """A layer's neurons by the two clusterings that were ``found``; with what they do on images, once that is known.
+
+    Until then ``dead`` is how many are never active.
+    """
+    labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
+    if firing is None:
+        return neurons(weights, layer, *labels, agree, dead)
+    return neurons(weights, layer, *labels, agree, firing.dead, firing.silent, firing.ink)
+
+
 @dataclass(frozen=True)
 class Chosen:
     """Which number of clusters each criterion prefers; ``scores`` by criterion and number, higher is better."""

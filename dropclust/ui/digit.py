@@ -47,7 +47,7 @@ PARAMETERS = (SOURCE, MASK_COUNT, RATE, HARD, FROM, TO, MIX)
 def forward() -> None:
     """Send an older link, to the block when it stood on another page, to the page it has now."""
     if any(parameter.name in st.query_params for parameter in PARAMETERS) and not st.session_state.get("digit_visited"):
-        st.switch_page("pages/digit.py", query_params={name: st.query_params.get_all(name) for name in st.query_params})
+        state.go("pages/digit.py", {name: st.query_params.get_all(name) for name in st.query_params})
 
 
 def page() -> None:

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 import streamlit as st
 
@@ -80,7 +80,7 @@ def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: 
     state.put_all({rate: scene.rates[seen.index], view: seen.view, step: seen.step})
     page, _, query = seen.go.partition("?")
     if page in PAGES:  # as the app's own links go: the session, with its guess and its step, goes along
-        st.switch_page(f"pages/{page}.py", query_params=dict(parse_qsl(query)))
+        state.go(f"pages/{page}.py", parse_qs(query))
 
 
 def is_asking() -> bool:

@@ -382,13 +382,8 @@ def _sheet(
     _similar: tuple[Similarity, list[bool]],
     _firing: Firing | None,
 ) -> Neurons:
-    found, agree = _similar
-    labels = found.incoming_labels.tolist(), found.outgoing_labels.tolist()
-    if _firing:
-        dead, silent, ink = _firing.dead, _firing.silent, _firing.ink
-    else:
-        dead, silent, ink = int(_run.metrics.get(f"dead_{layer}", 0)), (), None
-    return findings_of_network.neurons(_run.weights, layer, *labels, agree, dead, silent, ink)
+    dead = int(_run.metrics.get(f"dead_{layer}", 0))
+    return findings_of_network.clustered(_run.weights, layer, *_similar, _firing, dead)
 
 
 def test_images(last: bool = False) -> TestImages | None:  # noqa: PT028

@@ -84,13 +84,24 @@ def _arrive() -> bool:
         return False
     st.session_state["arrived on"] = page
     asked = parse_qs(context.query_string)
+    _unbind(REMEMBERED)
     for name in REMEMBERED:
-        with get_session_state().query_params() as parameters:
-            if binding := parameters.get_binding_for_param(name):
-                parameters.unbind_widget(binding.widget_id)
         if name in asked and name not in st.query_params:
             _see(name, asked[name][-1])
     return True
+
+
+def go(page: str, query: Mapping[str, Sequence[str]]) -> None:
+    """Open another page of the app, the session along, with these parameters: those too that a widget holds on this page."""
+    _unbind(query)
+    st.switch_page(page, query_params=query)
+
+
+def _unbind(names: Iterable[str]) -> None:
+    with get_session_state().query_params() as parameters:
+        for name in names:
+            if binding := parameters.get_binding_for_param(name):
+                parameters.unbind_widget(binding.widget_id)
 
 
 def remember(parameters: Sequence[Parameter], arrived: bool) -> None:

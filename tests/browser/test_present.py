@@ -116,6 +116,25 @@ def test_a_link_of_the_tour_stays_in_the_presentation_and_shows_the_layer_and_th
     expect(page.get_by_role("combobox", name=re.compile("Network"))).to_have_value(re.compile("paper"))
 
 
+@pytest.mark.parametrize(
+    ("step", "name", "title", "held"),
+    [
+        (5, "Live →", "Switch dropout on: do copies form?", "layer=3"),
+        (7, "Train your own →", "What does dropout do to a network?", "rate=0.50?(&|$)"),
+        (7, "Does it hold? →", "Which of the paper's claims hold?", "claims"),
+    ],
+)
+def test_links_of_the_tour_lead_on_with_what_a_control_of_explores_holds_too(
+    visit: Visit, address: str, step: int, name: str, title: str, held: str
+) -> None:
+    page = visit.page
+    settle(page, Seen(f"?guess=off&step={step}&layer=3", "canvas", "#rate"), address)
+    page.get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", name=title, level=1)).to_be_visible(timeout=60_000)
+    expect(page).to_have_url(re.compile(held))
+    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+
+
 def test_every_step_of_the_tour_has_one_room_and_leaves_all_below_it_on_the_screen(visit: Visit, address: str) -> None:
     page = visit.page
     settle(page, Seen("?guess=off&present=1&step=1", "canvas", "#rate"), address)
