@@ -52,6 +52,7 @@ if not name:
 if name:
     steer(name, steering.token(name), "live-run", state.value(trained.LAYER), presenting())
     st.caption(
+        "Twins can go while the adjusted Rand index stays: twins say what neurons do, the index how they are wired. "
         "Measured several times a second, so roughly: twins and dead neurons on 1,000 held-out images, clusters by few starts "
         "of k-means with k 10; the band holds 95 % of what permuted labels give. The experiments on the other pages measure "
         "with care."

@@ -162,8 +162,8 @@ class Reading:
     def _by_chance(self) -> str:
         """How many would have a twin if neurons had nothing to do with each other."""
         return (
-            f"**By chance {self.chance_twins}** would have one (each neuron's activity shuffled over the images); "
-            f"**{self.chance_twins_digit}** if shuffled within each digit."
+            f"**By chance {self.chance_twins}** would have one: so many are left when each neuron's activity is shuffled over "
+            f"the images; **{self.chance_twins_digit}** when only over images of the same digit."
         )
 
     @property

@@ -42,6 +42,11 @@ class Term:
         return ", ".join(filter(None, [self.symbol, self.place]))
 
     @property
+    def source(self) -> str:
+        """Whose word it is: "the paper's M, section 1"."""
+        return "not the paper's word" if self.place == OURS else f"the paper's {self.written}"
+
+    @property
     def name(self) -> str:
         """What the code calls it, as one writes it."""
         return self.code.replace(":", ".")
@@ -139,10 +144,10 @@ def explained(*names: str) -> str:
     Examples
     --------
     >>> explained("dropout rate")
-    '**dropout rate** (p, section 1): The chance that a hidden unit is dropped, by layer.'
+    "**dropout rate** (the paper's p, section 1): The chance that a hidden unit is dropped, by layer."
     """
     terms = {term.term: term for term in TERMS}
-    return "\n\n".join(f"**{name}** ({terms[name].written}): {words.capital(terms[name].sentence)}" for name in names)
+    return "\n\n".join(f"**{name}** ({terms[name].source}): {words.capital(terms[name].sentence)}" for name in names)
 
 
 def table() -> pd.DataFrame:

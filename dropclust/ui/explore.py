@@ -104,7 +104,7 @@ def answered() -> None:
     if st.session_state.get("guessed") is None:
         return
     st.markdown(f":material/lightbulb: {_compared().sentence}")
-    folded = st.expander("The guesses of the class, as they come in", key="class-guesses", on_change="rerun")
+    folded = st.expander("All guesses here, as they come in", key="class-guesses", on_change="rerun")
     if folded.open:
         with folded:
             st.fragment(_class, run_every=2.0)()

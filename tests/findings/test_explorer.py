@@ -103,7 +103,8 @@ def test_what_twins_have_to_do_with_the_rand_index():
 
 def test_how_many_would_have_a_twin_by_chance():
     assert reading(with_twin=31, chance_twins_digit=8).texts["chance"] == (
-        "**By chance 0** would have one (each neuron's activity shuffled over the images); **8** if shuffled within each digit."
+        "**By chance 0** would have one: so many are left when each neuron's activity is shuffled over the images; **8** when "
+        "only over images of the same digit."
     )
     assert reading().texts["chance"] == ""
 

@@ -43,7 +43,7 @@ def test_every_page_explains_its_words_where_they_are_first_met():
     assert len(words) == 12
     for word in words:
         [term] = [term for term in glossary.TERMS if term.term == word]
-        assert glossary.explained(word) == f"**{word}** ({term.written}): {term.sentence}"
+        assert glossary.explained(word) == f"**{word}** ({term.source}): {term.sentence}"
 
 
 def test_a_word_that_nobody_explains_is_an_error():

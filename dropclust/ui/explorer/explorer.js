@@ -12,7 +12,7 @@ const MARGIN = { left: 56, right: 14, top: 12, bottom: 40 };
 const SKIPPED = -1; // in place of a guess
 const LONER = 255; // the family of a neuron without a twin
 
-// Okabe and Ito's colours, safe for colour-blind viewers. Beyond eight clusters they repeat, and the region's outline and number
+// Okabe and Ito's colours, safe for colour-blind viewers. Beyond eight clusters they repeat, and the region's outline and letter
 // tell the clusters apart.
 const PALETTE = {
   light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#2f8fca", "#b87d00", "#8a7c00", "#5a5a5a"],
@@ -20,7 +20,6 @@ const PALETTE = {
 };
 // How the app's other charts name dashes, as an SVG path has them.
 const DASHES = { solid: "none", dash: "7 5", dot: "2 4", dashdot: "9 4 2 4", longdash: "13 5" };
-const OUTLINES = [[], [9, 5], [2, 4], [12, 4, 2, 4], [4, 3]];
 
 const explorers = new WeakMap();
 
@@ -368,7 +367,7 @@ function createExplorer(root) {
   }
 
   function describe(neuron) {
-    const [into, out] = [scene.incoming[at(neuron)] + 1, scene.outgoing[at(neuron)] + 1];
+    const [into, out] = [scene.incoming[at(neuron)], scene.outgoing[at(neuron)]].map(clusterName);
     const clusters = scene.agree[at(neuron)]
       ? `cluster ${into} by incoming and by outgoing weights`
       : `cluster ${into} by incoming weights, ${out} by outgoing`;
@@ -558,10 +557,8 @@ function createExplorer(root) {
       if (twins) continue;
       context.strokeStyle = colour.css;
       context.lineWidth = 1.75;
-      context.setLineDash(OUTLINES[Math.floor(group / theme.colours.length) % OUTLINES.length]);
-      context.stroke();
-      context.setLineDash([]);
-      const label = String(group + 1);
+      outlineRegion(context, [x, y, w, h], size * 0.16, Math.floor(group / theme.colours.length));
+      const label = clusterName(group);
       const room = height * (0.55 + 0.6 * label.length);
       context.beginPath();
       context.roundRect(x, y - height * 1.12, room, height * 1.12, [height * 0.25, height * 0.25, 0, 0]);

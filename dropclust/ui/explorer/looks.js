@@ -6,6 +6,23 @@ const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeA
 /** A share without its leading zero, as everywhere in the app. */
 const share = (value, digits) => (value < 0 ? "−" : "") + Math.abs(value).toFixed(digits).replace(/^0/, "");
 
+/** A cluster's name: a letter, for its neurons are drawn as digits; two of them beyond the 26th. */
+const clusterName = (cluster) => String.fromCharCode(65 + (cluster % 26)).repeat(1 + Math.floor(cluster / 26));
+
+// Of clusters whose colour is another's again: the second's outline is double, the next ones' are dashed.
+const REPEATS = [[], [], [2, 4], [12, 4, 2, 4], [4, 3]];
+
+/** Outline a cluster's region; `repeat` says how often its colour was there before. */
+function outlineRegion(context, [x, y, w, h], radius, repeat) {
+  context.setLineDash(REPEATS[repeat % REPEATS.length]);
+  for (const inner of repeat === 1 ? [0, 4] : [0]) {
+    context.beginPath();
+    context.roundRect(x - inner, y - inner, w + 2 * inner, h + 2 * inner, radius + inner);
+    context.stroke();
+  }
+  context.setLineDash([]);
+}
+
 function rgb(colour) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;

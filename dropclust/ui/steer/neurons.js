@@ -4,12 +4,11 @@
 const GLIDE = 140; // milliseconds in which a tile covers two thirds of its way
 const NARROW = 620; // CSS pixels below which a field is taller
 
-// Okabe and Ito's colours, as the explorer has them; beyond eight clusters they repeat, and outline and number tell them apart.
+// Okabe and Ito's colours, as the explorer has them; beyond eight clusters they repeat, and outline and letter tell them apart.
 const PALETTE = {
   light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#3f9fd8", "#d99400", "#b3a100", "#5a5a5a"],
   dark: ["#4aa3e0", "#f0783c", "#2cc495", "#e39ac4", "#8fd0f7", "#f0b030", "#f0e442", "#bdbdbd"],
 };
-const OUTLINES = [[], [9, 5]];
 const DASHES = { solid: [], dash: [7, 5], dot: [2, 4], dashdot: [9, 4, 2, 4], longdash: [13, 5] };
 const BEND = 0.14; // of a line between two twins, as a part of its length
 const ACROSS = 10; // neurons side by side in a picture
@@ -52,7 +51,7 @@ function drawAtlas({ width, height, levels }, theme) {
 
 const PAD = 0.14; // from a region's edge to its cells, in cells as all of these
 const GAP = 0.2; // between regions
-const LABEL = 0.42; // above a region, where its number stands
+const LABEL = 0.42; // above a region, where its letter stands
 
 /** Clusters as blocks of cells that flow into rows like words, for one size of a cell; null when they do not fit. */
 function flowed(sizes, cell, height) {
@@ -235,10 +234,8 @@ function createField(canvas, theme, aspect, lies = null) {
       context.globalAlpha = 1;
       context.strokeStyle = colour;
       context.lineWidth = 1.5;
-      context.setLineDash(OUTLINES[Math.floor(cluster / theme().palette.length) % OUTLINES.length]);
-      context.stroke();
-      context.setLineDash([]);
-      context.fillText(String(cluster + 1), x + label * 0.7, y - label * 0.55);
+      outlineRegion(context, [x, y, w, h], size * 0.14, Math.floor(cluster / theme().palette.length));
+      context.fillText(clusterName(cluster), x + label * 0.7, y - label * 0.55);
     }
     for (let neuron = 0; neuron < seen.clusters.length; neuron++) drawTile(context, neuron, size, wide);
     drawTwins(context, size, wide);
