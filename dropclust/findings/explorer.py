@@ -128,7 +128,7 @@ class Reading:
             "dead": f"dead neurons **{self.dead}** of {self.units}",
             "agree": f"agreeing **{self.agree}** of {self.units}, by chance **{self.agree_chance:.0f}**",
             "twins": (
-                f"twins in {_networks(self.twins.n)}: **{bare(self.twins.mean)}**{_plus_minus(self.twins)}"
+                f"twins in {_networks(self.twins.n)}: **{100 * self.twins.mean:.0f}**{_of_100(self.twins)} of 100"
                 if self.twins
                 else "twins: no result here"
             ),
@@ -140,7 +140,7 @@ class Reading:
             "accuracy-note": f"{_seeds(self.scaled, 3)}; sampled {bare(self.sampled.mean, 3)}"
             + ("" if math.isnan(self.sampled.low) else f", {_ends(self.sampled, 3)}"),
             "twins-note": (
-                f"mean share of the living neurons{_within(self.twins)}; the {self.units} neurons drawn are of one network"
+                f"mean of 100 living neurons{_within(self.twins)}; the {self.units} neurons drawn are of one network"
                 f"{f', {self.dead} of them dead' if self.dead else ''}"
                 if self.twins
                 else ""
@@ -272,6 +272,11 @@ def _plus_minus(interval: Interval) -> str:
     return "" if math.isnan(interval.low) else f" ± {bare((interval.high - interval.low) / 2)}"
 
 
+def _of_100(interval: Interval) -> str:
+    """Half the interval's width, of 100 as the neurons beside it are counted."""
+    return "" if math.isnan(interval.low) else f" ± {50 * (interval.high - interval.low):.0f}"
+
+
 def _ends(interval: Interval, digits: int) -> str:
     return f"{bare(interval.low, digits)} to {bare(interval.high, digits)}"
 
@@ -281,7 +286,7 @@ def _networks(n: int) -> str:
 
 
 def _within(interval: Interval) -> str:
-    return "" if math.isnan(interval.low) else f", 95 % interval {_ends(interval, 2)}"
+    return "" if math.isnan(interval.low) else f", 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
 def _seeds(interval: Interval, digits: int = 2) -> str:

@@ -55,17 +55,17 @@ def test_one_seed_has_no_interval_and_says_so():
 
 def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
     both = reading(twins=Interval(0.26, 0.24, 0.28, 20, 0.95), with_twin=31)
-    assert both.texts["twins"] == "twins in 20 networks: **.26** ± .02"
+    assert both.texts["twins"] == "twins in 20 networks: **26** ± 2 of 100"
     assert both.texts["finding"] == "With dropout **0.40**, **31** of 100 neurons have a twin, 5 are dead"
     assert (
         both.finding == "With dropout 0.40, 31 of 100 neurons have a twin, 5 are dead; 95.1 % of unseen digits are read right."
     )
     assert both.groups == ("One network: 31 with a twin", "69 without a twin, 5 of them dead")
     assert both.texts["twins-note"] == (
-        "mean share of the living neurons, 95 % interval .24 to .28; the 100 neurons drawn are of one network, 5 of them dead"
+        "mean of 100 living neurons, 95 % interval 24.0 to 28.0; the 100 neurons drawn are of one network, 5 of them dead"
     )
     assert both.sentence.endswith("dead neurons 5 of 100. With dropout 0.40, 31 of 100 neurons have a twin.")
-    assert reading(twins=mean_interval([0.26])).texts["twins"] == "twins in one network: **.26**"
+    assert reading(twins=mean_interval([0.26])).texts["twins"] == "twins in one network: **26** of 100"
     assert reading().texts["twins"] == "twins: no result here"
     assert "neurons have a twin" not in reading().sentence
     one = replace(reading(with_twin=1), dead=1)
