@@ -29,12 +29,14 @@ rows = claims.rows()
 recipes = list(MAIN_RECIPES) if (of := controls.choose(RECIPES)) == "both" else [of]
 headline.markdown(said := verdicts.headlines(rows, recipes))
 shell.say(said)
+picture = st.container()
 row = claims.choose(verdicts.worst_first(rows))
 if row is not None:
     claims.opened(verdicts.chosen([row], recipes)[0])
 else:
     kept = [RECIPES, VERDICT, EXPERIMENT]
-    claims.tiles(verdicts.worst_first(verdicts.chosen(rows, recipes)), kept)
+    with picture:
+        claims.tiles(verdicts.worst_first(verdicts.chosen(rows, recipes)), kept)
     missed = account.not_reproduced(rows)
     if missed:
         with st.expander("**What was not reproduced**", expanded=True):

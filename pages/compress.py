@@ -6,6 +6,6 @@ from dropclust.findings import glossary, questions
 from dropclust.ui import compress, controls, live, state
 
 state.enter(compress.PARAMETERS, compress.CHECKED_LATER)
-st.title(questions.COMPRESS, anchor=False, help=glossary.explained("compressed units"))
+st.title(questions.COMPRESS, anchor=False, help=glossary.explained("compressed units", "pruning", "refitting"))
 compress.page()
 controls.damage(live.store())

@@ -15,6 +15,7 @@ import pandas as pd
 from dropclust.core.intervals import Interval, median_interval
 from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
+from dropclust.findings.network import Neurons
 from dropclust.findings.series import Curves, Series
 from dropclust.findings.table3 import CONTROLS, CURVES, NAMES
 
@@ -60,9 +61,9 @@ def held_curves(choice: Choice, others: Mapping[str, Mapping[float, float]], met
     lines += [Series.plain(NAMES[name], accuracy, CURVES[name]) for name, accuracy in others.items()]
     points, kept = 100 * choice.tolerance, fewest(choice)
     allowed = f"at most {points:g} point{'' if points == 1 else 's'} of {choice.accuracy_before:.3f}"
-    sentence = f"On the held-out images {_kept(kept, method)} are the fewest found that lose {allowed}."
-    if not _within(choice):
-        sentence = f"On the held-out images no number of units tried loses {allowed}."
+    found = f"{_kept(kept, method)} are the fewest found that lose" if _within(choice) else "no number of units tried loses"
+    brief = f"On the held-out images, which are to choose by (the test images prove it), {found} {allowed}."
+    sentence = brief
     tried = {point.units: point for point in choice.tried}
     preferred: dict[int, list[str]] = {}
     for name, units in (("BIC", choice.bic_units), ("Calinski-Harabasz", choice.calinski_harabasz_units)):
@@ -75,8 +76,9 @@ def held_curves(choice: Choice, others: Mapping[str, Mapping[float, float]], met
         )
         sentence += f" Criteria that the paper tried too look at weights alone: {wanted}."
     return Curves(
-        "What is left with fewer units", "units left", "held-out accuracy", tuple(lines), sentence, marker=left, y_range=(0, 1)
-    )
+        "What is left with fewer units", "units left", "held-out accuracy", tuple(lines), sentence, marker=left,
+        y_range=(0, 1), brief=brief,
+    )  # fmt: skip
 
 
 def _within(choice: Choice) -> bool:
@@ -139,6 +141,12 @@ class Answers:
         return Answers(self.levels[:, :n], self.truth[:n])
 
 
+_TEST = "On images that neither training nor any choice made here has seen: they prove what was chosen."
+_HELD = (
+    "On images kept apart to choose by: how many units, which method. What was chosen by them looks a little too good on them."
+)
+
+
 @dataclass(frozen=True)
 class Effect:
     """A network and the smaller one made of it: what was lost, and what was gained."""
@@ -148,7 +156,7 @@ class Effect:
     held: float  # the same change on the held-out images, on which choices are made; in percentage points
     change: Interval  # accuracy after less before, over the same images
     speed: Interval  # how many times as fast: median of the pairs
-    finding: str  # in one short sentence
+    brief: str  # in one short sentence
     sentence: str  # all of it
 
     @property
@@ -159,8 +167,8 @@ class Effect:
         less = 100 * (smaller["parameters"] / original["parameters"] - 1)  # of the bytes, too: four a parameter
         return (
             words.Number("Neurons left", f"{self.left[0]} of {self.left[1]}"),
-            words.Number("Test accuracy", accuracy, change=f"{100 * self.change.mean:+.2f} points", better="normal"),
-            words.Number("Held-out accuracy", held, change=f"{self.held:+.2f} points", better="normal"),
+            words.Number("Test accuracy", accuracy, _TEST, f"{100 * self.change.mean:+.2f} points", "normal"),
+            words.Number("Held-out accuracy", held, _HELD, f"{self.held:+.2f} points", "normal"),
             words.Number("Speed", f"{self.speed.mean:.2f} x", change=words.ends(self.speed)),
             words.Number("Parameters", f"{smaller['parameters']:,}", change=f"{less:+.0f} %", better="inverse"),
         )
@@ -211,11 +219,11 @@ def effect(proof: Mapping[str, Any], found: Answers, times: Sequence[tuple[float
         f"place of {medians[0]:.1f}: {speed.mean:.2f} times as fast (median of {len(times)} pairs, 95 % interval "
         f"{words.ends(speed)}), on one thread of this machine."
     )
-    finding = (
+    brief = (
         f"With {left} of {h} neurons in layer {layer} it reads {100 * proof['accuracy']:.1f} % of the test images right; "
         f"with all, {100 * proof['accuracy_before']:.1f} %."
     )
-    return Effect(rows, (left, h), held, change, speed, finding, sentence)
+    return Effect(rows, (left, h), held, change, speed, brief, sentence)
 
 
 def beyond(info: Effect, tolerance: float, choice: Choice | None) -> str:
@@ -226,7 +234,7 @@ def beyond(info: Effect, tolerance: float, choice: Choice | None) -> str:
     info
         What was lost.
     tolerance
-        What may be lost on the held-out images, in points.
+        What the viewer allows to be lost on the held-out images, in points.
     choice
         How few units were found to lose no more; None before it is known.
 
@@ -234,11 +242,11 @@ def beyond(info: Effect, tolerance: float, choice: Choice | None) -> str:
     --------
     >>> from types import SimpleNamespace as Of
     >>> beyond(Of(held=-1.88), 1.0, None), beyond(Of(held=-0.92), 1.0, None)
-    ('That loses more held-out points than the 1 allowed.', '')
+    ('On held-out images it loses 1.88 points, and you allow 1 (set below).', '')
     """
     if -info.held <= tolerance + 1e-9:  # a difference of shares is not exact
         return ""
-    said = f"That loses more held-out points than the {tolerance:g} allowed"
+    said = f"On held-out images it loses {-info.held:.2f} points, and you allow {tolerance:g} (set below)"
     return f"{said}: keep {fewest(choice).width} units." if choice and _within(choice) else f"{said}."
 
 
@@ -258,8 +266,14 @@ class Merges:
     pictures: npt.NDArray[np.floating[Any]]
     number: npt.NDArray[np.int64]
     unit: npt.NDArray[np.int64]
+    brief: str
     sentence: str
     labels: npt.NDArray[np.int64]
+
+    @property
+    def neurons(self) -> Neurons:
+        """As a sheet of tiles shows them: the new ones have a broad frame, and a unit's tiles one colour."""
+        return Neurons(self.pictures, self.number, self.unit, self.unit, self.number < 0, self.sentence)
 
     def table(self) -> pd.DataFrame:
         """A row an old neuron."""
@@ -298,15 +312,15 @@ def merges(old: npt.NDArray[Any], new: npt.NDArray[Any], labels: npt.NDArray[np.
         number += [-1, *members]
         unit += [label] * (1 + len(members))
     several, dropped, shown = int((sizes > 1).sum()), int((labels < 0).sum()), len(set(unit))
-    sentence = (
-        f"{len(labels)} neurons become {len(new)}. "
-        + (f"Made of two or more: {several}, the largest of {sizes.max()}. " if several else "Each of these is an old one. ")
-        + (f"Dropped: {dropped}. " if dropped else "")
-        + ("Each new neuron" if shown == len(new) else f"Each of the first {shown} new neurons")
+    begin = f"{len(labels)} neurons become {len(new)}. "
+    counts = f"Made of two or more: {several}, the largest of {sizes.max()}. " if several else "Each of these is an old one. "
+    counts += f"Dropped: {dropped}. " if dropped else ""
+    look = (
+        ("Each new neuron" if shown == len(new) else f"Each of the first {shown} new neurons")
         + " has a broad frame, and those it was made of follow it in the same colour. "
         + shows
     )
-    return Merges(np.stack(drawn), np.array(number), np.array(unit), sentence, labels)
+    return Merges(np.stack(drawn), np.array(number), np.array(unit), begin + look, begin + counts + look, labels)
 
 
 # ---- one digit through both ------------------------------------------------------------------------------------------------

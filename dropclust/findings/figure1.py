@@ -254,14 +254,15 @@ def read(recipe: str = "modern", root: Path | None = None, noise: str = "bernoul
 
 
 def answered(guess: int, comparison: Comparison, others: Sequence[float]) -> str:
-    """A guess at how many rates sampling is better, the answer, and what the class guessed before."""
+    """A guess at how many rates sampling is better, how far it is off, and what the class guessed before.
+
+    It is short, for it stands above a chart that shall still be seen; the chart beside it says at which rates sampling is
+    better.
+    """
     right = len(comparison.better)
     how = "right" if guess == right else f"{abs(guess - right)} too {'many' if guess > right else 'few'}"
-    sentence = (
-        f"You expected sampling to be better by {comparison.metric.name} at {guess} of {len(comparison.differences)} rates of "
-        f"{noise_name(comparison.noise)} noise: {how}. It is better at {words.which(comparison.better)} and worse at "
-        f"{words.which(comparison.worse)}."
-    )
+    asked = f"by {comparison.metric.name} with {noise_name(comparison.noise)} noise"
+    sentence = f"You expected {guess} of {words.count(len(comparison.differences), 'rate')} {asked}: {how}."
     if others:
         mean = words.number(sum(others) / len(others), 1)
         sentence += f" {words.count(len(others), 'viewer')} before guessed {mean} on average."
@@ -285,7 +286,7 @@ def _pairs(
 def _levels(table: pd.DataFrame, noise: str, metric: Metric, answer: bool) -> Curves:
     """A metric against the rate, as in training (one mask), scaled and, unless it is still to be guessed, sampled."""
     part = table[table["noise"] == noise]
-    names = {"train": ONE_MASK, "scaled": "scaled", "sampled": f"sampled, {SAMPLES} masks"}
+    names = {"train": "one mask", "scaled": "scaled", "sampled": "sampled"}
     lines = {
         way: Series.of(names[way], part[part["prediction"] == way], "dropout", metric.column, meaning)
         for way, meaning in PREDICTION.items()
@@ -301,7 +302,7 @@ def _levels(table: pd.DataFrame, noise: str, metric: Metric, answer: bool) -> Cu
         sentence = (
             f"{begin}switching the noise off beats a single mask at {better} of "
             f"{words.count(len(gains), 'rate')}, by most at {most:g}: {one} with one mask, {off} scaled"
-        ) + (f", {sampled} sampled." if answer else ".")
+        ) + (f", {sampled} sampled with {SAMPLES} masks." if answer else ".")
     else:
         best = (max if metric.higher_is_better else min)(scaled.x, key=lambda x: scaled.at(x).mean)
         sentence = f"{begin}the scaled network's {metric.name} is best at {best:g}: {words.full(scaled.at(best))}."

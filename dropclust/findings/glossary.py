@@ -127,6 +127,18 @@ TERMS = (
         "How many units are left of a layer when each cluster becomes one.",
     ),
     Term(
+        "pruning", "", OURS, "dropclust:compress",
+        "Neurons are dropped, those with the smallest incoming weights first, and none is merged.",
+    ),
+    Term(
+        "refitting", "", OURS, "dropclust:compress",
+        "Outgoing weights are fitted again by least squares, so that fewer neurons pass on what all of them did.",
+    ),
+    Term(
+        "held-out images", "", OURS, "dropclust.core.mnist:Data.held_x",
+        "Images that no network learns from: all choices are made on them, so that the test images only prove.",
+    ),
+    Term(
         "recipe", "", OURS, "dropclust:RunSpec.recipe",
         "Optimiser, learning rate and initial weights, which the paper does not give.",
     ),

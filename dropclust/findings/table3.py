@@ -19,17 +19,17 @@ from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.series import Curves, Series
 
-# The methods of core.compression, which imports torch, by the names that people read; the controls are the last three.
+# The methods of core.compression, which imports torch, in words that need no explanation; the controls are the last three.
 NAMES = {
-    "paper": "the paper's",
-    "fold": "fold",
-    "least_squares": "fold + least squares",
-    "agreement": "agreement",
-    "srinivas_babu": "Srinivas & Babu",
-    "neuron_merging": "Neuron Merging",
-    "prune": "prune",
-    "prune_least_squares": "prune + least squares",
-    "random": "random clusters",
+    "paper": "the paper's merging",
+    "fold": "merge and add up",
+    "least_squares": "merge and refit",
+    "agreement": "merge similar nodes",
+    "srinivas_babu": "merge pair by pair",
+    "neuron_merging": "merge by direction",
+    "prune": "drop neurons",
+    "prune_least_squares": "drop neurons and refit",
+    "random": "merge at random",
 }
 CONTROLS = ("prune", "prune_least_squares", "random")
 TRAININGS = dict(
@@ -233,7 +233,7 @@ def losses(table: pd.DataFrame, h: int) -> Losses:
     units = experiment.UNITS[h]
     left = {name: statistics.mean(row.width for row in rows if row.method == name) for name in methods}
     wider = [
-        f" With {NAMES[name]} {mean:.0f} units are left on average: its clusters do not give every number."
+        f' With the method "{NAMES[name]}" {mean:.0f} units are left on average: its clusters do not give every number.'
         for name, mean in left.items()
         if mean > units
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -155,6 +155,18 @@ class Row:
 
     claim: Claim
     findings: Mapping[str, Finding]
+    number: int = 0  # by which a page calls it, from 1: the paper's claims first, then by their `outcomes`
+
+    @property
+    def verdicts(self) -> str:
+        """The claim and its verdicts, in words."""
+        told = (f"{words.capital(recipe_name(recipe))}: {finding.verdict.value}." for recipe, finding in self.findings.items())
+        return f"{self.claim.statement} {' '.join(told)}"
+
+    @property
+    def shapes(self) -> str:
+        """Its verdicts' shapes, a recipe each."""
+        return "".join(SHAPES[finding.verdict] for finding in self.findings.values())
 
     @property
     def sentence(self) -> str:
@@ -242,7 +254,10 @@ def recipe_name(recipe: str) -> str:
 def rows(root: Path | None = None, with_variations: bool = True) -> list[Row]:
     """Every claim under both recipes."""
     found = {recipe: claims(recipe, root, with_variations) for recipe in MAIN_RECIPES}
-    return [Row(findings[0].claim, dict(zip(found, findings, strict=True))) for findings in zip(*found.values(), strict=True)]
+    shown = [Row(findings[0].claim, dict(zip(found, findings, strict=True))) for findings in zip(*found.values(), strict=True)]
+    groups = [group for claims in by_author(worst_first(shown)).values() for group in outcomes(claims).values()]
+    numbers = {row.claim.key: n for n, row in enumerate(chain(*groups), 1)}
+    return [replace(row, number=numbers[row.claim.key]) for row in shown]
 
 
 def worst_first(found: Sequence[Row]) -> list[Row]:
@@ -258,7 +273,7 @@ def chosen(
 ) -> list[Row]:
     """The rows of an experiment, or of all, with some of their recipes, where one of these has a verdict that is wanted."""
     shown = [
-        Row(row.claim, {recipe: row.findings[recipe] for recipe in recipes})
+        replace(row, findings={recipe: row.findings[recipe] for recipe in recipes})
         for row in found
         if experiment in ("", row.claim.experiment)
     ]
@@ -282,8 +297,33 @@ def summary(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
 
 def headlines(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
     """How the paper's claims fare, and then our own: a `headline` each, where there are such."""
-    theirs, ours = ([row for row in found if row.claim.ours is of] for of in (False, True))
-    return " ".join(headline(rows, recipes, whose) for rows, whose in ((theirs, "the paper's "), (ours, "our own ")) if rows)
+    return " ".join(headline(rows, recipes, whose) for whose, rows in by_author(found).items())
+
+
+def by_author(found: Sequence[Row]) -> dict[str, list[Row]]:
+    """The paper's claims and our own, as far as there are such, by what stands before their number."""
+    whose = {"the paper's ": False, "our own ": True}
+    return {name: rows for name, ours in whose.items() if (rows := [row for row in found if row.claim.ours is ours])}
+
+
+def outcomes(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> dict[str, list[Row]]:
+    """Claims by what became of them, in words with their number: "15 fail in one or both trainings"; the failed first.
+
+    Each stands once, by the worst of its verdicts; what became of none is left out.
+    """
+    where = " in one or both trainings" if len(recipes) > 1 else ""
+    words_of = {
+        (Verdict.OPPOSITE, Verdict.NOT_SEEN): (f"fails{where}", f"fail{where}"),
+        (Verdict.UNDECIDED,): ("undecided", "undecided"),
+        (Verdict.HOLDS,): ("holds", "hold"),
+        (Verdict.CONTROL_TOO,): ("holds in controls too", "hold in controls too"),
+        (Verdict.NO_RESULT,): ("has no result", "have no result"),
+    }
+    told = {}
+    for verdicts, (one, many) in words_of.items():
+        if rows := [row for row in found if min((row.findings[at].verdict for at in recipes), key=ORDER.index) in verdicts]:
+            told[f"{len(rows)} {one if len(rows) == 1 else many}"] = rows
+    return told
 
 
 def tested(found: Sequence[Row]) -> str:
@@ -298,22 +338,22 @@ def tested(found: Sequence[Row]) -> str:
     )
 
 
-def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES, whose: str = "") -> str:
-    """How the claims fare, in at most 20 words, what was not reproduced first; each counts once, by its worst recipe.
+def tiles_read(found: Sequence[Row]) -> str:
+    """How to read tiles, of which each has a claim's number and the shapes of its verdicts."""
+    there = {finding.verdict for row in found for finding in row.findings.values()}
+    shapes = "; ".join(f"{shape}\N{NO-BREAK SPACE}{verdict.value}" for verdict, shape in SHAPES.items() if verdict in there)
+    by = words.listed(f"by the {recipe_name(recipe)}" for recipe in (found[0].findings if found else ()))
+    return f"A tile is a claim: its number in the table below, then its verdict in networks trained {by}. {shapes}."
 
-    The counts add up to the number of claims; a verdict that none has is left out. ``whose`` stands before their number.
+
+def headline(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES, whose: str = "") -> str:
+    """How the claims fare, in at most 20 words: their `outcomes`, whose counts add up to the number of claims.
+
+    ``whose`` stands before that number.
     """
-    worst = Counter(min((row.findings[recipe].verdict for recipe in recipes), key=ORDER.index) for row in found)
-    told = [
-        (worst[Verdict.OPPOSITE] + worst[Verdict.NOT_SEEN], ("fails", "fail"), " under a recipe" if len(recipes) > 1 else ""),
-        (worst[Verdict.UNDECIDED], ("is", "are"), " undecided"),
-        (worst[Verdict.HOLDS], ("holds", "hold"), ""),
-        (worst[Verdict.CONTROL_TOO], ("holds", "hold"), " in controls too"),
-    ]
-    told.append((worst[Verdict.NO_RESULT], ("has", "have"), " no result"))
-    counts = "; ".join(f"{n} {one if n == 1 else many}{rest}" for n, (one, many), rest in told if n)
-    of = f"f {whose}{words.count(len(found), 'claim')}, {counts}."
-    return f"O{of}" if len(recipes) > 1 else f"{words.capital(recipe_name(recipes[0]))}: o{of}"
+    of = f"{whose}{words.count(len(found), 'claim')}"
+    begin = words.capital(of) if len(recipes) > 1 else f"{words.capital(recipe_name(recipes[0]))}, {of}"
+    return f"{begin}: {'; '.join(outcomes(found, recipes))}."
 
 
 HOW = (

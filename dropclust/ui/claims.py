@@ -34,7 +34,7 @@ def rows() -> list[Row]:
 def choose(found: list[Row]) -> Row | None:
     """The claim that is open, held by the address; None for the table of all."""
     listed = {row.claim.key: row for row in found}
-    statements = {key: row.claim.statement for key, row in listed.items()}
+    statements = {key: f"{row.number}. {row.claim.statement}" for key, row in listed.items()}
     unknown, instead = (lambda key: f"No claim is called {key[:60]!r}"), "All of them, in the table below"
     return listed.get(controls.one_of("Open a claim", statements, KEY, None, unknown, instead, (YOURS,)))
 

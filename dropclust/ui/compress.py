@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,7 +17,7 @@ from dropclust.experiments.results import ResultError
 from dropclust.findings import compressing as findings
 from dropclust.findings import table3, words
 from dropclust.findings.compressing import Answers, Effect, Merges
-from dropclust.findings.network import Neurons, pictures, tile_shows
+from dropclust.findings.network import pictures, tile_shows
 from dropclust.findings.outside import as_text
 from dropclust.findings.reading_file import ReadFile
 from dropclust.service import files
@@ -48,9 +48,9 @@ Found = TypeVar("Found")
 
 RECIPE = controls.RECIPE
 BEFORE = Parameter("before", "Units before", max(table3.BEFORE), table3.BEFORE)
-TRAINED = Parameter("trained", "Trained", table3.TRAININGS["all"], tuple(table3.TRAININGS.values()))
+TRAINED = Parameter("trained", "Trained", "all", tuple(table3.TRAININGS), show=table3.TRAININGS.__getitem__)
 LAYER = Parameter("compressed_layer", "Hidden layer", 1, tuple(range(1, files.MAX_TENSORS // 2)))
-METHOD = Parameter("method", "Method", table3.NAMES["paper"], tuple(table3.NAMES.values()))
+METHOD = Parameter("method", "Method", "paper", tuple(table3.NAMES), show=table3.NAMES.__getitem__)
 SEED = Parameter(
     "kmeans_seed",
     "Seed",
@@ -58,10 +58,10 @@ SEED = Parameter(
     low=LIMITS["seed"][0],
     high=LIMITS["seed"][1],
     step=1,
-    help="Of k-means, which starts at random, and of random clusters.",
+    help="Of the clustering (k-means), which starts at random, and of merging at random.",
 )
 UNITS = Parameter("units", "Units left", 1, low=1, high=LIMITS["hidden"][1], step=1)
-TOLERANCE = Parameter("tolerance", "Held-out points that may be lost", 1.0, (0.5, 1.0, 2.0))
+TOLERANCE = Parameter("tolerance", "Points of accuracy that you allow to be lost", 1.0, (0.5, 1.0, 2.0))
 IMAGE = Parameter("image", "Test image", 0, low=0, high=TEST_IMAGES - 1, step=1, help="Type a number, or press the arrow keys.")
 CURVE = 440  # pixels of the main chart, and of what stands in its place
 SHARE_LEFT = 0.4  # as in the paper, 162 of 400
@@ -69,11 +69,6 @@ SHARE_LEFT = 0.4  # as in the paper, 162 of 400
 PARAMETERS = (RECIPE, BEFORE, TRAINED, SEED, TOLERANCE, IMAGE)
 OF_TABLE = (RECIPE.name, BEFORE.name, TRAINED.name)
 CHECKED_LATER = (LAYER.name, METHOD.name, UNITS.name, "run")
-
-
-def named(names: Mapping[str, str], shown: str) -> str:
-    """The key under which a name for people stands."""
-    return next(key for key, name in names.items() if name == shown)
 
 
 def page() -> None:
@@ -102,7 +97,7 @@ def paper_again() -> None:
     with left:
         before = controls.choose(BEFORE)
     with right:
-        trained = named(table3.TRAININGS, controls.choose(TRAINED))
+        trained = controls.choose(TRAINED)
     try:
         shown = live.said("table3", recipe, h=before, trained=trained)
     except ResultError as error:
@@ -314,7 +309,7 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
     network = source.network
     depth = len(network.hidden)
     of_layer = replace(LAYER, options=LAYER.options[:depth])
-    of_network = replace(METHOD, options=tuple(table3.NAMES[name] for name in methods_for(network)))
+    of_network = replace(METHOD, options=tuple(methods_for(network)))
     state.check([of_layer, of_network])
     for parameter in (of_layer, of_network):
         if st.session_state.get(parameter.name, parameter.default) not in parameter.options:
@@ -322,9 +317,9 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
     home = st.container()
     wide, narrow = st.columns([3, 1])
     with wide:
-        method = named(table3.NAMES, controls.choose(of_network))
+        method = controls.choose(of_network)
         about = METHODS[method]
-        st.caption(f"{about.sentence} Source: {about.source}.{' A control.' if about.control else ''}")
+        st.caption(f"`{method}`: {about.sentence} Source: {about.source}.{' A control.' if about.control else ''}")
     with narrow:
         layer = controls.choose(of_layer)
         seed = controls.number(SEED)
@@ -341,7 +336,7 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
     with curve:
         tolerance, choice = accuracy_curve(source, layer, method, seed, left)
     if small:
-        finding.markdown(words.unbroken(f"{said.finding} {findings.beyond(said, tolerance, choice)}"))
+        finding.markdown(words.unbroken(f"{said.brief} {findings.beyond(said, tolerance, choice)}"))
     else:
         finding.markdown(
             f"Layer {layer} has {words.count(network.hidden[layer - 1], 'neuron')}. When some act alike, one can do the work "
@@ -350,11 +345,11 @@ def one_network(source: Source, finding: DeltaGenerator, main: DeltaGenerator) -
     if small:
         st.session_state["compress_left"] = (source.digest, layer), method, left
         with home:
-            st.caption(said.sentence)
             controls.behind(said, "compressed", command)
             take_home(source, small)
         st.header("Which neurons merged")
-        controls.picture(merges_of(small.key, layer, network, small), sheet, "merges", command)
+        merged = merges_of(small.key, layer, network, small)
+        controls.picture(merged, sheet, "merges", command, halves=len(merged.pictures) > 20)
     # Widgets are drawn while their numbers are waited for, too: one that is not drawn forgets what was chosen.
     st.header("A digit through both" if source.images is None else "A picture through both")
     answers = small.answers if small else None
@@ -394,10 +389,9 @@ def card_of(key: str, taken: InputScale | None, _small: Smaller) -> str:
     return card(_small.network, name, sentence(_small.proof), _small.proof, taken)
 
 
-def sheet(merged: Merges) -> bytes:
+def sheet(merged: Merges, half: int | None = None) -> bytes:
     """A PNG of the new neurons, each with a broad frame, followed by those it was made of in the same colour."""
-    new = merged.number < 0
-    return neuron_sheet(Neurons(merged.pictures, merged.number, merged.unit, merged.unit, new, merged.sentence))
+    return neuron_sheet(merged.neurons, half=half)
 
 
 def one_digit(found: Answers | None, brought: Images | None) -> None:
@@ -462,8 +456,6 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
             f"Keep {kept.width} units", on_click=lambda: st.session_state.update(units=kept.units), type="primary",
             icon=":material/compress:", help="The fewest found that lose no more.",
         )  # fmt: skip
-    st.caption(
-        f"{100 * (kept.accuracy - choice.accuracy_before):+.2f} points on the held-out images, by which they are chosen. "
-        "The test images are counted afterwards and may lose more."
-    )
+    lost = f"{100 * (kept.accuracy - choice.accuracy_before):+.2f} points on the held-out images, by which they are chosen."
+    st.caption(f"{lost} The test images may lose more.")
     return tolerance, choice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -47,7 +47,7 @@ def enter(parameters: Sequence[Parameter], also: Iterable[str] = ()) -> None:
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()
-    arrived = _arrive()
+    arrived = _arrive({*(parameter.name for parameter in parameters), *also})
     name_unknown({*DECLARED, *also})
     check(parameters)
     remember(parameters, arrived)
@@ -73,21 +73,30 @@ def check(parameters: Sequence[Parameter]) -> None:
             _see(parameter.name, parameter.show(values[-1]))
 
 
-def _arrive() -> bool:
-    """Whether this is the first run of a page that the viewer came to, with all that its address holds.
+def _arrive(own: Set[str]) -> bool:
+    """Whether this is the first run of a page that the viewer came to, with all that its address holds of its ``own`` names.
 
-    What a widget of the page that was left is called, Streamlit takes out of the new page's address too.
+    What a widget of the page that was left is called, Streamlit takes out of the new page's address too. And when a menu leaves
+    a page, Streamlit adds it to the browser's history without its widgets' parameters: Back finds what they were.
     """
-    context = get_script_run_ctx()
-    page = context.page_script_hash if context else ""
-    if context is None or st.session_state.get("arrived on") == page:
+    if (context := get_script_run_ctx()) is None:
+        return False
+    page, asked, back = context.page_script_hash, parse_qs(context.query_string), context.is_history_navigation
+    left: dict[str, dict[str, list[str]]] = st.session_state.setdefault("addresses", {})
+    if st.session_state.get("arrived on") == page:
+        left[page] = asked
         return False
     st.session_state["arrived on"] = page
-    asked = parse_qs(context.query_string)
-    _unbind(REMEMBERED)
-    for name in REMEMBERED:
-        if name in asked and name not in st.query_params:
-            _see(name, asked[name][-1])
+    if back and not own & asked.keys():
+        asked = left.get(page, {})
+    left[page] = asked
+    _unbind(names := own if back else REMEMBERED)
+    with get_session_state().query_params() as parameters:
+        for name in names:
+            if name in asked and name not in parameters:
+                _see(name, asked[name][-1])
+        if back:
+            parameters._send_query_param_msg()
     return True
 
 

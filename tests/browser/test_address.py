@@ -93,6 +93,29 @@ def test_the_first_back_leaves_a_page_that_was_only_opened(app: App, page: Page,
     expect(page.get_by_role("heading", name=TRAIN_TITLE)).to_be_visible(timeout=WAIT)
 
 
+@pytest.mark.parametrize(("name", "group", "value", "kept"), [
+    ("compress", "Points of accuracy that you allow to be lost", "2.0", "tolerance=2.0"),
+    ("sample?guess=off", "Noise", "Gaussian", "noise=Gaussian"),
+])  # fmt: skip
+def test_back_from_a_page_of_the_menu_finds_what_was_chosen_and_the_address_says_it(
+    app: App, page: Page, name: str, group: str, value: str, kept: str
+) -> None:
+    page.goto(f"{app.url}/{name}")
+    chosen = page.get_by_role("radiogroup", name=group).get_by_role("radio", name=value)
+    chosen.click(timeout=WAIT)
+    expect(page).to_have_url(re.compile(re.escape(kept)), timeout=WAIT)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=WAIT)
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_role("menuitem", name="Power law").click()
+    expect(page).to_have_url(re.compile("/power"), timeout=WAIT)
+    expect(page.get_by_test_id("stPlotlyChart").first).to_be_visible(timeout=WAIT)
+    page.go_back()
+    expect(page).to_have_url(re.compile(rf"/{name.partition('?')[0]}\?.*{re.escape(kept)}"), timeout=WAIT)
+    expect(chosen).to_be_checked(timeout=WAIT)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=WAIT)
+    expect(page).to_have_url(re.compile(re.escape(kept)))
+
+
 def test_a_link_with_a_foreign_picture_shows_letters_and_fetches_nothing(app: App, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

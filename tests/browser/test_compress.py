@@ -85,6 +85,7 @@ def test_a_network_is_brought_made_smaller_and_taken_home(address: str, page: Pa
     bring(page, "mine.npz", from_torch(network))
     expect(page.get_by_text("Your file: hidden layers 100 - 100 - 100", exact=False)).to_be_visible(timeout=120_000)
     expect(page.get_by_text("100 neurons become 33.", exact=False)).to_be_visible(timeout=120_000)
+    page.get_by_test_id("stExpander").filter(has_text="Numbers").nth(1).click()  # of what was lost and gained
     accuracy = page.get_by_text(
         re.compile(r"^Hidden layer 2 keeps 33 of 100 neurons\. Test accuracy goes from 0\.")
     ).inner_text()
@@ -166,12 +167,12 @@ def test_another_method_leaves_as_many_units(address: str, page: Page) -> None:
     left = found.network.hidden[0]
     visit(page, f"{address}?method=fold&units=50&run={stored.key}")
     expect(page.get_by_text("100 neurons become 50.", exact=False)).to_be_visible(timeout=120_000)
-    methods = page.get_by_test_id("stButtonGroup").filter(has_text="agreement")
-    methods.get_by_text("agreement", exact=True).click()
+    methods = page.get_by_test_id("stButtonGroup").filter(has_text="merge similar nodes")
+    methods.get_by_text("merge similar nodes", exact=True).click()
     expect(page.get_by_role("slider", name="Clusters of each")).to_have_value(str(found.units), timeout=120_000)
     expect(page.get_by_text(f"100 neurons become {left}.", exact=False)).to_be_visible(timeout=120_000)
     expect(page).to_have_url(re.compile(rf"units={found.units}(&|$)"))
-    methods.get_by_text("prune", exact=True).click()
+    methods.get_by_text("drop neurons", exact=True).click()
     expect(page.get_by_role("slider", name="Units left")).to_have_value(str(left), timeout=120_000)
     expect(page.get_by_text(f"100 neurons become {left}.", exact=False)).to_be_visible(timeout=120_000)
 

@@ -82,6 +82,24 @@ def test_of_a_pair_of_charts_both_have_a_legend_or_neither_and_no_title_crosses_
     )
 
 
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (1920, 1080)])
+def test_whose_guess_is_answered_still_sees_which_line_is_which(visit: Visit, address: str, width: int, height: int) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": width, "height": height})
+    settle(page, Seen("sample?present=1"), address)
+    presents(page)
+    page.get_by_role("button", name="That is my guess").click()
+    expect(page.get_by_text(re.compile("^You expected 4 of 8 rates"))).to_be_visible(timeout=60_000)
+    legend = page.locator(".st-key-figure1-levels .legend")
+    expect(legend).to_contain_text("one mask", timeout=60_000)
+    expect(legend).to_contain_text("sampled")
+    page.wait_for_timeout(1000)
+    box = legend.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= height
+    assert box["x"] + box["width"] <= width
+
+
 def test_a_tour_goes_on_in_a_presentation_and_after_it(visit: Visit, address: str) -> None:
     page = visit.page
     settle(page, EXPLORE, address)

@@ -118,16 +118,16 @@ def test_a_guess_is_answered(visit: Visit) -> None:
     page = visit("")
     expect(page.get_by_text(re.compile("^Sampling beats scaling by accuracy at"))).to_have_count(0, timeout=WAIT)
     page.get_by_role("button", name="That is my guess").click()
-    expect(
-        page.get_by_text(re.compile(r"You expected sampling to be better by accuracy at 4 of 8 rates of Bernoulli noise: "))
-    ).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text(re.compile("^You expected 4 of 8 rates by accuracy with Bernoulli noise: "))).to_be_visible(
+        timeout=WAIT
+    )
     expect(page.get_by_text(re.compile("^Sampling beats scaling by accuracy at"))).to_be_visible(timeout=WAIT)
     expect(page.get_by_text("Guess first.")).to_have_count(0, timeout=WAIT)
     page.get_by_role("radio", name="calibration error").click()
     expect(page.get_by_text("Guess first.")).to_be_visible(timeout=WAIT)
     expect(page.get_by_text(re.compile("You expected"))).to_have_count(0, timeout=WAIT)
     page.get_by_role("radio", name="accuracy").click()
-    expect(page.get_by_text(re.compile("You expected sampling to be better by accuracy at 4 of 8"))).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text(re.compile("^You expected 4 of 8 rates by accuracy"))).to_be_visible(timeout=WAIT)
     expect(page.get_by_text("Guess first.")).to_have_count(0, timeout=WAIT)
 
 

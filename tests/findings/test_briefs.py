@@ -72,8 +72,8 @@ def test_the_papers_claims_and_our_own_are_counted_apart(recipes):
     assert len(theirs.split()) <= 20
     for said, whose, kept in ((f"{theirs}.", "the paper's", False), (ours, "our own", True)):
         of = [row for row in rows if row.claim.place.startswith("ours") is kept]
-        assert f"f {whose} {len(of)} claims, " in said
-        assert said.replace(f"{whose} ", "") == verdicts.headline(of, recipes)
+        assert f"{whose} {len(of)} claims: " in said[0].lower() + said[1:]
+        assert re.sub(f"{whose} ", "", said, flags=re.IGNORECASE) == verdicts.headline(of, recipes)
     assert verdicts.headlines(rows[:1], recipes) == verdicts.headline(rows[:1], recipes, "the paper's ")
 
 
@@ -101,4 +101,21 @@ def test_every_shipped_claim_is_judged_by_fresh_seeds():
 def test_claims_without_a_result_are_counted_too(tmp_path):
     rows = verdicts.rows(tmp_path, with_variations=False)
     assert verdicts.headline(rows, ["modern"]).endswith(f" {len(rows)} have no result.")
-    assert verdicts.headline(rows[:1], ["modern"]) == "Modern recipe: of 1 claim, 1 has no result."
+    assert verdicts.headline(rows[:1], ["modern"]) == "Modern recipe, 1 claim: 1 has no result."
+
+
+@pytest.mark.parametrize("recipes", [["modern"], ["paper"], list(MAIN_RECIPES)], ids="-".join)
+def test_the_headline_counts_groups_of_claims_each_once_and_their_numbers_run_through_them(recipes):
+    rows = verdicts.chosen(verdicts.worst_first(verdicts.rows(with_variations=False)), recipes)
+    groups = [
+        (what, group)
+        for claims in verdicts.by_author(rows).values()
+        for what, group in verdicts.outcomes(claims, recipes).items()
+    ]
+    assert [int(what.split()[0]) for what, _ in groups] == [len(group) for _, group in groups]
+    assert all(what in verdicts.headlines(rows, recipes) for what, _ in groups)
+    numbers = [row.number for _, group in groups for row in group]
+    assert sorted(numbers) == list(range(1, len(rows) + 1))
+    if len(recipes) > 1:
+        assert numbers == sorted(numbers)
+    assert all("trainings" in what for what, _ in groups if "fail" in what) == (len(recipes) > 1)

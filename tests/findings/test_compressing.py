@@ -118,12 +118,16 @@ def test_the_curve_says_how_few_units_will_do():
     info = compressing.held_curves(choice(), {"random": {5: 0.1, 100: 0.96}}, "paper", 40)
     assert info.marker == 40
     assert [(line.name, line.x, line.mean) for line in info.series] == [
-        ("the paper's", (5, 20, 100), (0.5, 0.955, 0.96)),
-        ("random clusters", (5, 100), (0.1, 0.96)),
+        ("the paper's merging", (5, 20, 100), (0.5, 0.955, 0.96)),
+        ("merge at random", (5, 100), (0.1, 0.96)),
     ]
+    assert info.brief == (
+        "On the held-out images, which are to choose by (the test images prove it), 20 units are the fewest found that lose at "
+        "most 1 point of 0.960."
+    )
     assert info.sentence == (
-        "On the held-out images 20 units are the fewest found that lose at most 1 point of 0.960. Criteria that the paper "
-        "tried too look at weights alone: BIC would keep 5 units, with an accuracy of 0.500, Calinski-Harabasz would keep 20 "
+        f"{info.brief} Criteria that the paper tried too look at weights alone: BIC would keep 5 units, with an accuracy of "
+        "0.500, Calinski-Harabasz would keep 20 "
         "units, with an accuracy of 0.955."
     )
     assert info.x_title == "units left"
@@ -136,7 +140,11 @@ def test_the_curve_says_when_no_number_will_do():
     none = tuple(dataclasses.replace(point, accuracy=0.9 * point.accuracy) for point in choice().tried)
     lost = choice(units=100, accuracy=0.864, tried=none, bic_units=None, calinski_harabasz_units=None)
     info = compressing.held_curves(lost, {}, "agreement", 40)
-    assert info.sentence == "On the held-out images no number of units tried loses at most 1 point of 0.960."
+    assert info.sentence == info.brief
+    assert info.brief == (
+        "On the held-out images, which are to choose by (the test images prove it), no number of units tried loses at most "
+        "1 point of 0.960."
+    )
     assert compressing.fewest(lost).units == 100
 
 
@@ -149,7 +157,7 @@ def lost(held: float) -> compressing.Effect:
 @pytest.mark.parametrize(("held", "tolerance", "said"), [
     (-1.0, 1.0, ""),
     (0.3, 0.5, ""),
-    (-1.88, 1.0, "That loses more held-out points than the 1 allowed: keep 20 units."),
+    (-1.88, 1.0, "On held-out images it loses 1.88 points, and you allow 1 (set below): keep 20 units."),
 ])  # fmt: skip
 def test_what_loses_more_than_is_allowed_says_so_and_what_does_not(held, tolerance, said):
     info = lost(held)
@@ -160,7 +168,7 @@ def test_what_loses_more_than_is_allowed_says_so_and_what_does_not(held, toleran
 def test_nothing_is_offered_where_no_number_of_units_will_do():
     none = tuple(dataclasses.replace(point, accuracy=0.9 * point.accuracy) for point in choice().tried)
     said = compressing.beyond(lost(-3.0), 1.0, choice(units=100, accuracy=0.864, tried=none))
-    assert said == "That loses more held-out points than the 1 allowed."
+    assert said == "On held-out images it loses 3.00 points, and you allow 1 (set below)."
 
 
 def test_agreement_is_drawn_and_chosen_at_the_units_that_are_left():
@@ -174,9 +182,7 @@ def test_agreement_is_drawn_and_chosen_at_the_units_that_are_left():
     info = compressing.held_curves(found, {}, "agreement", 40)
     assert (info.series[0].x, info.series[0].mean) == ((12, 38, 40, 100), (0.6, 0.952, 0.951, 0.96))
     assert (info.x_title, info.marker) == ("units left", 40)
-    assert info.sentence.startswith(
-        "On the held-out images 38 units (from 11 clusters of each clustering) are the fewest found"
-    )
+    assert ", 38 units (from 11 clusters of each clustering) are the fewest found that lose at most" in info.brief
     assert "would keep 12 units (from 5 clusters of each clustering), with an accuracy of 0.600." in info.sentence
 
 
@@ -218,6 +224,11 @@ def test_merged_neurons_are_followed_by_what_they_are_made_of():
     after = [np.ones((784, 2)), np.ones((2, 10))]
     info = merges(before, after, np.array([1, 0, 1, -1, 1]))
     assert info.number.tolist() == [-1, 0, 2, 4, -1, 1]
+    assert info.neurons.agree.tolist() == [True, False, False, False, True, False]  # which have a broad frame
+    assert info.brief == (
+        "5 neurons become 2. Each new neuron has a broad frame, and those it was made of follow it in the same colour. A tile "
+        "is its weights."
+    )
     assert info.unit.tolist() == [1, 1, 1, 1, 0, 0]
     assert np.array_equal(info.pictures[1], tiles(before)[0])
     assert np.array_equal(info.pictures[0], np.ones((28, 28)))

@@ -8,7 +8,6 @@ from scipy import stats
 
 from dropclust.core.spec import NOISES
 from dropclust.experiments import results
-from dropclust.experiments.figure1 import SAMPLES
 from dropclust.findings import figure1
 from dropclust.findings.figure1 import METRICS
 from tests.findings.planted import PLANTED, SEEDS
@@ -81,32 +80,31 @@ def test_no_difference_is_not_called_one():
 def test_the_levels_hide_the_answer_until_it_is_guessed():
     shown = figure1.figure1(table(), "bernoulli", ACCURACY)
     whole, asked = shown.levels, shown.question
-    assert [line.name for line in whole.series] == ["one mask, as in training", "scaled", f"sampled, {SAMPLES} masks"]
-    assert [line.name for line in asked.series] == ["one mask, as in training", "scaled"]
+    assert [line.name for line in whole.series] == ["one mask", "scaled", "sampled"]
+    assert [line.name for line in asked.series] == ["one mask", "scaled"]
     assert whole.sentence == (
         "Bernoulli noise, 5 seeds: switching the noise off beats a single mask at 3 of 3 rates, by most at 0.6: 0.860 with one "
-        "mask, 0.920 scaled, 0.921 sampled."
+        "mask, 0.920 scaled, 0.921 sampled with 100 masks."
     )
     assert "sampled" not in asked.sentence
 
 
 def test_a_metric_that_one_mask_does_not_have():
     shown = figure1.figure1(table(), "bernoulli", METRICS["cross_entropy"]).levels
-    assert [line.name for line in shown.series] == ["scaled", f"sampled, {SAMPLES} masks"]
+    assert [line.name for line in shown.series] == ["scaled", "sampled"]
     assert "the scaled network's cross-entropy is best at 0: 0.100" in shown.sentence
     assert shown.y_range is None
 
 
 def test_a_guess_is_answered():
     found = figure1.compare(table(), "bernoulli", ACCURACY)
-    assert figure1.answered(1, found, ()) == (
-        "You expected sampling to be better by accuracy at 1 of 3 rates of Bernoulli noise: right. It is better at 1 (0.2) and "
-        "worse at 1 (0.4)."
+    assert figure1.answered(1, found, ()) == "You expected 1 of 3 rates by accuracy with Bernoulli noise: right."
+    assert figure1.answered(3, found, ()) == "You expected 3 of 3 rates by accuracy with Bernoulli noise: 2 too many."
+    assert figure1.answered(0, found, (1, 2, 3)) == (
+        "You expected 0 of 3 rates by accuracy with Bernoulli noise: 1 too few. 3 viewers before guessed 2.0 on average."
     )
-    assert "at 3 of 3 rates of Bernoulli noise: 2 too many." in figure1.answered(3, found, ())
-    text = figure1.answered(0, found, (1, 2, 3))
-    assert "at 0 of 3 rates of Bernoulli noise: 1 too few." in text
-    assert text.endswith("3 viewers before guessed 2.0 on average.")
+    beside = figure1.figure1(table()).differences.sentence  # which rates they are
+    assert beside.startswith("Bernoulli noise, 3 rates above 0: by accuracy sampling is better at 1 (0.2), worse at 1 (0.4), ")
 
 
 # ---- over all rates

@@ -105,17 +105,19 @@ def test_losses_say_what_dropout_and_pruning_do():
     )
     assert len(info.table()) == 27 + 2
     by_name = info.table().set_index(["method", "trained"])["points lost"]
-    assert by_name["random clusters", "without dropout"] == pytest.approx(50.0)
-    assert by_name["the paper's, in the paper"].tolist() == pytest.approx([23.4, 3.8])
+    assert by_name["merge at random", "without dropout"] == pytest.approx(50.0)
+    assert by_name["the paper's merging, in the paper"].tolist() == pytest.approx([23.4, 3.8])
 
 
 def test_it_is_said_where_a_method_leaves_more_units_than_the_others():
     wider = table()
     wider.loc[(wider["method"] == "agreement") & (wider["trained"] != "all"), "width"] += 15
     info = table3.losses(wider, 700)
-    assert info.sentence.endswith(" With agreement 187 units are left on average: its clusters do not give every number.")
+    assert info.sentence.endswith(
+        ' With the method "merge similar nodes" 187 units are left on average: its clusters do not give every number.'
+    )
     by_name = info.table().set_index(["method", "trained"])["units left"]
-    assert by_name["agreement"].tolist() == [192, 192, 177]
+    assert by_name["merge similar nodes"].tolist() == [192, 192, 177]
 
 
 def test_the_verdicts_follow_the_numbers():
@@ -167,15 +169,15 @@ def test_curves_say_from_where_on_the_accuracy_is_kept():
     part = table(methods=("paper", "prune"), widths=(700,), units=experiment.CURVE_UNITS)
     part.loc[(part["method"] == "paper") & (part["units"] >= 100), "accuracy"] = 0.965
     info = table3.kept_curves(part, "all")
-    assert [line.name for line in info.series] == ["the paper's", "prune"]
+    assert [line.name for line in info.series] == ["the paper's merging", "drop neurons"]
     assert info.series[0].x == experiment.CURVE_UNITS
     assert info.points == {177: 0.839}
     assert info.sentence == (
         "Layer 1 of 700 units, trained with dropout in all layers: of the numbers tried, within one point of its own accuracy "
-        "from 100 units on (the paper's), only with all 700 (prune); 5 seeds."
+        "from 100 units on (the paper's merging), only with all 700 (drop neurons); 5 seeds."
     )
     alone = table3.kept_curves(part[part["method"] == "prune"], "all")
-    assert alone.sentence.endswith("within one point of its own accuracy only with all 700 (prune); 5 seeds.")
+    assert alone.sentence.endswith("within one point of its own accuracy only with all 700 (drop neurons); 5 seeds.")
 
 
 def test_a_dip_below_the_tolerance_ends_where_the_accuracy_is_kept():

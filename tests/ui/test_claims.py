@@ -71,8 +71,11 @@ def test_all_claims_are_shown_what_failed_first(root):
     assert places == sorted(places)
     assert verdicts.summary(rows) in said(app)
     assert verdicts.headlines(rows) in said(app)
-    places = [tiles_of(app).index(f'claim={row.claim.key}"') for row in rows]
+    groups = [group for claims in verdicts.by_author(rows).values() for group in verdicts.outcomes(claims).values()]
+    places = [tiles_of(app).index(f'claim={row.claim.key}"') for group in groups for row in group]
+    assert len(places) == len(rows)
     assert places == sorted(places)
+    assert app.selectbox[0].options == [f"{row.number}. {row.claim.statement}" for row in rows]
     for sentence in account.not_reproduced(rows):
         assert sentence in said(app)
     assert not app.error

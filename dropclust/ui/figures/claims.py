@@ -14,7 +14,7 @@ from dropclust.findings import forest as forests
 from dropclust.findings import words
 from dropclust.findings.forest import Forest
 from dropclust.findings.meaning import Meaning
-from dropclust.findings.verdicts import SHAPES, Finding, Row, recipe_name, requirement
+from dropclust.findings.verdicts import SHAPES, Finding, Row, by_author, outcomes, recipe_name, requirement, tiles_read
 from dropclust.ui.figures import lines
 from dropclust.ui.style import style
 
@@ -147,36 +147,34 @@ def table(rows: Sequence[Row], link: Callable[[str], str] | None = None) -> str:
 
 
 TILES = """
-.tiles { display: grid; grid-template-columns: auto 1fr; gap: .6em 1em; align-items: center; margin: .2em 0; }
+.tiles { display: grid; grid-template-columns: auto 1fr; gap: .35em 1em; align-items: center; margin: .2em 0; }
 .tiles ul { display: flex; flex-wrap: wrap; gap: .3em; list-style: none; margin: 0; padding: 0; }
-.tiles a { display: block; min-width: 1.8em; height: 1.8em; line-height: 1.8em; text-align: center; border-radius: .3em; }
-.tiles a { color: inherit; text-decoration: none; border: 1px solid #8886; }
-.tiles .holds { background: #8883; }
+.tiles strong { grid-column: 1 / -1; }
+.tiles a { display: block; padding: 0 .4em; height: 1.8em; line-height: 1.8em; text-align: center; border-radius: .3em; }
+.tiles a { color: inherit; text-decoration: none; border: 1px solid #8886; white-space: nowrap; }
+.tiles b { font-weight: 600; margin-right: .15em; }
 @media (pointer: coarse) { .tiles a { min-width: 44px; height: 44px; line-height: 42px; } }
 @media (max-width: 700px) { .tiles { grid-template-columns: 1fr; gap: .2em; } }
 """
 
 
 def tiles(rows: Sequence[Row], link: Callable[[str], str]) -> str:
-    """Draw every claim as a tile with its verdict's shape, a line a recipe, which links to the claim, and what shapes mean."""
-    recipes = list(rows[0].findings) if rows else []
-    lines = []
-    for recipe in recipes:
-        cells = "".join(
-            f'<li><a href="{escape(link(row.claim.key))}" class="{row.findings[recipe].verdict.name.lower()}" '
-            f'title="{escape(row.claim.statement)} {escape(words.capital(row.findings[recipe].verdict.value))}." '
-            f'aria-label="{escape(row.claim.statement)} {escape(row.findings[recipe].verdict.value)}">'
-            f"{SHAPES[row.findings[recipe].verdict]}</a></li>"
-            for row in rows
-        )
-        lines.append(f"<span>{escape(words.capital(recipe_name(recipe)))}</span><ul>{cells}</ul>")
-    there = {finding.verdict for row in rows for finding in row.findings.values()}
-    key = "; ".join(f"{shape} {verdict.value}" for verdict, shape in SHAPES.items() if verdict in there)
-    return f'<div class="tiles">{"".join(lines)}</div><p class="key">{escape(key)}</p>'
+    """Draw every claim as a tile with its number and its verdicts' shapes, grouped as the headline counts; it links to it."""
+    drawn = []
+    for whose, theirs in by_author(rows).items():
+        drawn.append(f"<strong>{escape(words.capital(whose))}{words.count(len(theirs), 'claim')}</strong>")
+        for what, group in outcomes(theirs, list(theirs[0].findings)).items():
+            cells = "".join(
+                f'<li><a href="{escape(link(row.claim.key))}" title="{escape(row.verdicts)}" '
+                f'aria-label="{row.number}. {escape(row.verdicts)}"><b>{row.number}</b> {row.shapes}</a></li>'
+                for row in sorted(group, key=lambda row: row.number)
+            )
+            drawn.append(f"<span>{escape(what)}</span><ul>{cells}</ul>")
+    return f'<div class="tiles">{"".join(drawn)}</div><p class="key">{escape(tiles_read(rows))}</p>'
 
 
 def _row(row: Row, link: Callable[[str], str] | None) -> str:
-    claim, said = row.claim, escape(row.claim.statement)
+    claim, said = row.claim, f"{row.number}. {escape(row.claim.statement)}"
     statement = said if link is None else f'<a href="{escape(link(claim.key))}">{said}</a>'
     place = f'<span class="place">{escape(words.capital(claim.place))}. Asked for: {escape(requirement(claim))}.</span>'
     cells = "".join(_cell(finding) for finding in row.findings.values())

@@ -87,6 +87,27 @@ def test_the_table_has_a_row_a_claim_with_verdict_in_words_shape_and_number():
             assert image is None or image.get("alt") == finding.brief
 
 
+@pytest.mark.parametrize("recipes", [["modern"], ["modern", "paper"]], ids="-".join)
+def test_a_tile_has_its_claims_number_and_shapes_under_what_the_headline_says_of_it(recipes):
+    rows = verdicts.chosen(ROWS, recipes)
+    drawn = ET.fromstring(f"<div>{figures.tiles(rows, lambda key: f'?claim={key}')}</div>")
+    groups = dict(zip([each.text for each in drawn.iter("span")], drawn.iter("ul"), strict=False))
+    assert all(what in verdicts.headlines(rows, recipes) for what in groups)
+    by_key = {f"?claim={row.claim.key}": row for row in rows}
+    tiles = list(drawn.iter("a"))
+    assert sorted(tile.get("href") for tile in tiles) == sorted(by_key)
+    for tile in tiles:
+        row = by_key[tile.get("href")]
+        shapes = "".join(verdicts.SHAPES[finding.verdict] for finding in row.findings.values())
+        assert "".join(tile.itertext()) == f"{row.number} {shapes}"
+        assert row.claim.statement in tile.get("aria-label")
+        assert all(finding.verdict.value in tile.get("aria-label") for finding in row.findings.values())
+    table = ET.fromstring(figures.table(ROWS))
+    assert [cell.text.split(".")[0] for cell in table.findall("./tbody/tr/td[1]")] == [str(row.number) for row in ROWS]
+    key = drawn.find("p").text
+    assert all(verdicts.recipe_name(recipe) in key for recipe in recipes)
+
+
 def test_what_would_be_markup_is_text():
     row = ROWS[0]
     sly = replace(row.claim, statement="<script>alert(1)</script>")
