@@ -717,6 +717,36 @@ def test_the_finding_names_the_dead_in_the_room_that_it_has_without_them(
     assert len(heights) == 1
 
 
+def test_on_a_phone_the_names_of_the_lines_stand_below_their_chart(open_page: Open):
+    page = open_page("start=12", 390, 844, has_touch=True, is_mobile=True)
+    names = page.locator('[data-chart="accuracy"] .keys').bounding_box()
+    chart = page.locator('[data-chart="accuracy"] svg').bounding_box()
+    assert names["y"] >= chart["y"] + chart["height"] - 1
+
+
+def test_clusters_are_named_by_letters_for_tiles_are_digits(open_page: Open, scene: Scene):
+    page = open_page("start=12&view=paper")
+    for neuron in (0, 57, 99):
+        into, out = (chr(65 + int(labels[12, neuron])) for labels in (scene.grouping.incoming, scene.grouping.outgoing))
+        said = f"cluster {into} by incoming and by outgoing weights" if into == out else (
+            f"cluster {into} by incoming weights, {out} by outgoing"
+        )  # fmt: skip
+        expect(page.locator(".tiles > div").nth(neuron)).to_have_attribute(
+            "aria-label", re.compile(f"^Neuron {neuron}: {said}")
+        )
+
+
+def test_no_chart_prints_one_number_over_another(open_page: Open):
+    for query in ("start=12", "start=12&view=paper", "start=12&present=1&step=3", "start=12&present=1&step=4"):
+        page = open_page(query)
+        for chart in [svg for svg in page.locator("[data-chart] svg").all() if svg.is_visible()]:
+            numbers = chart.locator("text[text-anchor='end']", has_not_text="dropout rate").all()
+            boxes = [number.bounding_box() for number in numbers]
+            tops = sorted(box["y"] for box in boxes)
+            assert len(tops) > 1
+            assert all(below - above >= 0.7 * boxes[0]["height"] for above, below in itertools.pairwise(tops))
+
+
 @pytest.mark.parametrize("query", ["view=twins", "view=paper", "view=twins&present=1"])
 def test_both_lines_of_the_accuracy_are_named_below_them_within_their_chart(open_page: Open, query: str):
     page = open_page(f"start=12&{query}")

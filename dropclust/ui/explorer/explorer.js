@@ -12,12 +12,6 @@ const MARGIN = { left: 56, right: 14, top: 12, bottom: 40 };
 const SKIPPED = -1; // in place of a guess
 const LONER = 255; // the family of a neuron without a twin
 
-// Okabe and Ito's colours, safe for colour-blind viewers. Beyond eight clusters they repeat, and the region's outline and letter
-// tell the clusters apart.
-const PALETTE = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#2f8fca", "#b87d00", "#8a7c00", "#5a5a5a"],
-  dark: ["#4aa3e0", "#f0783c", "#2cc495", "#e39ac4", "#8fd0f7", "#f0b030", "#f0e442", "#bdbdbd"],
-};
 // How the app's other charts name dashes, as an SVG path has them.
 const DASHES = { solid: "none", dash: "7 5", dot: "2 4", dashdot: "9 4 2 4", longdash: "13 5" };
 

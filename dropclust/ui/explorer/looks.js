@@ -9,6 +9,12 @@ const share = (value, digits) => (value < 0 ? "−" : "") + Math.abs(value).toFi
 /** A cluster's name: a letter, for its neurons are drawn as digits; two of them beyond the 26th. */
 const clusterName = (cluster) => String.fromCharCode(65 + (cluster % 26)).repeat(1 + Math.floor(cluster / 26));
 
+// Okabe and Ito's colours, safe for colour-blind viewers. Beyond eight clusters they repeat; outline and letter tell them apart.
+const PALETTE = {
+  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#2f8fca", "#b87d00", "#8a7c00", "#5a5a5a"],
+  dark: ["#4aa3e0", "#f0783c", "#2cc495", "#e39ac4", "#8fd0f7", "#f0b030", "#f0e442", "#bdbdbd"],
+};
+
 // Of clusters whose colour is another's again: the second's outline is double, the next ones' are dashed.
 const REPEATS = [[], [], [2, 4], [12, 4, 2, 4], [4, 3]];
 

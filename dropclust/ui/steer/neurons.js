@@ -4,11 +4,6 @@
 const GLIDE = 140; // milliseconds in which a tile covers two thirds of its way
 const NARROW = 620; // CSS pixels below which a field is taller
 
-// Okabe and Ito's colours, as the explorer has them; beyond eight clusters they repeat, and outline and letter tell them apart.
-const PALETTE = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#3f9fd8", "#d99400", "#b3a100", "#5a5a5a"],
-  dark: ["#4aa3e0", "#f0783c", "#2cc495", "#e39ac4", "#8fd0f7", "#f0b030", "#f0e442", "#bdbdbd"],
-};
 const DASHES = { solid: [], dash: [7, 5], dot: [2, 4], dashdot: [9, 4, 2, 4], longdash: [13, 5] };
 const BEND = 0.14; // of a line between two twins, as a part of its length
 const ACROSS = 10; // neurons side by side in a picture
