@@ -246,7 +246,7 @@ function createExplorer(root) {
   // ---- words and charts -------------------------------------------------------------------------------------------------
 
   function fill(element, text) {
-    const parts = text.split("**");
+    const parts = text.replaceAll(" %", "\u00a0%").split("**"); // a sign is kept on its number's line
     if (element.childElementCount !== parts.length) {
       element.replaceChildren(...parts.map((_, i) => document.createElement(i % 2 ? "b" : "span")));
     }
