@@ -85,12 +85,11 @@ def test_a_network_is_brought_made_smaller_and_taken_home(address: str, page: Pa
     bring(page, "mine.npz", from_torch(network))
     expect(page.get_by_text("Your file: hidden layers 100 - 100 - 100", exact=False)).to_be_visible(timeout=120_000)
     expect(page.get_by_text("100 neurons become 33.", exact=False)).to_be_visible(timeout=120_000)
-    page.get_by_test_id("stExpander").filter(has_text="Numbers").nth(1).click()  # of what was lost and gained
+    drawn(page)  # a run of the page while a file is on its way takes it back
+    page.locator(".st-key-compressed-numbers summary").click()  # of what was lost and gained
     accuracy = page.get_by_text(
         re.compile(r"^Hidden layer 2 keeps 33 of 100 neurons\. Test accuracy goes from 0\.")
     ).inner_text()
-    # A run of the page while a file is on its way takes it back.
-    drawn(page)
     with page.expect_download() as download:
         page.get_by_test_id("stDownloadButton").filter(has_text=".safetensors").get_by_role("button").click()
     path = tmp_path / download.value.suggested_filename
@@ -184,7 +183,7 @@ def test_the_slider_and_the_picture_it_moves_are_in_the_first_view(
     page = browser.new_page(viewport={"width": width, "height": height})
     visit(page, f"{address}?method=prune&units=50")
     slider = page.get_by_role("slider", name="Units left")
-    chart = page.get_by_test_id("stPlotlyChart").first
+    chart = page.locator(".st-key-held-curve").get_by_test_id("stPlotlyChart")  # charts below it may be there before
     expect(chart).to_be_visible(timeout=120_000)
     for part, share in ((slider, 1.0), (chart, 0.6)):
         box = part.bounding_box()
