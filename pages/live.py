@@ -38,17 +38,16 @@ state.enter([controls.RECIPE, training.FIRST, trained.LAYER], [steering.NAME])
 st.title(questions.LIVE, anchor=False, help=glossary.explained("dropout rate", "twins"))
 st.markdown("A network learns to read digits. Switch dropout on and watch neurons become twins; switch it off: which stay?")
 name = steering.asked()
-if not name:
+under_way = steering.steering().under_way()
+if not name and len(under_way) == 1:  # the one that the room watches; the address says so, for its link and its code
+    name = st.session_state[WATCHED] = st.query_params[steering.NAME] = under_way[0]
+if not name or name == st.session_state.get(WATCHED):
     start()
-    under_way = steering.steering().under_way()
     if under_way:
         links = ", ".join(f"[{other[:6]}](?{steering.NAME}={other})" for other in under_way)
-        st.caption(f"Under way, the latest first: {links}. {'It is shown' if len(under_way) == 1 else 'Choose one to watch'}.")
-    # The one that the room watches; and it stays, when others begin.
-    if (watched := st.session_state.get(WATCHED)) in under_way or len(under_way) == 1:
-        name = st.session_state[WATCHED] = watched if watched in under_way else under_way[0]
-    else:
-        steering.before()
+        st.caption(f"Under way, the latest first: {links}. {'One is shown' if name else 'Choose one to watch'}.")
+if not name:
+    steering.before()
 if name:
     steer(name, steering.token(name), "live-run", state.value(trained.LAYER), presenting())
     st.caption(

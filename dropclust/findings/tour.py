@@ -74,8 +74,8 @@ def _chance(by_rate: Mapping[float, Reading]) -> str:
     least = math.ceil(round(100 * gap, 6)) / 100  # no less, so that it is never more
     return (
         "Twins act alike; the paper asks if neurons are wired alike too: do incoming and outgoing weights group them the same? "
-        f"Rand index {bare(at.rand.mean)}, chance {bare(at.chance)} at 0.5, never more than {bare(least)} apart; adjusted Rand "
-        f"{bare(at.adjusted.mean)} (0: chance, 1: perfect)."
+        f"Of all pairs {bare(at.rand.mean)} are treated alike (Rand index), {bare(at.chance)} by chance at 0.5, never more "
+        f"than {bare(least)} apart; adjusted Rand {bare(at.adjusted.mean)} (0: chance, 1: perfect)."
     )
 
 

@@ -80,6 +80,7 @@ def dragged(scene: Scene, shown: Shown, rate: Parameter, view: Parameter, step: 
     state.put_all({rate: scene.rates[seen.index], view: seen.view, step: seen.step})
     page, _, query = seen.go.partition("?")
     if page in PAGES:  # as the app's own links go: the session, with its guess and its step, goes along
+        st.session_state[shell.LED] = page, seen.step
         state.go(f"pages/{page}.py", parse_qs(query))
 
 

@@ -127,8 +127,8 @@ def neurons(shown: list[Stored]) -> None:
             return
         found = similar[0]
         st.markdown(
-            f"**{runs.title(one)}, layer {layer}.** {firing.brief if firing else ''} Adjusted Rand {found.adjusted_rand:.3f}, "
-            f"where chance gives 0.",
+            f"**{runs.title(one)}, layer {layer}.** {firing.brief if firing else ''} Adjusted Rand in this network "
+            f"{found.adjusted_rand:.3f}, where chance gives 0.",
             help=f"Rand index {found.rand:.3f}; by chance {found.chance_rand:.3f}, 95 % of permuted labels "
             f"{found.chance_low:.3f} to {found.chance_high:.3f}; p = {found.p_value:.3f} against permuted labels. "
             f"{network.AGREE}",

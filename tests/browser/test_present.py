@@ -176,7 +176,7 @@ def test_every_step_of_the_tour_has_one_room_and_leaves_all_below_it_on_the_scre
             page.mouse.move(5, 5)
         page.keyboard.press("PageDown")
     assert all(room == rooms[0] for room in rooms)
-    expect(page).to_have_title("Live · DropClust", timeout=60_000)  # a clicker goes on after the last
+    expect(page).to_have_title("Does it hold? · DropClust", timeout=60_000)  # a clicker goes on to where the tour ends
 
 
 def test_what_stands_in_front_has_the_keys_before_the_tour_and_the_page(visit: Visit, address: str) -> None:
@@ -354,3 +354,30 @@ def test_neurons_and_both_curves_are_whole_in_the_window(
     assert shown["width"] > before["width"]
     for group in page.locator("[data-testid='stMain'] [data-testid='stButtonGroup']").all():
         assert group.evaluate(_LINES) == 1
+
+
+def test_a_clicker_goes_through_the_tour_and_the_pages_that_it_leads_to(visit: Visit, address: str) -> None:
+    """From where it led to, Page Up leads back to its step and Page Down on to the next; from its end Page Down leads on."""
+    page = visit.page
+    at, live, compress = page.locator(".tour-at"), "Switch dropout on: do copies form?", "Can neurons that act alike be merged?"
+    settle(page, Seen("?guess=off&step=5&present=1", "canvas", "#rate"), address)
+    presents(page)
+    page.get_by_role("link", name="Live →").click()
+    expect(page.get_by_role("heading", name=live, level=1)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("link", name="On with the tour: Merge the twins")).to_be_visible(timeout=60_000)
+    page.keyboard.press("PageUp")
+    expect(at).to_have_text("5 of 7", timeout=60_000)
+    page.get_by_role("link", name="Live →").click()
+    expect(page.get_by_role("heading", name=live, level=1)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("link", name="On with the tour: Merge the twins")).to_be_visible(timeout=60_000)
+    page.keyboard.press("PageDown")
+    expect(at).to_have_text("6 of 7", timeout=60_000)
+    page.get_by_role("link", name="Compress →").click()
+    expect(page.get_by_role("heading", name=compress, level=1)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("link", name="On with the tour: What the paper says, and what holds")).to_be_visible(timeout=60_000)
+    page.keyboard.press("PageDown")
+    expect(at).to_have_text("7 of 7", timeout=60_000)
+    page.keyboard.press("PageDown")
+    expect(page.get_by_role("heading", name="Which of the paper's claims hold?", level=1)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("link", name="Back to the tour")).to_be_visible(timeout=60_000)
+    presents(page)

@@ -534,7 +534,7 @@ function createExplorer(root) {
 
   function drawRegions(size) {
     const twins = view === "twins";
-    const height = Math.max(12, Math.min(22, size * 0.34));
+    const height = Math.max(root.hasAttribute("data-present") ? 16 : 12, Math.min(22, size * 0.34));
     context.font = `600 ${height}px ${theme.font}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
@@ -919,8 +919,10 @@ function createExplorer(root) {
     }
     if (!TURNS[event.key] || (!clicker && target.closest?.("input, textarea, select, [contenteditable], .tiles, [role=radiogroup]"))) return;
     const next = step + TURNS[event.key];
-    if (next > scene.steps.length && clicker) return; // a clicker goes on to the next page
+    const onward = find(".tour-links a");
+    if (next > scene.steps.length && clicker && !onward) return;
     event.preventDefault();
+    if (next > scene.steps.length && clicker) onward.click(); // a clicker goes on to where the tour ends
     if (next >= 1 && next <= scene.steps.length) goStep(next);
   }
 

@@ -20,6 +20,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import dropclust.ui
 from dropclust.findings.outside import as_text
+from dropclust.findings.tour import STEPS
 from dropclust.service import dashboard
 from dropclust.service.parameter import Parameter
 from dropclust.ui import state
@@ -28,6 +29,7 @@ PRESENT = Parameter("present", "Presentation mode", "0", ("0", "1"))
 HIDE = "hide"  # names of controls that a link leaves out, with commas between: each keeps the value that the link gives it
 state.declare(HIDE)
 # In the session: pages change, these stay.
+LED = "led here by the tour"  # to which page, and by which step
 _PRESENTING, _HIDDEN, _SAID = "presenting", "hidden controls", "said aloud"
 # Who presents sees them all the time, in the corner that no title reaches.
 KEYS = (
@@ -109,26 +111,32 @@ class Shell:
     def close(self, page: StreamlitPage) -> None:
         """What stands at a page's end: the next question, presentation mode, the link to what is seen."""
         place, on = self._place(page), presenting()
-        # A page that is loaded again is still presented.
-        after, before, kept = (place + 1) % len(self.pages), place - 1, {PRESENT.name: "1"} if on else None
+        kept = {PRESENT.name: "1"} if on else {}  # a page that is loaded again is still presented
+        after, label, onward = (place + 1) % len(self.pages), "", kept
+        before, back, backward = place - 1, "Back", kept
+        led, step = st.session_state.get(LED, ("", 0))
+        if led == self.entries[place].file:  # the tour goes on where it led here from
+            before, back, backward = 0, "Back to the tour", {**kept, "step": str(step)}
+            if step < len(STEPS):
+                after, label, onward = 0, f"On with the tour: {STEPS[step].title}", {**kept, "step": str(step + 1)}
+        label = label or f"Next: {self.entries[after].question}"
         with st.container(key="shell-foot"):
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-                label = f"Next: {self.entries[after].question}"
-                st.page_link(self.pages[after], label=label, icon=":material/arrow_forward:", query_params=kept)
-                if on:
+                st.page_link(self.pages[after], label=label, icon=":material/arrow_forward:", query_params=onward)
+                if on or backward is not kept:
                     with st.container(key="shell-back", width="content"):
-                        st.page_link(self.pages[before], label="Back", icon=":material/arrow_back:", query_params=kept)
+                        st.page_link(self.pages[before], label=back, icon=":material/arrow_back:", query_params=backward)
+                if on:
                     st.html('<button class="full-screen">Full screen <span class="key">(F)</span></button>', width="content")
                 label = "End presentation :gray[(P)]" if on else "Present :gray[(P)]"
                 st.button(label, key="shell-present", icon=":material/slideshow:", on_click=_toggle)
             _link()
             _say_unknown()
+            # What the address bar is not told as one arrives, the script writes there.
+            along = {name: st.query_params[name] for name in state.REMEMBERED if name in st.query_params}
+            data = {"page": page.title, "said": st.session_state.get(_SAID) or "", "presenting": on, "along": along}
             # Its key is the page's: what one page said last is no news on the next.
-            _component()(
-                key=f"shell-unseen-{self.entries[place].file}",
-                data={"page": page.title, "said": st.session_state.get(_SAID) or "", "presenting": on},
-                on_toggled_change=_toggle,
-            )
+            _component()(key=f"shell-unseen-{self.entries[place].file}", data=data, on_toggled_change=_toggle)
 
     def _place(self, page: StreamlitPage) -> int:
         return [each.url_path for each in self.pages].index(page.url_path)

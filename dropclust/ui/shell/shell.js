@@ -114,9 +114,17 @@ function region() {
   return said;
 }
 
+/** Write into the address what came along to the page, in the place of its entry in the browser's history. */
+function takeAlong(along) {
+  const url = new URL(location.href);
+  for (const [name, text] of Object.entries(along)) if (!url.searchParams.has(name)) url.searchParams.set(name, text);
+  if (url.href !== location.href) history.replaceState(history.state, "", url);
+}
+
 /** Called by Streamlit at the first mount, and again when the data changes. */
 export default function ({ data, setTriggerValue }) {
   toggle = () => setTriggerValue("toggled", true);
+  if (data.page !== shown.page) takeAlong(data.along);
   // The first sentence of a page is read with the page: only one that a control changed is news.
   // What was said stays until something else is: a page runs again by itself, and nobody would hear what was said before.
   if (data.page !== shown.page) region().textContent = "";

@@ -229,8 +229,9 @@ function createField(canvas, theme, aspect, lies = null) {
       context.globalAlpha = 1;
       context.strokeStyle = colour;
       context.lineWidth = 1.5;
-      outlineRegion(context, [x, y, w, h], size * 0.14, Math.floor(cluster / theme().palette.length));
-      context.fillText(clusterName(cluster), x + label * 0.7, y - label * 0.55);
+      const repeat = Math.floor(cluster / theme().palette.length);
+      outlineRegion(context, [x, y, w, h], size * 0.14, repeat);
+      context.fillText(clusterName(cluster), x + label * 0.7, y - label * 0.55 - (repeat ? 3 : 0));
     }
     for (let neuron = 0; neuron < seen.clusters.length; neuron++) drawTile(context, neuron, size, wide);
     drawTwins(context, size, wide);
