@@ -139,6 +139,8 @@ def remember(parameters: Sequence[Parameter], arrived: bool) -> None:
     st.session_state["along"] = set(taken) if arrived else st.session_state.get("along", set())
     for name, text in taken.items():
         _see(name, text)
+    if taken:
+        st.query_params.update(taken)  # which tells the address bar
 
 
 def chosen(name: str, default: Any) -> Any:

@@ -116,6 +116,24 @@ def test_back_from_a_page_of_the_menu_finds_what_was_chosen_and_the_address_says
     expect(page).to_have_url(re.compile(re.escape(kept)))
 
 
+def test_what_comes_along_to_a_page_of_the_menu_stands_in_its_address_too(app: App, page: Page) -> None:
+    page.goto(f"{app.url}/batch")
+    page.get_by_role("radiogroup", name="Recipe").get_by_role("radio", name="paper").click(timeout=WAIT)
+    expect(page).to_have_url(re.compile("recipe=paper"), timeout=WAIT)
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_role("menuitem", name="Power law").click()
+    expect(page).to_have_url(re.compile(r"/power\?recipe=paper"), timeout=WAIT)
+    recipe = page.get_by_role("radiogroup", name="Recipe").get_by_role("radio", checked=True)
+    expect(recipe).to_have_text("paper", timeout=WAIT)
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_role("menuitem", name="Does it hold?").click()
+    expect(page).to_have_url(re.compile(r"/claims\?recipe=paper"), timeout=WAIT)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=WAIT)
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"/power\?recipe=paper"), timeout=WAIT)
+    expect(recipe).to_have_text("paper", timeout=WAIT)
+
+
 def test_a_link_with_a_foreign_picture_shows_letters_and_fetches_nothing(app: App, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
