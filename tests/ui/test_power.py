@@ -33,6 +33,16 @@ def test_the_page_tells_its_story_at_once(table_there):
     assert [toggle.value for toggle in app.toggle] == [True] * len(figure3.CONTROLS)
 
 
+def test_what_the_slope_means_has_the_verdict_of_the_claim_beside_it(table_there):
+    said_at_first = said(open_page("power.py"))
+    app = AppTest.from_file(str(ROOT / "pages" / "power.py"), default_timeout=60)
+    app.session_state["meaning-fold"] = True
+    text = said(app.run())
+    claim = verdicts.claim_said(verdicts.rows(with_variations=False), figure3.STRAIGHT.key, "modern")
+    assert claim in text
+    assert claim not in said_at_first
+
+
 def test_the_address_holds_range_rate_and_toggles(table_there):
     app = open_page("power.py", h=["50", "400"], sampled_rate="0.2", none="false", kappa="0.3")
     text = said(app)
