@@ -6,11 +6,11 @@ import pytest
 import streamlit as st
 
 from dropclust.experiments import results
-from dropclust.findings import figure3
+from dropclust.findings import figure3, verdicts
 from dropclust.service import tables
 from dropclust.service.shared import forget
 from tests.findings.test_figure3 import shown, synthetic
-from tests.ui.test_pages import cache, open_page, said  # noqa: F401
+from tests.ui.test_pages import cache, open_page, said, unfolded  # noqa: F401
 
 
 @pytest.fixture
@@ -34,13 +34,8 @@ def test_the_page_tells_its_story_at_once(table_there):
 
 
 def test_what_the_slope_means_has_the_verdict_of_the_claim_beside_it(table_there):
-    said_at_first = said(open_page("power.py"))
-    app = AppTest.from_file(str(ROOT / "pages" / "power.py"), default_timeout=60)
-    app.session_state["meaning-fold"] = True
-    text = said(app.run())
-    claim = verdicts.claim_said(verdicts.rows(with_variations=False), figure3.STRAIGHT.key, "modern")
-    assert claim in text
-    assert claim not in said_at_first
+    text = said(unfolded(open_page("power.py")))
+    assert verdicts.claim_said(verdicts.rows(with_variations=False), figure3.STRAIGHT.key, "modern") in text
 
 
 def test_the_address_holds_range_rate_and_toggles(table_there):
