@@ -11,8 +11,9 @@ from dropclust.ui import claims, controls, shell, state
 
 ALL = "all"
 RECIPES = Parameter(
-    "recipes", "Recipe", "both", ("both", *MAIN_RECIPES), help="How the networks were trained; the paper does not say."
-)
+    "recipes", "Recipe", "both", ("both", *MAIN_RECIPES), help="How the networks were trained; the paper does not say.",
+    aliases=("recipe",),
+)  # fmt: skip
 VERDICT = Parameter(
     "verdict", "Verdict", ALL, (ALL, *(verdict.name.lower().replace("_", " ") for verdict in verdicts.ORDER)),
     help="Control too: it holds, but the same is seen where the paper's reason is absent.",
@@ -23,9 +24,12 @@ EXPERIMENT = Parameter(
 )  # fmt: skip
 
 state.enter([RECIPES, VERDICT, EXPERIMENT], [claims.KEY, claims.YOURS])
+rows = claims.rows()
+if refused := verdicts.refused(st.query_params.get_all(claims.KEY), rows):
+    st.warning(refused, icon=":material/link_off:")
+    state.drop(claims.KEY)
 st.title(questions.CLAIMS, anchor=False, help=glossary.explained("recipe"))
 headline = st.container()
-rows = claims.rows()
 recipes = list(MAIN_RECIPES) if (of := controls.choose(RECIPES)) == "both" else [of]
 headline.markdown(said := verdicts.headlines(rows, recipes))
 shell.say(said)

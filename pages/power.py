@@ -5,9 +5,9 @@ import streamlit as st
 from dropclust.experiments import figure3
 from dropclust.experiments.results import ResultError
 from dropclust.findings import figure3 as findings
-from dropclust.findings import glossary, words
+from dropclust.findings import glossary, verdicts, words
 from dropclust.service.parameter import Parameter
-from dropclust.ui import controls, live, power, state
+from dropclust.ui import claims, controls, live, power, state
 from dropclust.ui.figures import figure3 as figures
 
 ENDS = figure3.WIDTHS[0], figure3.WIDTHS[-1]
@@ -63,8 +63,15 @@ else:
 with pictures:
     power.law(shown)
 controls.further("On linear axes?", shown.linear, figures.power, "power-linear", shown.command)
+
+
+def meaning() -> None:
+    """What the slope means, and the verdict of the claim that there is a law."""
+    power.meaning(shown, verdicts.claim_said(claims.rows(), findings.STRAIGHT.key, recipe))
+
+
 if not shown.refused:
-    controls.fold("**What does the slope mean?**", "meaning", lambda: power.meaning(shown))
+    controls.fold("**What does the slope mean?**", "meaning", meaning)
 asked = {KAPPA.name, WEIGHTS.name} & set(st.query_params)
 controls.fold("**What would clusters predict?**", "clusters", lambda: power.clusters(shown, KAPPA, WEIGHTS), bool(asked))
 with st.expander("**How it is measured**"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -178,6 +178,12 @@ class PowerLaw:
     curvature: Interval
     curvature_p_value: float
     widths: tuple[float, ...]
+
+    @property
+    def exponent_change(self) -> Interval:
+        """How much the exponent changes for every doubling of h: the curvature times 2 log 2."""
+        c, factor = self.curvature, 2 * math.log(2)
+        return replace(c, mean=factor * c.mean, low=factor * c.low, high=factor * c.high)
 
     def mstd(self, h: npt.ArrayLike) -> Floats:
         """The line's MSTD at widths ``h``: exp(intercept) h^slope."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pandas as pd
@@ -16,6 +16,7 @@ from dropclust.experiments.experiment import EXAMPLES, Settings
 
 NAME = "sensitivity"
 SEEDS = 5
+UNCHANGED = "the coarse grid, unchanged"  # the main recipe itself, beside which its changes stand
 FACTORS = (0.25, 4.0)  # of the images shown
 
 
@@ -33,16 +34,21 @@ class Variant:
         return f"{self.recipe}: {self.name}"
 
 
+def trained_in(precision: str) -> str:
+    """The name of the variant that is trained in a precision."""
+    return f"{precision} products"
+
+
 def variants(recipe: str) -> list[Variant]:
     """Every change to a main recipe, on the coarse grid with the full number of images."""
     plain = Settings(recipe, SEEDS, quick=True, examples=EXAMPLES)
-    found = [Variant("the coarse grid, unchanged", recipe, plain)]
+    found = [Variant(UNCHANGED, recipe, plain)]
     found += [Variant(RECIPES[name].sentence, recipe, replace(plain, recipe=name)) for name in VARIANTS[recipe]]
     found += [
         Variant(f"{factor:g} times the images", recipe, replace(plain, examples=round(factor * EXAMPLES))) for factor in FACTORS
     ]
     found += [
-        Variant(f"{precision} products", recipe, replace(plain, precision=precision))
+        Variant(trained_in(precision), recipe, replace(plain, precision=precision))
         for precision in PRECISIONS
         if precision != plain.precision
     ]
@@ -69,6 +75,7 @@ class Variation:
     name: str
     interval: Interval
     verdict: Verdict
+    values: Mapping[int, float] = field(default_factory=dict)  # by seed
 
 
 def on_rows(claim: Claim, tables: Tables) -> Iterator[Variation]:
@@ -77,7 +84,7 @@ def on_rows(claim: Claim, tables: Tables) -> Iterator[Variation]:
         changed = replace(claim, statistic=choice.statistic, control=choice.control, choices=())
         [judgement] = judge([changed], {claim.experiment: tables})
         if not judgement.why:
-            yield Variation(choice.name, judgement.estimate, judgement.verdict)
+            yield Variation(choice.name, judgement.estimate, judgement.verdict, judgement.values)
 
 
 def on_networks(claim: Claim, recipe: str, table: pd.DataFrame) -> Iterator[Variation]:
@@ -87,7 +94,7 @@ def on_networks(claim: Claim, recipe: str, table: pd.DataFrame) -> Iterator[Vari
         values = part.loc[part["variant"] == name].set_index("seed")["value"]
         changed = replace(claim, statistic=partial(_given, values), control=None, choices=())
         [judgement] = judge([changed], {claim.experiment: {}})
-        yield Variation(str(name), mean_interval(values.to_numpy(), LEVEL), judgement.verdict)
+        yield Variation(str(name), mean_interval(values.to_numpy(), LEVEL), judgement.verdict, judgement.values)
 
 
 def _given(values: pd.Series[float], _: Tables) -> pd.Series[float]:

@@ -36,6 +36,7 @@ CONTROLS = MappingProxyType(
 )
 _MEANINGS = MappingProxyType({CONTROL: Meaning.NO_DROPOUT, "all 0.5": Meaning.DROPOUT, figure3.UNTRAINED: Meaning.UNTRAINED})
 FEWEST = 3  # widths that a line needs to be judged
+STRAIGHT = next(claim for claim in figure3.CLAIMS if claim.key == "figure3.power-law")
 BEND = 0.05  # p value below which points are called bent
 
 
@@ -218,6 +219,27 @@ def _falls(each: Line) -> str:
     return f"{said}: slope {words.full(each.law.slope, 3)}, R² {each.law.r_squared:.2f}."
 
 
+def _straight(law: PowerLaw) -> str:
+    """Whether the points are bent, and whether by more than the paper's claim of a power law allows."""
+    bent = law.curvature_p_value
+    if math.isnan(bent):
+        return "One seed cannot say."
+    if bent >= BEND:
+        return f"No bend found, {words.p_value(bent)} for no curvature."
+    allowed = STRAIGHT.margin
+    change = law.exponent_change
+    if max(abs(change.low), abs(change.high)) < allowed:
+        said, than = "Bent", ", but by less than"
+    elif min(abs(change.low), abs(change.high)) > allowed and change.low * change.high > 0:
+        said, than = "No: bent", ", and by more than"
+    else:
+        said, than = "Bent", "; these seeds cannot tell whether by less than"
+    return (
+        f"{said} ({words.p_value(bent)} for no curvature){than} the {allowed:g} that the claim of a power law allows: "
+        f"a doubling of h changes the slope by {words.brief(change, STRAIGHT.digits, signed=True)}, which depends on the range."
+    )
+
+
 def _against(each: Line, control: Line) -> tuple[str, Interval | None]:
     difference = _difference(each.slopes, control.slopes)
     if difference is None:
@@ -235,16 +257,9 @@ def verdict(lines: Mapping[str, Line], main: str, paper_slope: float | None) -> 
     if first.law is None:
         return Verdict((), (), f"{first.refused} Without a line there is no verdict.", "Too few widths for a line.")
     slope = first.law.slope
-    bent = first.law.curvature_p_value
     rows = [
         ("Does it fall with width after dropout?", _falls(first)),
-        (
-            "Is that a straight line?",
-            "One seed cannot say."
-            if math.isnan(bent)
-            else f"{'No: bent' if bent < BEND else 'No bend found'}, {words.p_value(bent)} for no curvature"
-            + ("; the slope depends on the range." if bent < BEND else "."),
-        ),
+        ("Is that a straight line?", _straight(first.law)),
     ]
     if paper_slope is not None:
         inside = "One seed cannot say" if slope.n == 1 else "Yes" if slope.low <= paper_slope <= slope.high else "No"

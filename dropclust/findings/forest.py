@@ -12,7 +12,7 @@ from dropclust.core.intervals import Interval
 from dropclust.experiments.claim import Rule, Verdict
 from dropclust.findings import words
 from dropclust.findings.meaning import Meaning
-from dropclust.findings.verdicts import Finding, Own
+from dropclust.findings.verdicts import ONCE, Finding, Own
 
 _SHORT = {Verdict.CONTROL_TOO: "holds, control too", Verdict.UNDECIDED: "undecided"}
 _MARGIN = 0.06  # of the axis, left free at either end
@@ -74,13 +74,17 @@ def forest(finding: Finding, own: Sequence[Own] = ()) -> Forest:
     """All intervals of a claim under one recipe."""
     yours = [Mark(each.name, each.judgement.estimate, each.judgement.verdict, Meaning.OWN_RUN) for each in own]
     others = [Mark(each.name, each.interval, each.verdict, Meaning.OTHER_CHOICE) for each in finding.variations]
+    if (coarse := finding.coarse) is not None:
+        others.append(Mark("the main choices on the coarse grid", coarse.interval, coarse.verdict, Meaning.MEASURED))
     marks = [*reversed(_judged(finding)), *yours, *_control(finding), *others]
     sentence = " ".join([finding.sentence, *(each.sentence for each in own)])
     return _forest(finding, marks, sentence)
 
 
 def _judged(finding: Finding) -> list[Mark]:
-    """The seeds that were judged, those that count first."""
+    """The seeds that were judged, those that count first; what is derived stands once."""
+    if not finding.seeded and not finding.judged.why:
+        return [Mark(ONCE, finding.judged.estimate, finding.verdict, Meaning.MEASURED)]
     found = []
     if finding.fresh is not None and not finding.fresh.why:
         found.append(Mark("fresh seeds", finding.fresh.estimate, finding.fresh.verdict, Meaning.FRESH))

@@ -23,10 +23,12 @@ from dropclust.core.intervals import (
 )
 from dropclust.core.spec import RunSpec
 from dropclust.experiments import paper, results, table1
+from dropclust.experiments.claim import judge
 from dropclust.findings import own, words
 from dropclust.findings.meaning import Meaning
 from dropclust.findings.own import OwnRun
 from dropclust.findings.series import Series
+from dropclust.findings.verdicts import requirement
 
 OFF, ON = table1.RATES  # no dropout, and the paper's rate
 NAMES = {ON: f"dropout {ON:g}", OFF: "no dropout"}
@@ -36,6 +38,7 @@ _SHORT = {ON: f"{ON:g}", OFF: "none"}
 _COLUMNS = ("recipe", "seed", "dropout", "batch_size", "steps", "prediction", "accuracy")
 _SUMMED = "paper"  # the recipe whose steps go down the summed loss of a batch, not its mean
 _STRAYED = 128  # the batch size whose accuracy in the paper falls out of its row
+CLAIM = next(claim for claim in table1.CLAIMS if claim.key == "table1.more-with-dropout")
 _UNIT = "percentage points for every doubling"
 
 
@@ -188,7 +191,10 @@ def trend(table: pd.DataFrame, prediction: str, with_paper: bool = True) -> Tren
     with_, without = (slopes(_doublings(values.columns), 100 * values.loc[seeds]) for values in (on, off))
     ours = (mean_interval(with_), mean_interval(without), paired_difference(with_, without))
     names = (NAMES[ON], NAMES[OFF], "difference")
-    verdict, headline = _verdict(*ours), _headline(*ours)
+    verdict = _verdict(*ours)
+    if len(seeds) > 1:
+        verdict += f" {_judged(pd.Series(with_ - without, index=seeds))}"
+    headline = _headline(*ours)
     sentence = (
         f"Each doubling of the batch changes accuracy by {_points(ours[0])} with {NAMES[ON]}, by {_points(ours[1])} without, "
         f"{prediction}; the difference is paired by seed."
@@ -214,19 +220,25 @@ def _points(slope: Interval) -> str:
 
 
 def _verdict(with_: Interval, without: Interval, difference: Interval) -> str:
-    """What the paper's claim, that a larger batch helps more where dropout is on, comes to."""
+    """What a larger batch does where dropout is on."""
     if side(difference) > 0 and with_.mean > 0:
-        what = "a larger batch helps more where dropout is on, as the paper says"
+        what = "a larger batch helps more where dropout is on"
     elif side(difference) > 0:
         what = "a larger batch costs less where dropout is on, but it does not help there either"
     elif side(difference) < 0:
         does = "helps less" if with_.mean > 0 else "costs more" if without.mean < 0 else "costs accuracy"
-        what = f"a larger batch {does} where dropout is on, the opposite of what the paper says"
+        what = f"a larger batch {does} where dropout is on"
     elif math.isnan(difference.low):
         what = "one seed cannot tell whether a larger batch helps more where dropout is on"
     else:
         what = "there is no significant difference in what a larger batch does with dropout and without"
     return f"Here {what}: the difference is {words.full(difference, 2, signed=True, unit=_UNIT)}."
+
+
+def _judged(differences: pd.Series[float]) -> str:
+    """What becomes of the paper's claim, that a larger batch helps more where dropout is on, in the words of the verdicts."""
+    [found] = judge([replace(CLAIM, statistic=lambda _: differences, choices=())], {})
+    return f"The paper's claim, that it helps more, asks for {requirement(CLAIM)}. By these seeds: {found.verdict.value}."
 
 
 def _headline(with_: Interval, without: Interval, difference: Interval) -> str:

@@ -18,9 +18,11 @@ from dropclust.experiments.claim import ALPHA, Claim, Judgement, Rule, Tables, V
 from dropclust.experiments.experiment import FRESH_SEED
 from dropclust.experiments.sensitivity import Variation
 from dropclust.findings import words
+from dropclust.findings.outside import as_text
 
 RECIPE_NAMES = {"modern": "modern recipe", "paper": "paper's recipe"}
 QUICK = "of the coarse grid"
+ONCE = "computed once, without seeds"
 # What was not reproduced is said first. The shape says the verdict again, for whoever does not see colours.
 SHAPES = {
     Verdict.OPPOSITE: "▼",
@@ -29,6 +31,15 @@ SHAPES = {
     Verdict.CONTROL_TOO: "◐",
     Verdict.HOLDS: "●",
     Verdict.NO_RESULT: "–",
+}
+# As `dropclust.experiments.claim.judge` decides it.
+MEANS = {
+    Verdict.OPPOSITE: "surely the other way round",
+    Verdict.NOT_SEEN: "surely not what the claim asks",
+    Verdict.UNDECIDED: "these seeds cannot tell",
+    Verdict.CONTROL_TOO: "it does not show the paper's reason",
+    Verdict.HOLDS: "surely what the claim asks",
+    Verdict.NO_RESULT: "its table is not there",
 }
 ORDER = tuple(SHAPES)
 _OWN = re.compile(r"-from-(\d+)(-quick)?$")
@@ -40,7 +51,9 @@ class Finding:
 
     ``fresh`` is None where there are no fresh seeds. Its verdict counts where it has one: margins were chosen after a look at
     the first seeds and before the fresh ones were run. ``command`` makes the table that was judged; ``quick`` says that it is
-    of the coarse grid, for want of the full one.
+    of the coarse grid, for want of the full one. ``variations`` are the other choices; ``equal`` names those whose values are
+    the main result's own, seed by seed, and so are none; ``coarse`` is the main result on the grid of networks trained
+    otherwise.
     """
 
     claim: Claim
@@ -48,6 +61,8 @@ class Finding:
     first: Judgement
     fresh: Judgement | None
     variations: tuple[Variation, ...] = ()
+    equal: tuple[str, ...] = ()
+    coarse: Variation | None = None
     command: str = ""
     quick: bool = False
 
@@ -67,9 +82,14 @@ class Finding:
         return "; ".join(filter(None, [f"{self.verdict.value}: {self.number}", self.beside]))
 
     @property
+    def seeded(self) -> bool:
+        """Whether seeds make its values; what is derived is the same in every table."""
+        return self.claim.per == "seed"
+
+    @property
     def beside(self) -> str:
         """What the seeds looked at first say, where fresh ones decide."""
-        if self.judged is self.first or self.first.why:
+        if self.judged is self.first or self.first.why or not self.seeded:
             return ""
         said = words.brief(self.first.estimate, self.claim.digits, signed=True)
         return f"first seeds: {'the same' if self.first.verdict is self.verdict else self.first.verdict.value}, {said}"
@@ -81,6 +101,8 @@ class Finding:
         if judged.why:
             return judged.why
         text = _estimate(judged, words.count(judged.estimate.n, self.claim.per))
+        if not self.seeded:
+            return f"{text}, {ONCE}"
         return f"{text}, {QUICK}" if self.quick else text
 
     @property
@@ -100,13 +122,13 @@ class Finding:
         text += "."
         if judged.control is not None and claim.control is not None:
             text += f" The same of {claim.control.name}: {words.brief(judged.control, claim.digits, signed=True)}."
-        if judged is not self.first and not self.first.why:
+        if judged is not self.first and not self.first.why and self.seeded:
             text += f" The seeds looked at first say: {self.first.verdict.value}, {_estimate(self.first)}."
         if judged.needed:
             most = 1_000
             needed = f"more than {most:,}" if judged.needed > most else f"about {judged.needed:,}"
             text += f" To decide it, {needed} {claim.per}s are needed."
-        if self.variations:
+        if self.variations or self.equal:
             text += f" {self.stability}"
         return text
 
@@ -115,11 +137,21 @@ class Finding:
         """On how many other choices that the paper leaves open the verdict stands."""
         same = sum(variation.verdict is self.verdict for variation in self.variations)
         choices = words.count(len(self.variations), "other choice")
-        return f"The verdict is the same under {same} of {choices} that the paper leaves open."
+        text = f"The verdict is the same under {same} of {choices} that the paper leaves open." if self.variations else ""
+        if self.coarse is not None:
+            seeds = words.count(self.coarse.interval.n, self.claim.per)
+            text += (
+                f" Networks trained otherwise are of the coarse grid, {seeds}; there the main choices themselves give: "
+                f"{self.coarse.verdict.value}, {words.brief(self.coarse.interval, self.claim.digits, signed=True)}."
+            )
+        if self.equal:
+            text += f" Not counted, for {'its' if len(self.equal) == 1 else 'their'} numbers are the main result's own: "
+            text += f"{words.listed(self.equal)}."
+        return text.lstrip()
 
     def values(self) -> pd.DataFrame:
-        """The raw rows: the claim's statistic by seed, of all seeds that were judged."""
-        sets = {"first seeds": self.first, "fresh seeds": self.fresh}
+        """The raw rows: the claim's statistic by seed, of all seeds that were judged; of what is derived, once."""
+        sets = {"first seeds": self.first, "fresh seeds": self.fresh} if self.seeded else {ONCE: self.judged}
         return pd.DataFrame(
             [
                 {"set": name, self.claim.per: at, self.claim.unit or "value": value}
@@ -141,7 +173,7 @@ def _estimate(judgement: Judgement, seeds: str = "") -> str:
 
 def requirement(claim: Claim) -> str:
     """What the rule asks for, in words."""
-    margin = f"{claim.margin:g} {claim.unit}".strip()
+    margin = words.amount(claim.margin, claim.unit)
     if claim.rule is Rule.MORE:
         return f"more than {margin}"
     if claim.rule is Rule.AT_LEAST:
@@ -208,8 +240,9 @@ def claims(recipe: str = "modern", root: Path | None = None, with_variations: bo
         name = claim.experiment
         confirms = confirmed is not None and not confirmed.why
         command = (fresh if confirms else first).commands.get(name, _command(name, recipe))
-        finding = Finding(claim, recipe, judgement, confirmed, (), command, not confirms and name in first.quick)
-        found.append(with_choices(finding, root, first.tables) if with_variations else finding)
+        quick = not confirms and name in first.quick
+        finding = Finding(claim, recipe, judgement, confirmed, command=command, quick=quick)
+        found.append(with_choices(finding, root, first) if with_variations else finding)
     return found
 
 
@@ -230,20 +263,29 @@ def judged(
     read = _read(names, recipe, first_seed, root, quick)
     every = [claim for name in names for claim in experiments.get(name).claims]
     return [
-        Finding(claim, recipe, judgement, None, (), read.commands.get(claim.experiment, ""), quick)
+        Finding(claim, recipe, judgement, None, command=read.commands.get(claim.experiment, ""), quick=quick)
         for claim, judgement in zip(every, judge(every, read.tables, read.reasons), strict=True)
     ]
 
 
-def with_choices(finding: Finding, root: Path | None = None, tables: Mapping[str, Tables] | None = None) -> Finding:
-    """The finding with its claim judged under the other choices that the paper leaves open, on the first seeds."""
-    claim = finding.claim
-    if tables is None:
-        tables = _read([claim.experiment], finding.recipe, 0, root, None).tables
-    found = list(sensitivity.on_rows(claim, tables.get(claim.experiment, {})))
+def with_choices(finding: Finding, root: Path | None = None, read: _Read | None = None) -> Finding:
+    """The finding with its claim judged under the other choices that the paper leaves open, on the first seeds.
+
+    What is the main result itself is no other choice: the same networks on the coarse grid, networks of the precision in which
+    it was trained, and a choice that gives the same value for every seed.
+    """
+    claim, main = finding.claim, finding.first.values
+    if read is None:
+        read = _read([claim.experiment], finding.recipe, 0, root, None)
+    found = list(sensitivity.on_rows(claim, read.tables.get(claim.experiment, {})))
     with contextlib.suppress(results.ResultError):  # nobody has trained networks otherwise
         found += sensitivity.on_networks(claim, finding.recipe, _sensitivity(root))
-    return replace(finding, variations=tuple(found))
+    coarse = next((each for each in found if each.name == sensitivity.UNCHANGED), None)
+    own = {sensitivity.trained_in(precision) for precision in read.precisions.get(claim.experiment, "").split(", ")}
+    others = [each for each in found if each.name not in {sensitivity.UNCHANGED, *own}]
+    equal = [each.name for each in others if each.values and each.values.items() <= main.items()]
+    kept = tuple(each for each in others if each.name not in equal)
+    return replace(finding, variations=kept, equal=tuple(equal), coarse=coarse)
 
 
 def recipe_name(recipe: str) -> str:
@@ -258,6 +300,17 @@ def rows(root: Path | None = None, with_variations: bool = True) -> list[Row]:
     groups = [group for claims in by_author(worst_first(shown)).values() for group in outcomes(claims).values()]
     numbers = {row.claim.key: n for n, row in enumerate(chain(*groups), 1)}
     return [replace(row, number=numbers[row.claim.key]) for row in shown]
+
+
+def refused(asked: Sequence[str], found: Sequence[Row]) -> str:
+    """One sentence where an address asks for a claim that there is not; else none."""
+    keys = [row.claim.key for row in found]
+    if not asked or asked[-1] in keys:
+        return ""
+    return (
+        f"A claim must be one of the {len(keys)} below, by its key, such as {keys[0]}; the address gave "
+        f"{as_text(repr(asked[-1][:60]))}. Shown instead: all of them."
+    )
 
 
 def worst_first(found: Sequence[Row]) -> list[Row]:
@@ -283,6 +336,14 @@ def chosen(
 def count(findings: Sequence[Finding]) -> dict[Verdict, int]:
     """How many claims have each verdict, in the order in which they are said."""
     return {verdict: sum(finding.verdict is verdict for finding in findings) for verdict in ORDER}
+
+
+def claim_said(found: Sequence[Row], key: str, recipe: str) -> str:
+    """What became of one claim, for the page of its experiment."""
+    row = next(row for row in found if row.claim.key == key)
+    finding = row.findings[recipe]
+    by = "" if finding.judged is finding.first else ", by fresh seeds, which this page does not show"
+    return f"{row.claim.statement} {words.capital(recipe_name(recipe))}{by}: {finding.brief}."
 
 
 def summary(found: Sequence[Row], recipes: Sequence[str] = MAIN_RECIPES) -> str:
@@ -341,7 +402,9 @@ def tested(found: Sequence[Row]) -> str:
 def tiles_read(found: Sequence[Row]) -> str:
     """How to read tiles, of which each has a claim's number and the shapes of its verdicts."""
     there = {finding.verdict for row in found for finding in row.findings.values()}
-    shapes = "; ".join(f"{shape}\N{NO-BREAK SPACE}{verdict.value}" for verdict, shape in SHAPES.items() if verdict in there)
+    shapes = "; ".join(
+        f"{SHAPES[verdict]}\N{NO-BREAK SPACE}{verdict.value}: {MEANS[verdict]}" for verdict in ORDER if verdict in there
+    )
     by = words.listed(f"by the {recipe_name(recipe)}" for recipe in (found[0].findings if found else ()))
     return f"A tile is a claim: its number in the table below, then its verdict in networks trained {by}. {shapes}."
 
@@ -360,6 +423,7 @@ HOW = (
     "Each claim is one number a seed, held against a margin by Student's t at a level of "
     f"{100 * ALPHA:g} % after Holm's correction over all claims of a recipe; differences are paired by seed. The margins were "
     f"chosen after a look at seeds 0 to 19; seeds from {FRESH_SEED} on were run afterwards, and decide where there are such. "
+    "The pages of the experiments show the seeds looked at first, so that their numbers differ a little from these. "
     "Intervals are each claim's own, without that correction: one can lie beyond the margin while the claim is undecided."
 )
 
@@ -410,11 +474,12 @@ def own(claim: Claim, recipe: str, root: Path) -> list[Own]:
 
 @dataclass(frozen=True)
 class _Read:
-    """Tables by experiment and name, why others are not there, what makes them again, and which are of the coarse grid."""
+    """Tables by experiment and name, why others are not there, what makes them again, their precision, which are coarse."""
 
     tables: Mapping[str, Tables]
     reasons: Mapping[str, str]
     commands: Mapping[str, str]
+    precisions: Mapping[str, str]
     quick: frozenset[str]
 
 
@@ -423,6 +488,7 @@ def _read(names: Sequence[str], recipe: str, first_seed: int, root: Path | None,
     tables: dict[str, dict[str, pd.DataFrame]] = {}
     reasons: dict[str, str] = {}
     commands: dict[str, str] = {}
+    precisions: dict[str, str] = {}
     coarse = set()
     for name in names:
         full, short = (results.file_name(name, recipe, of, first_seed) for of in (False, True))
@@ -436,8 +502,9 @@ def _read(names: Sequence[str], recipe: str, first_seed: int, root: Path | None,
             else:
                 tables.setdefault(name, {})[table] = read.table
                 commands.setdefault(name, str(read.conditions.get("command", "")))
+                precisions.setdefault(name, str(read.conditions.get("precision", "")))
                 coarse |= {name} if take else set()
-    return _Read(tables, reasons, commands, frozenset(coarse))
+    return _Read(tables, reasons, commands, precisions, frozenset(coarse))
 
 
 def _sensitivity(root: Path | None) -> pd.DataFrame:

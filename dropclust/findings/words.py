@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -63,6 +64,21 @@ def count(n: int, what: str, plural: str = "") -> str:
     ('1 seed', '2,000 masks')
     """
     return f"{n:,} {what if n == 1 else plural or f'{what}s'}"
+
+
+def amount(value: float, unit: str = "") -> str:
+    """Write a plain number with its unit, which is in the singular for one of it.
+
+    Examples
+    --------
+    >>> amount(1, "percentage points a doubling"), amount(0.5, "points"), amount(0.05)
+    ('1 percentage point a doubling', '0.5 points', '0.05')
+    >>> amount(1, "of the living neurons")
+    '1 of the living neurons'
+    """
+    if value == 1 and not unit.startswith("of "):
+        unit = re.sub(r"s\b", "", unit, count=1)
+    return f"{value:g} {unit}".strip()
 
 
 def listed(items: Iterable[object]) -> str:

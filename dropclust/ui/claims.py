@@ -74,7 +74,8 @@ def opened(row: Row) -> None:
             st.info(f"{words.capital(finding.judged.why)}.")
         else:
             _judged(verdicts.with_choices(finding))
-    yourself(row, experiment.title)
+    if claim.per == "seed":
+        yourself(row, experiment.title)
 
 
 def _judged(finding: Finding) -> None:

@@ -23,13 +23,13 @@ def law(shown: Figure3) -> None:
             controls.chart(shown.slopes, draw.slopes, "power-slopes", shown.command)
 
 
-def meaning(shown: Figure3) -> None:
-    """The verdict, and the questions behind it."""
+def meaning(shown: Figure3, claim: str) -> None:
+    """The verdict, the questions behind it, and what became of the claim of a straight line."""
     st.markdown(shown.verdict.sentence)
     st.table(shown.verdict.table().set_index("question"))
     st.caption(
         "Intervals are Student's at 95 % over slopes fitted seed by seed; each comparison by itself, all on the widths chosen "
-        "above."
+        f"above. The claim, on all widths and with dropout {experiment.CLAIM_RATE:g}: {claim}"
     )
 
 

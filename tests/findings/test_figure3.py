@@ -15,7 +15,7 @@ from scipy import stats
 from dropclust.core.power_law import clustered_variance
 from dropclust.experiments import figure3 as experiment
 from dropclust.experiments import paper, results
-from dropclust.findings import figure3
+from dropclust.findings import figure3, verdicts
 from dropclust.service import tables
 
 WIDTHS = experiment.WIDTHS
@@ -260,6 +260,31 @@ def test_a_bend_is_said():
     table = synthetic(bend=0.05)
     bent = table.assign(mstd=table["mstd"] * (1 + 0.001 * table["seed"] * np.log(table["h"])))
     assert dict(shown(bent).verdict.rows)["Is that a straight line?"].startswith("No: bent")
+
+
+def test_a_bend_within_what_the_claim_allows_is_said_to_be_so():
+    table = synthetic(bend=0.01)
+    bent = table.assign(mstd=table["mstd"] * np.exp(0.001 * (table["seed"] - 2) * np.log(table["h"]) ** 2))
+    found = shown(bent)
+    answer = dict(found.verdict.rows)["Is that a straight line?"]
+    assert answer.startswith("Bent (p")
+    assert ", but by less than the 0.05 that the claim of a power law allows" in answer
+    change = found.main.law.exponent_change
+    assert max(abs(change.low), abs(change.high)) < 0.05
+
+
+@pytest.mark.parametrize("recipe", ["modern", "paper"])
+def test_the_bend_is_that_of_the_claim(recipe):
+    [first] = [each for each in verdicts.claims(recipe, with_variations=False) if each.claim.key == "figure3.power-law"]
+    change, answer = (
+        (found := figure3.read(recipe)).main.law.exponent_change,
+        dict(found.verdict.rows)["Is that a straight line?"],
+    )
+    assert (change.mean, change.low, change.high) == pytest.approx(
+        (first.first.estimate.mean, first.first.estimate.low, first.first.estimate.high)
+    )
+    assert not answer.startswith("No")  # the first seeds alone hold the claim
+    assert first.first.verdict.value == "holds"
 
 
 @pytest.mark.parametrize(("slope", "inside"), [(paper.FIGURE_3["slope"], "Yes"), (-0.2, "No")])

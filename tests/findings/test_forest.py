@@ -46,10 +46,13 @@ def test_everything_lies_inside_the_axis_and_nothing_is_left_out():
             assert len(info.marks) == (
                 0
                 if found.judged.why
+                else 1  # what is derived is computed once
+                if not found.seeded
                 else 1
                 + (found.fresh is not None and not found.fresh.why)
                 + (found.judged.control is not None)
                 + len(found.variations)
+                + (found.coarse is not None)
             )
             assert len(info.table()) == len(info.marks)
 

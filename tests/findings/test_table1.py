@@ -14,7 +14,7 @@ from scipy import stats
 from dropclust.core.spec import MAIN_RECIPES, RECIPES, RunSpec
 from dropclust.experiments import paper, results
 from dropclust.experiments import table1 as experiment
-from dropclust.findings import table1
+from dropclust.findings import table1, verdicts
 from dropclust.findings.own import OwnRun
 from dropclust.service import tables
 
@@ -171,17 +171,32 @@ def test_a_planted_trend_is_found_with_its_interval():
             0.3,
             0.1,
             0.01,
-            "Here a larger batch helps more where dropout is on, as the paper says: the difference is +0.20 percentage points ",
+            "Here a larger batch helps more where dropout is on: the difference is +0.20 percentage points ",
         ),
         (-0.1, -0.3, 0.01, "Here a larger batch costs less where dropout is on, but it does not help there either: "),
-        (0.1, 0.3, 0.01, "Here a larger batch helps less where dropout is on, the opposite of what the paper says: "),
-        (-0.3, -0.1, 0.01, "Here a larger batch costs more where dropout is on, the opposite of what the paper says: "),
-        (-0.1, 0.1, 0.01, "Here a larger batch costs accuracy where dropout is on, the opposite of what the paper says: "),
+        (0.1, 0.3, 0.01, "Here a larger batch helps less where dropout is on: "),
+        (-0.3, -0.1, 0.01, "Here a larger batch costs more where dropout is on: "),
+        (-0.1, 0.1, 0.01, "Here a larger batch costs accuracy where dropout is on: "),
         (0.3, 0.3, 0.1, "Here there is no significant difference in what a larger batch does with dropout and without: "),
     ],
 )
 def test_the_verdict_follows_the_interval(with_, without, noise, says):
     assert table1.trend(table(with_, without, noise=noise), "sampled").verdict.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("with_", "without", "word"),
+    [(0.3, 0.1, "holds"), (0.1, 0.3, "opposite"), (0.25, 0.2, "not seen"), (0.1, 0.15, "not seen")],
+)
+def test_the_papers_claim_has_the_verdicts_own_word(with_, without, word):
+    verdict = table1.trend(table(with_, without, noise=0.01), "sampled").verdict
+    assert f"asks for more than 0.1 percentage points a doubling. By these seeds: {word}." in verdict
+
+
+@pytest.mark.parametrize("recipe", ["modern", "paper"])
+def test_the_word_is_that_of_the_claim(recipe):
+    [found] = [each for each in verdicts.claims(recipe, with_variations=False) if each.claim.key == table1.CLAIM.key]
+    assert f"By these seeds: {found.verdict.value}." in table1.read(recipe).trend.verdict
 
 
 def test_the_verdict_says_where_the_papers_own_difference_lies():

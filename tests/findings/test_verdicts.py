@@ -1,6 +1,7 @@
 """What is said of the claims: from whole tables, quick ones, missing, damaged and foreign ones, fresh seeds, one seed."""
 
 import math
+import re
 import shutil
 
 import numpy as np
@@ -43,6 +44,9 @@ def test_every_claim_is_there_under_both_recipes_with_a_sentence_and_a_table():
             assert found.verdict.value in found.sentence
             assert row.claim.statement in row.sentence
             sets = [found.first, *([found.fresh] if found.fresh else [])]
+            if not found.seeded:  # what is derived is computed once
+                assert found.fresh is None or found.fresh.values == found.first.values
+                sets = [found.judged]
             assert len(found.values()) == sum(judgement.estimate.n for judgement in sets)
             assert found.command.startswith(f"python -m dropclust reproduce {row.claim.experiment} --recipe {found.recipe}")
 
@@ -134,6 +138,79 @@ def test_networks_trained_otherwise_stand_among_the_other_choices(root):
     assert other.verdict is Verdict.HOLDS
     assert other.interval.mean == pytest.approx(4.02)
     assert "other choices that the paper leaves open" in found.sentence
+
+
+def test_the_main_result_itself_is_no_other_choice():
+    for row in verdicts.rows():
+        for found in row.findings.values():
+            names = [variation.name for variation in found.variations]
+            assert sensitivity.UNCHANGED not in names
+            assert sensitivity.trained_in("bfloat16") not in names  # as the shipped networks were trained
+            for variation in found.variations:
+                shared = {seed: found.first.values.get(seed) for seed in variation.values}
+                assert variation.values != shared
+            assert not set(found.equal) & set(names)
+            if names:
+                assert f"of {len(names)} other choice" in found.stability
+            for name in found.equal:
+                assert name in found.stability
+                assert name in found.sentence
+
+
+def test_a_choice_that_gives_the_main_results_own_values_is_named_and_not_counted():
+    found = next(row for row in verdicts.rows() if row.claim.key == "table2.corrected-rises").findings["modern"]
+    assert found.equal == ("k-means, 4 starts",)  # of which the main table is
+    assert "Not counted, for its numbers are the main result's own: k-means, 4 starts." in found.stability
+    assert found.coarse is not None
+    assert "there the main choices themselves give: holds" in found.stability
+    marks = [mark.name for mark in forest.forest(found).marks]
+    assert len(marks) == len(set(marks)) == 3 + len(found.variations)
+
+
+def test_without_another_choice_none_is_counted():
+    found = next(row for row in verdicts.rows() if row.claim.key == "figure3.clusters-explain").findings["paper"]
+    assert found.variations == ()
+    assert found.stability.startswith("Not counted, for its numbers are the main result's own: clusters by outgoing weights")
+
+
+def test_what_is_derived_stands_once_and_says_that_it_has_no_seeds():
+    row = next(row for row in verdicts.rows(with_variations=False) if row.claim.key == "figure3.derivation")
+    for found in row.findings.values():
+        assert found.brief.endswith("7 widths), computed once, without seeds")
+        assert "seeds looked at first" not in found.sentence
+        assert [mark.name for mark in forest.forest(found).marks] == [verdicts.ONCE]
+        assert set(found.values()["set"]) == {verdicts.ONCE}
+
+
+def test_one_of_a_unit_is_in_the_singular():
+    found = next(row for row in verdicts.rows(with_variations=False) if row.claim.key == "onset.compression-follows")
+    assert verdicts.requirement(found.claim) == "more than 1 point"
+    for row in verdicts.rows(with_variations=False):
+        assert not re.search(
+            r"(?<![\d.])1 (percentage )?(points|doublings|seeds|widths)\b", row.sentence + verdicts.requirement(row.claim)
+        )
+
+
+def test_every_verdict_that_is_there_is_explained_beside_the_tiles():
+    rows = verdicts.rows(with_variations=False)
+    read = verdicts.tiles_read(rows)
+    for verdict in {found.verdict for row in rows for found in row.findings.values()}:
+        assert f"{verdict.value}: {verdicts.MEANS[verdict]}" in read
+    assert set(verdicts.MEANS) == set(Verdict)
+
+
+def test_it_is_said_that_other_pages_show_the_first_seeds():
+    assert "The pages of the experiments show the seeds looked at first" in verdicts.HOW
+
+
+def test_a_claim_that_there_is_not_costs_one_sentence_that_says_what_is_allowed():
+    rows = verdicts.rows(with_variations=False)
+    assert verdicts.refused([], rows) == verdicts.refused([KEY], rows) == ""
+    said = verdicts.refused(["nope"], rows)
+    assert "'nope'" in said
+    assert f"one of the {len(rows)} below" in said
+    assert rows[0].claim.key in said
+    assert "![" not in verdicts.refused(["![a](b)"], rows)
 
 
 def test_one_set_of_tables_is_judged_by_itself(root):

@@ -98,13 +98,28 @@ def test_a_filter_that_leaves_nothing_says_so(root):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("verdict", "maybe"), ("recipes", "bread"), ("experiment", "figure9"), ("claim", "x")]
+    ("name", "value"),
+    [("verdict", "maybe"), ("recipes", "bread"), ("experiment", "figure9"), ("claim", "x"), ("recipe", "rye")],
 )
 def test_a_wrong_address_costs_one_sentence(root, name, value):
     app = open_page("claims.py", **{name: value})
     [warning] = app.warning
     assert value in warning.value
+    assert "must be one of" in warning.value
+    assert "Shown instead" in warning.value
     assert table_of(app).count("<tr><td>") == len(verdicts.rows(with_variations=False))
+
+
+def test_a_recipe_as_other_pages_call_it_is_understood(root):
+    app = open_page("claims.py", recipe="paper")
+    assert not app.warning
+    assert "Modern recipe" not in table_of(app) + tiles_of(app)
+
+
+def test_what_is_derived_is_not_measured_again(root):
+    app = open_page("claims.py", claim="figure3.derivation")
+    assert verdicts.ONCE in said(app)
+    assert "Run it yourself" not in [head.value for head in app.header]
 
 
 def test_an_opened_claim_says_everything_and_closes_again(root):
@@ -114,6 +129,7 @@ def test_an_opened_claim_says_everything_and_closes_again(root):
         "Run it yourself",
     ]
     row = next(row for row in verdicts.rows(with_variations=False) if row.claim.key == KEY)
+    assert app.selectbox[0].value == KEY
     for recipe in row.findings:  # what stands behind "Numbers" is made when it is opened
         app.session_state[f"forest-{recipe}-numbers"] = True
     app.run()

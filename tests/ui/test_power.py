@@ -6,11 +6,11 @@ import pytest
 import streamlit as st
 
 from dropclust.experiments import results
-from dropclust.findings import figure3
+from dropclust.findings import figure3, verdicts
 from dropclust.service import tables
 from dropclust.service.shared import forget
 from tests.findings.test_figure3 import shown, synthetic
-from tests.ui.test_pages import cache, open_page, said  # noqa: F401
+from tests.ui.test_pages import cache, open_page, said, unfolded  # noqa: F401
 
 
 @pytest.fixture
@@ -31,6 +31,11 @@ def test_the_page_tells_its_story_at_once(table_there):
     assert "such a slope is no sign of clusters made by dropout" in text
     assert "Dropout 0.5 in layer 1: slope -0.2" in text
     assert [toggle.value for toggle in app.toggle] == [True] * len(figure3.CONTROLS)
+
+
+def test_what_the_slope_means_has_the_verdict_of_the_claim_beside_it(table_there):
+    text = said(unfolded(open_page("power.py")))
+    assert verdicts.claim_said(verdicts.rows(with_variations=False), figure3.STRAIGHT.key, "modern") in text
 
 
 def test_the_address_holds_range_rate_and_toggles(table_there):
