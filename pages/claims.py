@@ -11,9 +11,8 @@ from dropclust.ui import claims, controls, shell, state
 
 ALL = "all"
 RECIPES = Parameter(
-    "recipes", "Recipe", "both", ("both", *MAIN_RECIPES), help="How the networks were trained; the paper does not say.",
-    aliases=("recipe",),
-)  # fmt: skip
+    "recipes", "Recipe", "both", ("both", *MAIN_RECIPES), help="How the networks were trained; the paper does not say."
+)
 VERDICT = Parameter(
     "verdict", "Verdict", ALL, (ALL, *(verdict.name.lower().replace("_", " ") for verdict in verdicts.ORDER)),
     help="Control too: it holds, but the same is seen where the paper's reason is absent.",

@@ -9,7 +9,7 @@ from dropclust.ui import controls, live, similar, state
 
 RECIPE = controls.RECIPE
 WIDTH = Parameter("width", "Units a layer", table2.HIDDEN[0], (table2.HIDDEN[0], table2.WIDE_HIDDEN[0]))
-LAYER = Parameter("similar_layer", "Hidden layer", 2, table2.LAYERS, aliases=("layer",))
+LAYER = Parameter("similar_layer", "Hidden layer", 2, table2.LAYERS)
 CLUSTERS = Parameter("k", "Clusters", 10, table2.CLUSTERS)
 BIAS = Parameter(
     "bias", "Bias among the incoming weights", "without", ("without", "with"),

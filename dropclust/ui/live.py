@@ -382,8 +382,7 @@ def _sheet(
     _similar: tuple[Similarity, list[bool]],
     _firing: Firing | None,
 ) -> Neurons:
-    dead = int(_run.metrics.get(f"dead_{layer}", 0))
-    return findings_of_network.clustered(_run.weights, layer, *_similar, _firing, dead)
+    return findings_of_network.clustered(_run.weights, layer, *_similar, _firing, int(_run.metrics.get(f"dead_{layer}", 0)))
 
 
 def test_images(last: bool = False) -> TestImages | None:  # noqa: PT028

@@ -18,6 +18,7 @@ from dropclust.findings.outside import as_text
 from dropclust.service.parameter import DECLARED, Parameter
 
 SAID_SECONDS = 20.0  # how long what an address holds in vain is named
+LAST = "chosen last"  # of the session: by name, what this page had of `REMEMBERED` in its last run
 _NAMED = 5  # unknown parameters that a sentence names
 REMEMBERED = ("rate", "recipe")  # what a viewer chose goes along to the next page that has it
 
@@ -119,7 +120,7 @@ def remember(parameters: Sequence[Parameter], arrived: bool) -> None:
     A choice is made by a widget, by the address, or by `put`. Back and Forward go where the viewer was, and change nothing.
     """
     chosen: dict[str, Any] = st.session_state.setdefault("chosen", {})
-    last: dict[str, Any] = {} if arrived else st.session_state.get("chosen last", {})
+    last: dict[str, Any] = {} if arrived else st.session_state.get(LAST, {})
     now, taken = {}, {}
     for parameter in parameters:
         name = parameter.name
@@ -135,7 +136,7 @@ def remember(parameters: Sequence[Parameter], arrived: bool) -> None:
             chosen[name] = widget
         elif address and address != last.get(name, (None, ()))[1]:
             chosen[name] = value(parameter)
-    st.session_state["chosen last"] = now
+    st.session_state[LAST] = now
     st.session_state["along"] = set(taken) if arrived else st.session_state.get("along", set())
     for name, text in taken.items():
         _see(name, text)

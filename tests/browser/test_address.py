@@ -127,7 +127,9 @@ def test_what_comes_along_to_a_page_of_the_menu_stands_in_its_address_too(app: A
     expect(recipe).to_have_text("paper", timeout=WAIT)
     page.get_by_role("button", name="Check", exact=True).click()
     page.get_by_role("menuitem", name="Does it hold?").click()
-    expect(page).to_have_url(re.compile(r"/claims\?recipe=paper"), timeout=WAIT)
+    expect(page).to_have_title(re.compile("Does it hold"), timeout=WAIT)
+    expect(page.get_by_role("combobox", name="Open a claim")).to_be_visible(timeout=WAIT)
+    expect(page).to_have_url(re.compile("/claims$"))  # which has no such control: it shows both
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=WAIT)
     page.go_back()
     expect(page).to_have_url(re.compile(r"/power\?recipe=paper"), timeout=WAIT)

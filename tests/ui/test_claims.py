@@ -99,7 +99,7 @@ def test_a_filter_that_leaves_nothing_says_so(root):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("verdict", "maybe"), ("recipes", "bread"), ("experiment", "figure9"), ("claim", "x"), ("recipe", "rye")],
+    [("verdict", "maybe"), ("recipes", "bread"), ("experiment", "figure9"), ("claim", "x")],
 )
 def test_a_wrong_address_costs_one_sentence(root, name, value):
     app = open_page("claims.py", **{name: value})
@@ -108,12 +108,6 @@ def test_a_wrong_address_costs_one_sentence(root, name, value):
     assert "must be one of" in warning.value
     assert "Shown instead" in warning.value
     assert table_of(app).count("<tr><td>") == len(verdicts.rows(with_variations=False))
-
-
-def test_a_recipe_as_other_pages_call_it_is_understood(root):
-    app = open_page("claims.py", recipe="paper")
-    assert not app.warning
-    assert "Modern recipe" not in table_of(app) + tiles_of(app)
 
 
 def test_what_is_derived_is_not_measured_again(root):

@@ -544,14 +544,6 @@ def test_similar_neurons_works_for_the_viewers_own_run(shipped):
     assert one.key in app.query_params["run"]
 
 
-def test_a_layer_as_other_pages_call_it_is_understood_and_a_wrong_one_named(shipped):
-    app = open_page("similar.py", layer="3")
-    assert not app.warning
-    assert app.session_state["similar_layer"] == 3
-    told = [warning.value for warning in open_page("similar.py", recipe="foo", layer="x").warning]
-    assert sorted(text.partition(" must be one of ")[0] for text in told) == ["Hidden layer", "Recipe"]
-
-
 def test_another_recipe_is_another_network_and_the_heading_names_it(shipped):
     def heads(app):
         return [head.value for head in app.header]

@@ -133,7 +133,7 @@ class Shell:
             _link()
             _say_unknown()
             # What the address bar is not told as one arrives, the script writes there.
-            along = {name: st.query_params[name] for name in state.REMEMBERED if name in st.query_params}
+            along = {name: st.query_params[name] for name in st.session_state.get(state.LAST, ()) if name in st.query_params}
             data = {"page": page.title, "said": st.session_state.get(_SAID) or "", "presenting": on, "along": along}
             # Its key is the page's: what one page said last is no news on the next.
             _component()(key=f"shell-unseen-{self.entries[place].file}", data=data, on_toggled_change=_toggle)
