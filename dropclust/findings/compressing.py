@@ -61,7 +61,9 @@ def held_curves(choice: Choice, others: Mapping[str, Mapping[float, float]], met
     lines += [Series.plain(NAMES[name], accuracy, CURVES[name]) for name, accuracy in others.items()]
     points, kept = 100 * choice.tolerance, fewest(choice)
     allowed = f"at most {points:g} point{'' if points == 1 else 's'} of {choice.accuracy_before:.3f}"
-    found = f"{_kept(kept, method)} are the fewest found that lose" if _within(choice) else "no number of units tried loses"
+    found = "no number of units tried loses"
+    if _within(choice):
+        found = f"{_kept(kept, method)} are the fewest of {len(choice.tried)} numbers tried that lose"
     brief = f"On the held-out images, which are to choose by (the test images prove it), {found} {allowed}."
     sentence = brief
     tried = {point.units: point for point in choice.tried}

@@ -454,7 +454,7 @@ def accuracy_curve(source: Source, layer: int, method: str, seed: int, left: int
     with chooser:
         st.button(
             f"Keep {kept.width} units", on_click=lambda: st.session_state.update(units=kept.units), type="primary",
-            icon=":material/compress:", help="The fewest found that lose no more.",
+            icon=":material/compress:", help="Of the numbers tried the fewest that lose no more.",
         )  # fmt: skip
     lost = f"{100 * (kept.accuracy - choice.accuracy_before):+.2f} points on the held-out images, by which they are chosen."
     st.caption(f"{lost} The test images may lose more.")

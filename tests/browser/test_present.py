@@ -381,3 +381,21 @@ def test_a_clicker_goes_through_the_tour_and_the_pages_that_it_leads_to(visit: V
     expect(page.get_by_role("heading", name="Which of the paper's claims hold?", level=1)).to_be_visible(timeout=60_000)
     expect(page.get_by_role("link", name="Back to the tour")).to_be_visible(timeout=60_000)
     presents(page)
+
+
+def test_a_claim_that_is_opened_keeps_the_session_and_the_way_back_to_the_tour(visit: Visit, address: str) -> None:
+    page = visit.page
+    settle(page, Seen("?guess=off&step=7", "canvas", "#rate"), address)
+    page.get_by_role("link", name="Does it hold? →").click(timeout=60_000)
+    page.evaluate("window.kept = true")  # until the page is loaded anew
+    page.locator("[data-testid='stMain'] a[href*='claim=']").first.click(timeout=60_000)
+    expect(page).to_have_url(re.compile("claim="), timeout=60_000)
+    expect(page.get_by_role("heading", name="Run it yourself").or_(page.get_by_text("computed once")).first).to_be_visible(
+        timeout=60_000
+    )
+    assert page.evaluate("window.kept")
+    page.get_by_role("link", name="Back to the tour").click()
+    expect(page.locator(".tour-at")).to_have_text("7 of 7", timeout=60_000)
+    assert page.evaluate("document.getElementById('stMain').scrollTop") == 0
+    page.get_by_role("button", name="Finish").click()
+    expect(page.locator(".tour")).to_be_hidden()

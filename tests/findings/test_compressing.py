@@ -122,8 +122,8 @@ def test_the_curve_says_how_few_units_will_do():
         ("merge at random", (5, 100), (0.1, 0.96)),
     ]
     assert info.brief == (
-        "On the held-out images, which are to choose by (the test images prove it), 20 units are the fewest found that lose at "
-        "most 1 point of 0.960."
+        "On the held-out images, which are to choose by (the test images prove it), 20 units are the fewest of 3 numbers "
+        "tried that lose at most 1 point of 0.960."
     )
     assert info.sentence == (
         f"{info.brief} Criteria that the paper tried too look at weights alone: BIC would keep 5 units, with an accuracy of "
@@ -182,7 +182,7 @@ def test_agreement_is_drawn_and_chosen_at_the_units_that_are_left():
     info = compressing.held_curves(found, {}, "agreement", 40)
     assert (info.series[0].x, info.series[0].mean) == ((12, 38, 40, 100), (0.6, 0.952, 0.951, 0.96))
     assert (info.x_title, info.marker) == ("units left", 40)
-    assert ", 38 units (from 11 clusters of each clustering) are the fewest found that lose at most" in info.brief
+    assert ", 38 units (from 11 clusters of each clustering) are the fewest of 5 numbers tried that lose at most" in info.brief
     assert "would keep 12 units (from 5 clusters of each clustering), with an accuracy of 0.600." in info.sentence
 
 

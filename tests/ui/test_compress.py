@@ -93,7 +93,7 @@ def test_the_page_shows_table_3_and_makes_a_network_smaller(cache):
     found = compression.compress(made((30, 20, 15)), 1, 12, "paper", 0)
     assert f"{found.network.n_parameters:,}" in [metric.value for metric in app.metric]
     assert "Test image 0 shows a 7." in text
-    assert "are the fewest found that lose at most 1 point" in text
+    assert "numbers tried that lose at most 1 point" in text
     assert not app.error
     assert not app.warning
     assert len(app.get("download_button")) >= len(files.SUFFIXES)
@@ -222,7 +222,7 @@ def test_a_wide_layer_waits_to_be_asked_for_its_curve(cache):
     live.store().put(stored((compressing.AUTOMATIC + 1, 5, 5), seed=1))
     key = RunSpec(hidden=(compressing.AUTOMATIC + 1, 5, 5), seed=1).key
     app = open_page(run=key, method="prune", units="4")
-    assert "are the fewest found" not in said(app)
+    assert "numbers tried that lose" not in said(app)
     [button] = [button for button in app.button if button.label == "Draw accuracy against units"]
     button.click().run()
     assert "On the held-out images" in said(app)

@@ -829,7 +829,7 @@ function createExplorer(root) {
       writeStep(find(".tour-words"), step);
       sizeTour();
       buttons.back.disabled = step === 1;
-      buttons.next.disabled = step === scene.steps.length;
+      buttons.next.textContent = step === scene.steps.length ? "Finish" : "Next";
       tellDone(find(".tour-do"));
       if (tell) {
         if (lit() >= 0) putAway(); // it would cover what the step speaks of
@@ -1236,7 +1236,7 @@ function createExplorer(root) {
     [buttons.close, "click", close],
     [buttons.tour, "click", () => scene && (goStep(1), buttons.next.focus())],
     [buttons.back, "click", () => goStep(step - 1)],
-    [buttons.next, "click", () => goStep(step + 1)],
+    [buttons.next, "click", () => (step === scene.steps.length ? endTour() : goStep(step + 1))],
     [buttons.end, "click", endTour],
     [document, "keydown", onAnyKey, true], // before whoever else turns pages by these keys
     [canvas, "pointermove", onPointerMove],

@@ -47,7 +47,7 @@ function clicker(event) {
   press(way);
 }
 
-/** A click on the skip link moves the focus; one on a chart's "SVG" or "PNG" makes the file from the chart as it stands. */
+/** A click on the skip link moves the focus; a link to the same page keeps the session; one on a chart's "SVG" or "PNG" makes the file from the chart as it stands. */
 function click(event) {
   if (event.target.closest?.("[data-testid='stSkipToContent']")) {
     const main = document.getElementById("stMain");
@@ -55,6 +55,14 @@ function click(event) {
     event.preventDefault();
     main.tabIndex = -1;
     main.focus();
+    return;
+  }
+  const link = event.target.closest?.("[data-testid='stMain'] a[href^='?']");
+  if (link && !link.closest(".stPageLink") && !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey) {
+    // This page with other parameters: the session, with its guess and its step of the tour, stays.
+    event.preventDefault();
+    history.pushState(null, "", new URL(link.getAttribute("href"), location.href));
+    dispatchEvent(new PopStateEvent("popstate"));
     return;
   }
   // On a phone the list of pages lies over the page that was just chosen.
@@ -129,8 +137,9 @@ export default function ({ data, setTriggerValue }) {
   // What was said stays until something else is: a page runs again by itself, and nobody would hear what was said before.
   if (data.page !== shown.page) region().textContent = "";
   else if (data.said !== shown.said) region().textContent = data.said;
-  // What a room sees first is the page's beginning, wherever the lecturer had scrolled to.
-  if (data.presenting && !shown.presenting) document.getElementById("stMain")?.scrollTo({ top: 0 });
+  // What one sees first of a page, and a room of a presentation, is its beginning, wherever one had scrolled to before.
+  if ((shown.page && data.page !== shown.page) || (data.presenting && !shown.presenting))
+    document.getElementById("stMain")?.scrollTo({ top: 0 });
   shown = data;
   if (!document.documentElement.dataset.dropclust) {
     document.documentElement.dataset.dropclust = "on";

@@ -231,7 +231,7 @@ function createField(canvas, theme, aspect, lies = null) {
       context.lineWidth = 1.5;
       const repeat = Math.floor(cluster / theme().palette.length);
       outlineRegion(context, [x, y, w, h], size * 0.14, repeat);
-      context.fillText(clusterName(cluster), x + label * 0.7, y - label * 0.55 - (repeat ? 3 : 0));
+      context.fillText(clusterName(cluster), x + label * 0.7, y - label * 0.55 - (repeat ? 6 : 0));
     }
     for (let neuron = 0; neuron < seen.clusters.length; neuron++) drawTile(context, neuron, size, wide);
     drawTwins(context, size, wide);
