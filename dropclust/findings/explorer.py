@@ -133,8 +133,8 @@ class Reading:
             "counted": self._counted,
             "rand-note": _seeds(self.rand),
             "adjusted-note": f"rescaled: 0 is chance, 1 is perfect; {_seeds(self.adjusted)}",
-            "accuracy-note": f"{_seeds(self.scaled, 1, _percents)}; sampled {words.percent(self.sampled.mean, 1)}"
-            + ("" if math.isnan(self.sampled.low) else f", {_percents(self.sampled, 1)}"),
+            "accuracy-note": f"{_seeds(self.scaled, 1, _hundredths)}; sampled {words.number(100 * self.sampled.mean, 1)}"
+            + ("" if math.isnan(self.sampled.low) else f", {_hundredths(self.sampled, 1)}"),  # per cent, as it stands above
             "twins-note": (
                 f"mean share of the living neurons{_within(self.twins)}; the {self.units} neurons drawn are of one network"
                 f"{f', {self.dead} of them dead' if self.dead else ''}"
@@ -272,8 +272,8 @@ def _ends(interval: Interval, digits: int) -> str:
     return f"{bare(interval.low, digits)} to {bare(interval.high, digits)}"
 
 
-def _percents(interval: Interval, digits: int) -> str:
-    return f"{words.number(100 * interval.low, digits)} to {words.percent(interval.high, digits)}"
+def _hundredths(interval: Interval, digits: int) -> str:
+    return f"{words.number(100 * interval.low, digits)} to {words.number(100 * interval.high, digits)}"
 
 
 def _percent(interval: Interval) -> str:
@@ -290,7 +290,7 @@ def _networks(n: int) -> str:
 
 
 def _within(interval: Interval) -> str:
-    return "" if math.isnan(interval.low) else f", 95 % interval {_percents(interval, 0)}"
+    return "" if math.isnan(interval.low) else f", 95 % interval {_hundredths(interval, 0)} %"
 
 
 def _seeds(interval: Interval, digits: int = 2, ends: Callable[[Interval, int], str] = _ends) -> str:

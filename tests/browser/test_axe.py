@@ -95,7 +95,7 @@ def test_a_keyboard_reads_what_the_words_of_a_question_mean(visit: Visit, addres
     settle(page, BATCH, address)
     page.locator("#stMain").focus()
     page.keyboard.press("Tab")
-    expect(page.get_by_text(re.compile(r"^batch size \(n, section 4\.1\.2, Table 1\): "))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^batch size \(the paper's n, section 4\.1\.2, Table 1\): "))).to_be_visible()
 
 
 def test_p_begins_and_ends_presentation_mode_and_a_clicker_turns_the_page(visit: Visit, address: str) -> None:

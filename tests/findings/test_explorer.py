@@ -37,7 +37,7 @@ def test_the_words_of_a_reading():
     assert texts["rand-note"] == "20 seeds, 95 % interval .78 to .80"
     assert texts["adjusted"] == "adjusted Rand .18 ± .02"
     assert texts["accuracy"] == "accuracy .951 scaled / .953 sampled"
-    assert texts["accuracy-note"] == "20 seeds, 95 % interval 94.9 to 95.3 %; sampled 95.3 %, 95.1 to 95.5 %"
+    assert texts["accuracy-note"] == "20 seeds, 95 % interval 94.9 to 95.3; sampled 95.3, 95.1 to 95.5"
     assert texts["dead"] == "dead neurons 5 of 100"
     assert texts["agree"] == "agreeing 41 of 100, by chance 24"
     assert reading().sentence == (
@@ -50,7 +50,7 @@ def test_one_seed_has_no_interval_and_says_so():
     texts = reading(n=1).texts
     assert texts["adjusted"] == "adjusted Rand **.18**"
     assert texts["rand-note"] == "one seed: no interval"
-    assert texts["accuracy-note"] == "one seed: no interval; sampled 95.3 %"
+    assert texts["accuracy-note"] == "one seed: no interval; sampled 95.3"
 
 
 def test_twins_are_counted_in_the_shown_network_and_averaged_over_seeds():
