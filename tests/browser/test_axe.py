@@ -107,6 +107,8 @@ def test_p_begins_and_ends_presentation_mode_and_a_clicker_turns_the_page(visit:
     expect(page.get_by_role("heading", level=2).first).to_be_hidden()
     larger = "() => parseFloat(getComputedStyle(document.querySelector('.xtick text')).fontSize) >= 24"
     page.wait_for_function(larger, timeout=60_000)
+    expect(page.get_by_role("button", name=re.compile("End presentation"))).to_be_visible(timeout=60_000)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=60_000)  # the script of the keys is told last
     page.keyboard.press("PageDown")
     expect(page).to_have_title("Model variance · DropClust", timeout=60_000)
     expect(page.get_by_test_id("stHeader")).to_be_hidden()
