@@ -399,3 +399,8 @@ def test_a_claim_that_is_opened_keeps_the_session_and_the_way_back_to_the_tour(v
     assert page.evaluate("document.getElementById('stMain').scrollTop") == 0
     page.get_by_role("button", name="Finish").click()
     expect(page.locator(".tour")).to_be_hidden()
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_role("menuitem", name="Does it hold?").click()
+    expect(page.get_by_role("link", name=re.compile("^Next: "))).to_be_visible(timeout=60_000)
+    expect(page).to_have_title("Does it hold? · DropClust", timeout=60_000)
+    expect(page.get_by_role("link", name="Back to the tour")).to_have_count(0)  # which was ended

@@ -115,7 +115,10 @@ class Shell:
         after, label, onward = (place + 1) % len(self.pages), "", kept
         before, back, backward = place - 1, "Back", kept
         led, step = st.session_state.get(LED, ("", 0))
-        if led == self.entries[place].file:  # the tour goes on where it led here from
+        guided = led == self.entries[place].file
+        if place == 0:  # back where the tour is: it leads on anew, or was ended
+            st.session_state.pop(LED, None)
+        if guided:  # the tour goes on where it led here from
             before, back, backward = 0, "Back to the tour", {**kept, "step": str(step)}
             if step < len(STEPS):
                 after, label, onward = 0, f"On with the tour: {STEPS[step].title}", {**kept, "step": str(step + 1)}
@@ -123,7 +126,7 @@ class Shell:
         with st.container(key="shell-foot"):
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
                 st.page_link(self.pages[after], label=label, icon=":material/arrow_forward:", query_params=onward)
-                if on or backward is not kept:
+                if on or guided:
                     with st.container(key="shell-back", width="content"):
                         st.page_link(self.pages[before], label=back, icon=":material/arrow_back:", query_params=backward)
                 if on:

@@ -47,7 +47,10 @@ function clicker(event) {
   press(way);
 }
 
-/** A click on the skip link moves the focus; a link to the same page keeps the session; one on a chart's "SVG" or "PNG" makes the file from the chart as it stands. */
+/**
+ * A click on the skip link moves the focus; a link to the same page keeps the session; one on a chart's "SVG" or "PNG" makes the
+ * file from the chart as it stands.
+ */
 function click(event) {
   if (event.target.closest?.("[data-testid='stSkipToContent']")) {
     const main = document.getElementById("stMain");
